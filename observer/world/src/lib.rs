@@ -1,1 +1,8 @@
-//! (under construction)
+//! The real hands and eyes of HA Observer: SSH, PostgreSQL, HAProxy sockets, HTTP, the store.
+//!
+//! Nothing here decides anything: every module answers what it saw or did, with the reason when it
+//! saw nothing. Every call has a deadline and every answer a size limit.
+
+pub mod quote;
+pub mod ssh;
+pub mod text;
