@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
-use russh::keys::PublicKeyOrCertificate;
 use russh::client::{self, DisconnectReason, Handle, Session};
+use russh::keys::PublicKeyOrCertificate;
 use russh::keys::{PrivateKeyWithHashAlg, load_secret_key};
 use russh::{ChannelId, ChannelOpenFailure, Preferred};
 use tokio::net::TcpStream;

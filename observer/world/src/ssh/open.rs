@@ -191,6 +191,9 @@ fn tcp_refusal(refusal: &str) -> OpenError {
         OpenError::Refused
     } else if says("no route") || says("unreachable") {
         OpenError::NoRoute
+    } else if text == "open failed" {
+        // No reason is given where `connect` fails at once, and for TCP that is a routing matter.
+        OpenError::NoRoute
     } else if says("timed out") {
         OpenError::TimedOut
     } else {
@@ -210,20 +213,24 @@ pub(super) async fn unix(
         Ok(channel) => Ok(stream(channel, connection)),
         Err(RawRefusal::TimedOut) => Err(OpenError::TimedOut),
         Err(RawRefusal::Lost) => Err(OpenError::ConnectionLost),
-        Err(RawRefusal::Refused(1)) => Err(OpenError::Denied(
-            "the server forbids it (see AllowStreamLocalForwarding)".to_owned(),
-        )),
+        Err(RawRefusal::Refused(1)) => Err(OpenError::Denied(STREAMS_FORBIDDEN.to_owned())),
         Err(RawRefusal::Refused(code)) => Err(why_not_unix(connection, path, code, until).await),
     }
 }
 
+const STREAMS_FORBIDDEN: &str = "sshd forbids it (see AllowStreamLocalForwarding)";
+
 /// Says in one word why `$1` cannot be connected to. A listener that is there although the
-/// connection failed has a full queue: `/proc/net/unix` lists it with the listening flag.
+/// connection failed (`/proc/net/unix` lists it with the listening flag) has a full queue, or sshd
+/// forbids streams and says so no more clearly; `ss` knows the queue, and where it is missing the
+/// queue is taken to be full.
 const UNIX_TEST: &str = r#"
 if [ -S "$1" ]; then
   if [ ! -w "$1" ]; then echo denied
   elif [ ! -r /proc/net/unix ]; then echo unknown
-  elif grep -F -- " $1" /proc/net/unix | grep -q " 00010000 "; then echo busy
+  elif grep -F -- " $1" /proc/net/unix | grep -q " 00010000 "; then
+    set -- $(ss -xlnH src "$1" 2>/dev/null)
+    if [ "${3:-1}" -gt "${4:-0}" ]; then echo busy; else echo forbidden; fi
   else echo refused; fi
 elif [ -e "$1" ]; then echo nosocket
 else
@@ -251,6 +258,7 @@ async fn why_not_unix(
             match said.lines().last().map_or("", str::trim) {
                 "denied" => OpenError::Denied("no permission to open the socket".to_owned()),
                 "busy" => OpenError::Busy,
+                "forbidden" => OpenError::Denied(STREAMS_FORBIDDEN.to_owned()),
                 "refused" => OpenError::Refused,
                 "nosocket" => OpenError::Other("the path is not a socket".to_owned()),
                 "absent" => OpenError::NotFound,
@@ -276,7 +284,8 @@ mod tests {
         assert_eq!(tcp_refusal("2:Network is unreachable"), OpenError::NoRoute);
         assert_eq!(tcp_refusal("2:Connection timed out"), OpenError::TimedOut);
         assert!(matches!(tcp_refusal("1:open failed"), OpenError::Denied(_)));
-        assert_eq!(tcp_refusal("2:open failed"), OpenError::Other("open failed".to_owned()));
+        assert_eq!(tcp_refusal("2:open failed"), OpenError::NoRoute);
+        assert_eq!(tcp_refusal("2:odd"), OpenError::Other("odd".to_owned()));
     }
 
     #[test]
