@@ -1,1 +1,20 @@
-//! (under construction)
+//! The words and every decision of HA Observer.
+//!
+//! No IO, no clock, no randomness, no async: time is an argument, work is a return value. The
+//! flow is *digest → judge → draft → lint → drive*; `pair` joins the stages for one pair, and is
+//! what both the daemon and the simulator drive.
+
+pub mod digest;
+pub mod draft;
+pub mod drive;
+pub mod event;
+pub mod facts;
+pub mod journal;
+pub mod judge;
+pub mod ledger;
+pub mod lint;
+pub mod pair;
+pub mod plan;
+pub mod policy;
+pub mod sighting;
+pub mod words;

@@ -1,0 +1,317 @@
+//! The master's condition, from all vantages together.
+//!
+//! The order of the questions is the argument: what the host itself says over SSH outranks what
+//! is seen from outside; any sign of life outranks any silence.
+
+use super::Inputs;
+use super::votes::{self, ProxyWord, Vote};
+use crate::facts::Master;
+use crate::journal::Memory;
+use crate::judge::Repair;
+use crate::ledger::Entry;
+use crate::policy::{OnDatabaseCrash, Probed};
+use crate::sighting::{
+    Class, DatabaseBusy, Look, MachineReport, Seen, Silent, SystemState, UnitState, Vantage,
+};
+use crate::words::{At, HostName};
+
+/// The unit that every host's database runs under is reported under this name, so that the core
+/// need not know how each distribution calls it.
+pub(crate) const DATABASE_UNIT: &str = "database";
+
+/// The master's condition, with what was seen.
+pub(super) struct Assessed {
+    pub(super) condition: Master,
+    pub(super) since: Option<At>,
+    pub(super) evidence: Vec<String>,
+}
+
+/// Assesses `master`; `slave` is the second vantage, where there is one.
+pub(super) fn assess(inputs: Inputs<'_>, master: &HostName, slave: Option<&HostName>) -> Assessed {
+    let view = View { inputs, master, slave };
+    let condition = view.condition();
+    Assessed { condition, since: view.trouble_since(condition), evidence: view.evidence() }
+}
+
+#[derive(Clone, Copy)]
+struct View<'a> {
+    inputs: Inputs<'a>,
+    master: &'a HostName,
+    slave: Option<&'a HostName>,
+}
+
+impl<'a> View<'a> {
+    fn condition(self) -> Master {
+        let ssh = votes::ssh(self.inputs, self.master);
+        let database = self.entry(Look::Database(self.master.clone()));
+        // A hiccup of one kind of look over a connection that carries another is no trouble yet.
+        let answers = database.is_some_and(|entry| entry.class == Class::Good);
+        if ssh == Vote::Alive || answers { self.by_ssh(database) } else { self.seen_outside(ssh) }
+    }
+
+    /// The host answers us: believe what it says of itself.
+    fn by_ssh(self, database: Option<&Entry>) -> Master {
+        if let Some((report, since)) = self.machine()
+            && report.system != SystemState::Running
+        {
+            return self.within_grace(since, Master::DatabaseDead);
+        }
+        let Some(database) = database else { return Master::Suspect };
+        match &database.latest.seen {
+            Ok(Seen::Database(_)) => self.database_answers(),
+            Ok(Seen::DatabaseBusy(_)) => self.within_grace(database.since, Master::DatabaseDead),
+            Ok(Seen::Refused) => self.database_refuses(database),
+            Err(Silent::NoWay) => Master::Suspect,
+            Err(_) => self.database_silent(database),
+            Ok(_) => Master::Suspect,
+        }
+    }
+
+    fn database_refuses(self, database: &Entry) -> Master {
+        if votes::vote(Some(database), &self.inputs.spec.policy) != Vote::Lost {
+            return Master::Suspect;
+        }
+        // systemd's word counts only if it was asked after the database was found gone.
+        let Some(machine) = self.entry(Look::Machine(self.master.clone())) else {
+            return Master::Suspect;
+        };
+        let Ok(Seen::Machine(report)) = &machine.latest.seen else { return Master::Suspect };
+        if machine.latest.asked_at < database.since {
+            return Master::Suspect;
+        }
+        match report.unit(DATABASE_UNIT).map(|unit| unit.state) {
+            Some(UnitState::Activating | UnitState::Deactivating) => {
+                self.within_grace(database.since, Master::DatabaseDead)
+            }
+            Some(UnitState::Stopped) => Master::StoppedOnPurpose,
+            Some(UnitState::Active | UnitState::NeverStarted | UnitState::Failed) | None => {
+                self.crashed_database()
+            }
+        }
+    }
+
+    fn crashed_database(self) -> Master {
+        let policy = &self.inputs.spec.policy;
+        let tried = self.repaired_lately(Repair::StartDatabase);
+        if policy.on_database_crash == OnDatabaseCrash::Start && !tried {
+            Master::DatabaseCrashed
+        } else {
+            Master::DatabaseDead
+        }
+    }
+
+    fn database_silent(self, database: &Entry) -> Master {
+        if votes::vote(Some(database), &self.inputs.spec.policy) != Vote::Lost {
+            return Master::Suspect;
+        }
+        if votes::proxies(self.inputs, self.master) == ProxyWord::UsersServed {
+            return Master::UsersServed;
+        }
+        let ports = self.port_votes();
+        if ports.contains(&Vote::Alive) {
+            return Master::OutOfReach;
+        }
+        if ports.contains(&Vote::Undecided) { Master::Suspect } else { Master::DatabaseHung }
+    }
+
+    /// The database takes queries: can it commit, and does the application serve?
+    fn database_answers(self) -> Master {
+        let policy = &self.inputs.spec.policy;
+        let write = self.entry(Look::Write(self.master.clone()));
+        if let Some(entry) = write
+            && matches!(entry.class, Class::Busy | Class::Silent)
+            && !matches!(entry.latest.seen, Err(Silent::NoWay))
+        {
+            let needed = if entry.class == Class::Busy { 2 } else { policy.failures };
+            return if entry.streak >= needed { Master::CannotWrite } else { Master::Suspect };
+        }
+        if !self.inputs.spec.services.iter().any(|service| service.probed == Probed::Health) {
+            return Master::Healthy;
+        }
+        let look = Look::Application { host: self.master.clone(), from: Vantage::Observer };
+        let Some(entry) = self.entry(look) else { return Master::Suspect };
+        let needed = match entry.class {
+            Class::Good => return Master::Healthy,
+            Class::Dead => 2,
+            Class::Busy | Class::Silent => policy.failures,
+        };
+        if entry.streak < needed {
+            return Master::Suspect;
+        }
+        if votes::proxies(self.inputs, self.master) == ProxyWord::UsersServed {
+            return Master::UsersServed;
+        }
+        self.application_down(entry)
+    }
+
+    fn application_down(self, application: &Entry) -> Master {
+        let units = self.inputs.spec.services.iter().filter(|s| s.probed == Probed::Health);
+        let states: Vec<UnitState> = units
+            .filter_map(|service| {
+                let (report, _) = self.machine()?;
+                report.unit(&service.unit).map(|unit| unit.state)
+            })
+            .collect();
+        if states.iter().any(|s| matches!(s, UnitState::Activating | UnitState::Deactivating)) {
+            return self.within_grace(application.since, Master::ApplicationDead);
+        }
+        if states.contains(&UnitState::Stopped) {
+            return Master::StoppedOnPurpose;
+        }
+        if self.repaired_lately(Repair::RestartApplication) {
+            Master::ApplicationDead
+        } else {
+            Master::ApplicationCrashed
+        }
+    }
+
+    /// The host does not answer us: ask everybody else before believing anything.
+    fn seen_outside(self, ssh: Vote) -> Master {
+        let users = votes::proxies(self.inputs, self.master);
+        let others = self.outside_votes();
+        let alive = others.contains(&Vote::Alive) || users == ProxyWord::Connects;
+        if ssh != Vote::Lost {
+            return if self.going_down() { Master::Restarting } else { Master::Suspect };
+        }
+        if users == ProxyWord::UsersServed {
+            return Master::UsersServed;
+        }
+        if alive {
+            return Master::OutOfReach;
+        }
+        if self.going_down() {
+            return Master::Restarting;
+        }
+        let own = votes::port(self.inputs, self.master, Vantage::Observer);
+        let second = users == ProxyWord::Failing || self.slave_votes().contains(&Vote::Lost);
+        let unsure = others.contains(&Vote::Undecided);
+        if own == Vote::Lost && second && !unsure { Master::HostGone } else { Master::Suspect }
+    }
+
+    fn port_votes(self) -> Vec<Vote> {
+        let mut found = vec![votes::port(self.inputs, self.master, Vantage::Observer)];
+        if let Some(slave) = self.slave {
+            found.push(votes::port(self.inputs, self.master, Vantage::Host(slave.clone())));
+        }
+        found
+    }
+
+    fn slave_votes(self) -> Vec<Vote> {
+        let Some(slave) = self.slave else { return Vec::new() };
+        let from = Vantage::Host(slave.clone());
+        let mut found = vec![
+            votes::port(self.inputs, self.master, from.clone()),
+            votes::walreceiver(self.inputs, slave),
+        ];
+        if self.has_application() {
+            found.push(votes::application(self.inputs, self.master, from));
+        }
+        found
+    }
+
+    fn outside_votes(self) -> Vec<Vote> {
+        let mut found = vec![votes::port(self.inputs, self.master, Vantage::Observer)];
+        if self.has_application() {
+            found.push(votes::application(self.inputs, self.master, Vantage::Observer));
+        }
+        found.extend(self.slave_votes());
+        found
+    }
+
+    fn has_application(self) -> bool {
+        self.inputs.spec.services.iter().any(|service| service.probed == Probed::Health)
+    }
+
+    /// True if the machine or its database was seen on its way down, by order, within the grace.
+    fn going_down(self) -> bool {
+        let grace = self.inputs.spec.policy.restart_grace_ms;
+        [Look::Machine(self.master.clone()), Look::Database(self.master.clone())]
+            .into_iter()
+            .filter_map(|look| self.entry(look)?.going_down_at)
+            .any(|at| self.inputs.now.since(at) < grace)
+    }
+
+    fn within_grace(self, since: At, after: Master) -> Master {
+        let grace = self.inputs.spec.policy.restart_grace_ms;
+        if self.inputs.now.since(since) < grace { Master::Restarting } else { after }
+    }
+
+    fn repaired_lately(self, repair: Repair) -> bool {
+        let memory: &Memory = self.inputs.memory;
+        let window = self.inputs.spec.policy.repair_window_ms;
+        memory.repairs.get(&repair).is_some_and(|at| self.inputs.now.since(*at) < window)
+    }
+
+    fn machine(self) -> Option<(&'a MachineReport, At)> {
+        let entry = self.entry(Look::Machine(self.master.clone()))?;
+        match &entry.latest.seen {
+            Ok(Seen::Machine(report)) => Some((report, entry.since)),
+            _ => None,
+        }
+    }
+
+    fn entry(self, look: Look) -> Option<&'a Entry> {
+        self.inputs.snapshot.get(&look)
+    }
+
+    /// The first sign of the present trouble among the looks at the master that are not good.
+    fn trouble_since(self, condition: Master) -> Option<At> {
+        if condition == Master::Healthy {
+            return None;
+        }
+        let bad =
+            self.inputs.snapshot.entries().filter(|(look, entry)| {
+                look.host() == Some(self.master) && entry.class != Class::Good
+            });
+        bad.map(|(_, entry)| entry.since).min()
+    }
+
+    /// One sentence per look at the master.
+    fn evidence(self) -> Vec<String> {
+        let looks = self.inputs.snapshot.entries();
+        let mut said: Vec<String> = looks
+            .filter(|(look, _)| look.host() == Some(self.master))
+            .map(|(look, entry)| format!("{look}: {}", describe(entry, self.inputs.now)))
+            .collect();
+        let word = match votes::proxies(self.inputs, self.master) {
+            ProxyWord::UsersServed => "checks pass, users are served",
+            ProxyWord::Connects => "TCP checks pass",
+            ProxyWord::Failing => "checks fail",
+            ProxyWord::Nothing => "no check result",
+        };
+        said.push(format!("proxies on {}: {word}", self.master));
+        if let Some(slave) = self.slave {
+            let word = match votes::walreceiver(self.inputs, slave) {
+                Vote::Alive => "hears the master",
+                Vote::Lost => "connected, and hears nothing",
+                Vote::Undecided | Vote::Unasked => "not connected",
+            };
+            said.push(format!("walreceiver on {slave}: {word}"));
+        }
+        said
+    }
+}
+
+fn describe(entry: &Entry, now: At) -> String {
+    let for_how_long = crate::words::human_ms(now.since(entry.since));
+    let what = match &entry.latest.seen {
+        Ok(Seen::Refused) => "connection refused".to_owned(),
+        Ok(Seen::Machine(report)) => match report.system {
+            SystemState::Running => "answers".to_owned(),
+            SystemState::Starting => "booting".to_owned(),
+            SystemState::Stopping => "shutting down".to_owned(),
+        },
+        Ok(Seen::Database(report)) if report.in_recovery => "answers as standby".to_owned(),
+        Ok(Seen::Database(_)) => "answers as primary".to_owned(),
+        Ok(Seen::DatabaseBusy(DatabaseBusy::StartingUp)) => "starting up".to_owned(),
+        Ok(Seen::DatabaseBusy(DatabaseBusy::ShuttingDown)) => "shutting down".to_owned(),
+        Ok(Seen::Written { latency_ms }) => format!("commits in {latency_ms} ms"),
+        Ok(Seen::CannotWrite(why)) => format!("cannot commit: {why}"),
+        Ok(Seen::PortOpen) => "takes connections".to_owned(),
+        Ok(Seen::ApplicationWell) => "healthy".to_owned(),
+        Ok(Seen::ApplicationIll(why)) => format!("not well: {why}"),
+        Ok(Seen::Proxy(_) | Seen::ProxyFile(_)) => "answers".to_owned(),
+        Err(silent) => silent.to_string(),
+    };
+    format!("{what} ({} looks, {for_how_long})", entry.streak)
+}

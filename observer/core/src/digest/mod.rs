@@ -1,0 +1,187 @@
+//! From a snapshot to facts: all thresholds, ages and arithmetic live here and nowhere else.
+//!
+//! It does not decide what to do. Beside the facts it returns the evidence in words and the few
+//! names and numbers that a draft needs, so that nobody has to read the snapshot a second time.
+
+mod loss;
+mod master;
+mod proxies;
+mod slave;
+mod votes;
+
+pub use loss::LossEstimate;
+
+use serde::{Deserialize, Serialize};
+
+use crate::facts::{Facts, Roles, Sight, Upkeep};
+use crate::journal::Memory;
+use crate::ledger::Snapshot;
+use crate::policy::PairSpec;
+use crate::sighting::{Class, DatabaseReport, Look, Seen, Silent};
+use crate::words::{At, HostName, Timeline};
+
+/// What one round of looking comes to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digest {
+    /// The judge's input.
+    pub facts: Facts,
+    /// The master by the journal.
+    pub master: Option<HostName>,
+    /// The only primary, where the journal knows none or another and all other hosts answered
+    /// that they are none.
+    pub adoptable: Option<HostName>,
+    /// The best candidate.
+    pub candidate: Option<HostName>,
+    /// What a failover now would lose.
+    pub loss: LossEstimate,
+    /// Whether the master's SSH answers.
+    pub master_ssh: Reach,
+    /// The master's last known timeline.
+    pub timeline: Option<Timeline>,
+    /// Stale primaries: hosts that were replaced and accept writes.
+    pub stale: Vec<HostName>,
+    /// Since when the master has looked wrong.
+    pub trouble_since: Option<At>,
+    /// What each vantage says of the master, and what else stands out, a sentence each.
+    pub evidence: Vec<String>,
+}
+
+/// Whether something answers us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reach {
+    /// It answers.
+    Answers,
+    /// It does not.
+    Silent,
+}
+
+/// Everything the digest reads, bundled for its parts.
+#[derive(Clone, Copy)]
+struct Inputs<'a> {
+    snapshot: &'a Snapshot,
+    spec: &'a PairSpec,
+    memory: &'a Memory,
+    now: At,
+}
+
+impl<'a> Inputs<'a> {
+    /// The database report of `host` if its latest answer is one.
+    fn report(self, host: &HostName) -> Option<&'a DatabaseReport> {
+        match self.snapshot.seen(&Look::Database(host.clone())) {
+            Some(Seen::Database(report)) => Some(report),
+            _ => None,
+        }
+    }
+
+    /// The last database report of `host`, however old.
+    fn last_report(self, host: &HostName) -> Option<&'a DatabaseReport> {
+        let entry = self.snapshot.get(&Look::Database(host.clone()))?;
+        entry.last_report.as_ref().map(|(_, report)| report)
+    }
+
+    fn is_primary(self, host: &HostName) -> bool {
+        self.report(host).is_some_and(|report| !report.in_recovery)
+    }
+}
+
+/// Digests a snapshot at the moment `now`, against the policy and what the journal says.
+pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) -> Digest {
+    let inputs = Inputs { snapshot, spec, memory, now };
+    let master = memory.master.clone();
+    let (roles, stale) = roles(inputs);
+    let candidate = master.as_ref().and_then(|master| slave::candidate(inputs, master));
+    let mut evidence = Vec::new();
+    let mut trouble_since = None;
+    let condition = match &master {
+        Some(name) => {
+            let assessed = master::assess(inputs, name, candidate.as_ref());
+            evidence.extend(assessed.evidence);
+            trouble_since = assessed.since;
+            assessed.condition
+        }
+        None => crate::facts::Master::Suspect,
+    };
+    let (slave, why) = slave::assess(inputs, master.as_ref(), candidate.as_ref(), condition);
+    evidence.extend(why);
+    let (proxies, fence, why) = proxies::assess(inputs, master.as_ref(), condition);
+    evidence.extend(why);
+    let loss = loss::estimate(inputs, master.as_ref(), candidate.as_ref());
+    evidence.extend(distrust(snapshot));
+    let facts = Facts {
+        sight: sight(snapshot),
+        roles,
+        master: condition,
+        slave,
+        loss: loss.against(&spec.policy),
+        proxies,
+        fence,
+        upkeep: Upkeep::Good,
+    };
+    let master_ssh = match &master {
+        Some(name) if votes::ssh(inputs, name) == votes::Vote::Alive => Reach::Answers,
+        _ => Reach::Silent,
+    };
+    let timeline =
+        master.as_ref().and_then(|name| inputs.last_report(name)).map(|report| report.timeline);
+    Digest {
+        facts,
+        adoptable: adoptable(inputs),
+        candidate,
+        loss,
+        master_ssh,
+        timeline,
+        stale,
+        trouble_since,
+        evidence,
+        master,
+    }
+}
+
+fn sight(snapshot: &Snapshot) -> Sight {
+    let distrusted = snapshot
+        .entries()
+        .any(|(_, entry)| matches!(entry.latest.seen, Err(Silent::HostKeyChanged { .. })));
+    if distrusted {
+        Sight::Distrusted
+    } else if snapshot.is_blind() {
+        Sight::Blind
+    } else {
+        Sight::Clear
+    }
+}
+
+fn distrust(snapshot: &Snapshot) -> impl Iterator<Item = String> + '_ {
+    snapshot.entries().filter_map(|(look, entry)| match &entry.latest.seen {
+        Err(silent @ Silent::HostKeyChanged { .. }) => Some(format!("{look}: {silent}")),
+        _ => None,
+    })
+}
+
+/// Holds who is a primary against what the journal says.
+fn roles(inputs: Inputs<'_>) -> (Roles, Vec<HostName>) {
+    let Inputs { spec, memory, .. } = inputs;
+    let Some(master) = &memory.master else { return (Roles::None, Vec::new()) };
+    let others: Vec<HostName> =
+        spec.others(master).filter(|host| inputs.is_primary(host)).cloned().collect();
+    if others.is_empty() {
+        let demoted = inputs.report(master).is_some_and(|report| report.in_recovery);
+        return (if demoted { Roles::None } else { Roles::One }, Vec::new());
+    }
+    if others.iter().all(|host| memory.replaced.contains(host)) {
+        return (Roles::Stale, others);
+    }
+    if inputs.is_primary(master) { (Roles::Two, others) } else { (Roles::Moved, others) }
+}
+
+/// The only primary, if every other host answered that it is a standby.
+fn adoptable(inputs: Inputs<'_>) -> Option<HostName> {
+    let mut primaries = inputs.spec.hosts.iter().filter(|host| inputs.is_primary(host));
+    let only = primaries.next()?;
+    let alone = primaries.next().is_none();
+    let others_answered = inputs.spec.others(only).all(|host| {
+        let entry = inputs.snapshot.get(&Look::Database(host.clone()));
+        entry.is_some_and(|entry| entry.class == Class::Dead || inputs.report(host).is_some())
+    });
+    (alone && others_answered).then(|| only.clone())
+}

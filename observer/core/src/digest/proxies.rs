@@ -1,0 +1,127 @@
+//! Whether the proxies say what the journal says, and whether they could keep users off the
+//! master.
+
+use super::Inputs;
+use super::votes::{self, Vote};
+use crate::facts::{Fence, Master, Proxies};
+use crate::policy::FenceGrade;
+use crate::sighting::{Admission, CheckResult, FileServer, Look, ProxyReport, Seen, ServerReport};
+use crate::words::{HostName, ProxyName};
+
+/// The worst of the proxies, whether a fence is possible, and what was seen.
+pub(super) fn assess(
+    inputs: Inputs<'_>,
+    master: Option<&HostName>,
+    condition: Master,
+) -> (Proxies, Fence, Vec<String>) {
+    let mut worst = Proxies::True;
+    let mut evidence = Vec::new();
+    let mut fence = fence_without_proxies(inputs, master);
+    for proxy in &inputs.spec.proxies {
+        let (state, why) = one(inputs, proxy, master, condition);
+        if state == Proxies::Unreachable {
+            fence = Fence::Impossible;
+        }
+        evidence.extend(why);
+        if rank(state) > rank(worst) {
+            worst = state;
+        }
+    }
+    (worst, fence, evidence)
+}
+
+/// What a repair can put right is told before what only a person can.
+fn rank(state: Proxies) -> u8 {
+    match state {
+        Proxies::True => 0,
+        Proxies::CutFromMaster => 1,
+        Proxies::Stopped => 2,
+        Proxies::Unreachable => 3,
+        Proxies::Drifted => 4,
+    }
+}
+
+fn fence_without_proxies(inputs: Inputs<'_>, master: Option<&HostName>) -> Fence {
+    let grade = inputs.spec.policy.fence;
+    let by_hand = master.is_some_and(|host| votes::ssh(inputs, host) == Vote::Alive);
+    match (grade, inputs.spec.proxies.is_empty()) {
+        (FenceGrade::ProxiedOff, false) => Fence::Possible,
+        _ if by_hand => Fence::Possible,
+        _ => Fence::Impossible,
+    }
+}
+
+fn one(
+    inputs: Inputs<'_>,
+    proxy: &ProxyName,
+    master: Option<&HostName>,
+    condition: Master,
+) -> (Proxies, Vec<String>) {
+    let say = |text: &str| vec![format!("{proxy}: {text}")];
+    let entry = inputs.snapshot.get(&Look::Proxy(proxy.clone()));
+    match entry.map(|entry| &entry.latest.seen) {
+        Some(Ok(Seen::Proxy(report))) => {
+            let mut wrong: Vec<String> = Vec::new();
+            if let Some(master) = master {
+                wrong.extend(runtime_drift(proxy, report, master));
+                wrong.extend(file_drift(inputs, proxy, master));
+            }
+            if !wrong.is_empty() {
+                (Proxies::Drifted, wrong)
+            } else if condition == Master::Healthy && master_fails(report, master) {
+                (Proxies::CutFromMaster, say("its checks of the master fail"))
+            } else {
+                (Proxies::True, Vec::new())
+            }
+        }
+        Some(Ok(_)) => (Proxies::Stopped, say("HAProxy is not running")),
+        Some(Err(silent)) => match votes::vote(entry, &inputs.spec.policy) {
+            Vote::Lost | Vote::Unasked => (Proxies::Unreachable, say(&silent.to_string())),
+            Vote::Alive | Vote::Undecided => (Proxies::True, Vec::new()),
+        },
+        None => (Proxies::True, Vec::new()),
+    }
+}
+
+fn runtime_drift(
+    proxy: &ProxyName,
+    report: &ProxyReport,
+    master: &HostName,
+) -> impl Iterator<Item = String> {
+    let wrong = |server: &&ServerReport| wrongly(server.admission, &server.host, master);
+    let say = move |server: &ServerReport| {
+        let now = word(server.admission);
+        format!("{proxy}: {}/{} ({}) is {now}", server.backend, server.server, server.host)
+    };
+    report.servers.iter().filter(wrong).map(say).collect::<Vec<_>>().into_iter()
+}
+
+fn file_drift(inputs: Inputs<'_>, proxy: &ProxyName, master: &HostName) -> Vec<String> {
+    let Some(Seen::ProxyFile(file)) = inputs.snapshot.seen(&Look::ProxyFile(proxy.clone())) else {
+        return Vec::new();
+    };
+    let wrong = |server: &&FileServer| wrongly(server.admission, &server.host, master);
+    let say = |server: &FileServer| {
+        let now = word(server.admission);
+        let FileServer { backend, server, host, .. } = server;
+        format!("{proxy}: haproxy.cfg says {backend}/{server} ({host}) is {now}")
+    };
+    file.servers.iter().filter(wrong).map(say).collect()
+}
+
+fn wrongly(admission: Admission, host: &HostName, master: &HostName) -> bool {
+    (admission == Admission::LetIn) != (host == master)
+}
+
+fn word(admission: Admission) -> &'static str {
+    match admission {
+        Admission::LetIn => "in rotation",
+        Admission::TakenOut => "out of rotation",
+        Admission::Draining => "draining",
+    }
+}
+
+fn master_fails(report: &ProxyReport, master: Option<&HostName>) -> bool {
+    let of_master = report.servers.iter().filter(|server| Some(&server.host) == master);
+    of_master.into_iter().any(|server| server.check == CheckResult::Failing)
+}

@@ -1,0 +1,102 @@
+//! What one vantage says of the master: alive, lost, or nothing yet.
+//!
+//! A definite answer needs a second look; silence needs the policy's number of looks in a row;
+//! and a look that could not even start says nothing at all.
+
+use super::Inputs;
+use crate::ledger::Entry;
+use crate::policy::Policy;
+use crate::sighting::{Admission, CheckResult, Class, Look, Seen, Silent, Vantage};
+use crate::words::HostName;
+
+/// Looks that confirm a definite answer: the first, and a second one.
+const DEFINITE_LOOKS: u32 = 2;
+
+/// One vantage's word on the master.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Vote {
+    /// Something there answered.
+    Alive,
+    /// Definitely dead, confirmed; or silent for as long as the policy asks.
+    Lost,
+    /// Looks wrong, not for long enough.
+    Undecided,
+    /// This vantage could not look.
+    Unasked,
+}
+
+/// How an entry counts, whatever it is about.
+pub(super) fn vote(entry: Option<&Entry>, policy: &Policy) -> Vote {
+    let Some(entry) = entry else { return Vote::Undecided };
+    match entry.class {
+        Class::Good | Class::Busy => Vote::Alive,
+        Class::Dead if entry.streak >= DEFINITE_LOOKS => Vote::Lost,
+        Class::Silent if matches!(entry.latest.seen, Err(Silent::NoWay)) => Vote::Unasked,
+        Class::Silent if entry.streak >= policy.failures => Vote::Lost,
+        Class::Dead | Class::Silent => Vote::Undecided,
+    }
+}
+
+/// The observer's SSH to `host`.
+pub(super) fn ssh(inputs: Inputs<'_>, host: &HostName) -> Vote {
+    vote(inputs.snapshot.get(&Look::Machine(host.clone())), &inputs.spec.policy)
+}
+
+/// The database's port of `host`, from `from`.
+pub(super) fn port(inputs: Inputs<'_>, host: &HostName, from: Vantage) -> Vote {
+    let look = Look::Port { host: host.clone(), from };
+    vote(inputs.snapshot.get(&look), &inputs.spec.policy)
+}
+
+/// The application of `host`, from `from`.
+pub(super) fn application(inputs: Inputs<'_>, host: &HostName, from: Vantage) -> Vote {
+    let look = Look::Application { host: host.clone(), from };
+    vote(inputs.snapshot.get(&look), &inputs.spec.policy)
+}
+
+/// What the proxies' own checks say of `host`, all proxies together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ProxyWord {
+    /// A check at the application's level passed: users are served.
+    UsersServed,
+    /// A TCP check passed: something listens.
+    Connects,
+    /// Every check that is made fails.
+    Failing,
+    /// No proxy answers, or none checks it.
+    Nothing,
+}
+
+/// The strongest sign of life any proxy's check table holds for `host`.
+pub(super) fn proxies(inputs: Inputs<'_>, host: &HostName) -> ProxyWord {
+    let mut word = ProxyWord::Nothing;
+    for proxy in &inputs.spec.proxies {
+        let Some(Seen::Proxy(report)) = inputs.snapshot.seen(&Look::Proxy(proxy.clone())) else {
+            continue;
+        };
+        for server in report.servers.iter().filter(|server| server.host == *host) {
+            if server.admission == Admission::TakenOut {
+                continue;
+            }
+            match server.check {
+                CheckResult::Well => return ProxyWord::UsersServed,
+                CheckResult::Connects => word = ProxyWord::Connects,
+                CheckResult::Failing if word == ProxyWord::Nothing => word = ProxyWord::Failing,
+                CheckResult::Failing | CheckResult::Unchecked => {}
+            }
+        }
+    }
+    word
+}
+
+/// What the slave's walreceiver says of the master it streams from.
+pub(super) fn walreceiver(inputs: Inputs<'_>, slave: &HostName) -> Vote {
+    match inputs.report(slave).and_then(|report| report.walreceiver.as_ref()) {
+        Some(receiver) if receiver.streaming => {
+            let fresh_ms = inputs.spec.policy.walreceiver_fresh_ms;
+            if receiver.last_message_ms <= fresh_ms { Vote::Alive } else { Vote::Lost }
+        }
+        // None runs: it cannot have heard anything, and may have been broken for days.
+        _ => Vote::Unasked,
+    }
+}

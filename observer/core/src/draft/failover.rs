@@ -1,0 +1,65 @@
+//! The failover: users off the old master, proven; what was received replayed; the pivot; users
+//! let in to the new one; the files made to say the same.
+
+use super::{Brief, LossOverride, NoPlan, steps};
+use crate::digest::Reach;
+use crate::facts::Master;
+use crate::plan::{Goal, OnFailure, Plan, Step, Stop};
+use crate::policy::{FenceGrade, Placement};
+use crate::words::HostName;
+
+pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan> {
+    let Brief { spec, memory, digest, .. } = brief;
+    let master = memory.master.as_ref().ok_or(NoPlan::NoMaster)?;
+    let heir = digest.candidate.as_ref().ok_or(NoPlan::NoCandidate)?;
+    let after = digest.timeline.ok_or(NoPlan::NoTimeline)?;
+    let mut plan: Vec<Step> = Vec::new();
+    for proxy in &spec.proxies {
+        plan.push(steps::fence(spec, proxy, master));
+    }
+    plan.extend(still_the_old(brief, master));
+    if let (Some(reached), LossOverride::None) = (digest.loss.reached, loss) {
+        plan.push(steps::measure_loss(heir, reached, spec.policy.loss_budget_bytes));
+    }
+    plan.push(steps::replay(spec, heir));
+    plan.push(steps::promote(spec, heir, after));
+    plan.push(steps::first_write(heir));
+    for service in spec.services.iter().filter(|s| s.placement != Placement::Slave) {
+        plan.push(steps::start_service(heir, service));
+    }
+    for proxy in &spec.proxies {
+        plan.push(steps::let_in(spec, proxy, heir));
+    }
+    for proxy in &spec.proxies {
+        plan.push(steps::rewrite(spec, proxy, heir));
+    }
+    if digest.master_ssh == Reach::Answers {
+        plan.push(steps::tombstone(master));
+    }
+    Ok(brief.plan(Goal::FailOver, memory.epoch.next(), heir, plan))
+}
+
+/// Stops what still runs on the old master, as far as it answers us.
+///
+/// Where the grade asks for no more than *proxied-off*, a host that will not stop does not hold
+/// up the promotion: users cannot reach it.
+fn still_the_old(brief: Brief<'_>, master: &HostName) -> Vec<Step> {
+    let Brief { spec, digest, .. } = brief;
+    if digest.master_ssh != Reach::Answers {
+        return Vec::new();
+    }
+    let mut plan = Vec::new();
+    let alive = !matches!(digest.facts.master, Master::DatabaseDead | Master::DatabaseHung);
+    let singletons = spec.services.iter().filter(|s| s.placement == Placement::Master);
+    plan.extend(singletons.rev().map(|service| steps::stop_service(master, service)));
+    let how = if alive { Stop::Clean } else { Stop::Kill };
+    let on_failure = match spec.policy.fence {
+        FenceGrade::Stopped => OnFailure::GiveUp,
+        // A master that is alive is stopped in order, so that nothing is lost; if it will not
+        // stop, the plan is taken back and users return to it.
+        FenceGrade::ProxiedOff if alive => OnFailure::GiveUp,
+        FenceGrade::ProxiedOff => OnFailure::GoOn,
+    };
+    plan.push(steps::stop_database(master, how, on_failure));
+    plan
+}

@@ -1,0 +1,111 @@
+//! Repairs: small plans that move no role and have no pivot.
+
+use super::{Brief, NoPlan, steps};
+use crate::judge::Repair;
+use crate::plan::{Effect, Goal, LostReply, OnFailure, Plan, Proof, Sessions, Step, Stop, Undo};
+use crate::policy::{PairSpec, Placement, Probed};
+use crate::words::{HostName, ProxyName};
+
+pub(super) fn draft(brief: Brief<'_>, repair: Repair) -> Result<Plan, NoPlan> {
+    let Brief { spec, memory, digest, .. } = brief;
+    let master = memory.master.as_ref().ok_or(NoPlan::NoMaster)?;
+    let plan = match repair {
+        Repair::StartDatabase => start_database(spec, master),
+        Repair::RestartApplication => restart_application(spec, master)?,
+        Repair::StopStaleMaster => stop_stale(spec, &digest.stale)?,
+        Repair::CorrectProxies => correct_proxies(spec, master),
+    };
+    Ok(brief.plan(Goal::Repair(repair), memory.epoch, master, plan))
+}
+
+/// Starts the database where it crashed, and after it the services of the master that went down
+/// with it. The services are not waited for long: users are served again without them.
+fn start_database(spec: &PairSpec, master: &HostName) -> Vec<Step> {
+    let mut plan = vec![Step {
+        name: "start database".to_owned(),
+        effect: Effect::StartDatabase { host: master.clone() },
+        proof: Proof::CanWrite { host: master.clone() },
+        lost_reply: LostReply::Repeat,
+        // A database that starts late is still the master's own: nothing needs taking back.
+        undo: Undo::NothingToUndo,
+        on_failure: OnFailure::GiveUp,
+        deadline_ms: spec.policy.database_start_deadline_ms,
+    }];
+    let services = spec.services.iter().filter(|s| s.placement != Placement::Slave);
+    plan.extend(services.map(|service| Step {
+        undo: Undo::NothingToUndo,
+        ..steps::start_service(master, service)
+    }));
+    plan
+}
+
+fn restart_application(spec: &PairSpec, master: &HostName) -> Result<Vec<Step>, NoPlan> {
+    let probed: Vec<_> = spec.services.iter().filter(|s| s.probed == Probed::Health).collect();
+    if probed.is_empty() {
+        return Err(NoPlan::NoService);
+    }
+    let restart = |service: &&crate::policy::ServiceSpec| Step {
+        name: format!("restart {}", service.name),
+        effect: Effect::RestartService { host: master.clone(), service: service.name.clone() },
+        proof: Proof::ServiceReady { host: master.clone(), service: service.name.clone() },
+        lost_reply: LostReply::Repeat,
+        undo: Undo::NothingToUndo,
+        on_failure: OnFailure::GiveUp,
+        deadline_ms: service.start_deadline_ms,
+    };
+    Ok(probed.iter().map(restart).collect())
+}
+
+/// Ends the second life of a replaced master: users off it first, then its services and database,
+/// then the tombstone.
+fn stop_stale(spec: &PairSpec, stale: &[HostName]) -> Result<Vec<Step>, NoPlan> {
+    if stale.is_empty() {
+        return Err(NoPlan::NothingStale);
+    }
+    let mut plan = Vec::new();
+    for host in stale {
+        for proxy in &spec.proxies {
+            // It may be let in nowhere whatever happens to this plan: nothing is taken back.
+            plan.push(Step {
+                undo: Undo::NothingToUndo,
+                on_failure: OnFailure::GoOn,
+                ..steps::fence(spec, proxy, host)
+            });
+        }
+        for service in spec.services.iter().filter(|s| s.placement == Placement::Master) {
+            plan.push(Step { undo: Undo::NothingToUndo, ..steps::stop_service(host, service) });
+        }
+        plan.push(Step { undo: Undo::NothingToUndo, ..steps::tombstone(host) });
+        plan.push(Step {
+            undo: Undo::NothingToUndo,
+            ..steps::stop_database(host, Stop::Kill, OnFailure::GiveUp)
+        });
+    }
+    Ok(plan)
+}
+
+/// At every proxy: all others out, the master in, the file the same. Sessions may finish: they
+/// lead to hosts that are slaves.
+fn correct_proxies(spec: &PairSpec, master: &HostName) -> Vec<Step> {
+    let mut plan = Vec::new();
+    for proxy in &spec.proxies {
+        plan.extend(spec.others(master).map(|host| take_out(spec, proxy, host)));
+        plan.push(Step { undo: Undo::NothingToUndo, ..steps::let_in(spec, proxy, master) });
+        plan.push(Step { undo: Undo::NothingToUndo, ..steps::rewrite(spec, proxy, master) });
+    }
+    plan
+}
+
+fn take_out(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
+    Step {
+        name: format!("take {host} out at {proxy}"),
+        effect: Effect::TakeOut {
+            proxy: proxy.clone(),
+            host: host.clone(),
+            sessions: Sessions::Finish,
+        },
+        undo: Undo::NothingToUndo,
+        on_failure: OnFailure::GoOn,
+        ..steps::fence(spec, proxy, host)
+    }
+}

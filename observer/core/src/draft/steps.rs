@@ -1,0 +1,177 @@
+//! The steps that plans are made of, each with its proof, its undo and the meaning of a lost
+//! reply.
+//!
+//! Every effect here may be repeated: doing it twice changes nothing, so a lost reply is answered
+//! by ordering it again, unless the step says otherwise and why.
+
+use crate::plan::{Effect, LostReply, OnFailure, Proof, Sessions, Step, Stop, Undo};
+use crate::policy::{PairSpec, ServiceSpec};
+use crate::words::{HostName, Lsn, ProxyName, Timeline};
+
+/// How long stopping by SIGKILL or leaving a tombstone may take, in milliseconds: an SSH command
+/// takes tens of milliseconds, a loaded host a second or two.
+const QUICK_MS: u64 = 5_000;
+
+/// Fences `host` at one proxy: users can no longer reach it there, proven by reading back.
+pub(super) fn fence(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
+    Step {
+        name: format!("fence at {proxy}"),
+        effect: Effect::TakeOut {
+            proxy: proxy.clone(),
+            host: host.clone(),
+            sessions: Sessions::End,
+        },
+        proof: Proof::IsOut { proxy: proxy.clone(), host: host.clone() },
+        lost_reply: LostReply::Repeat,
+        undo: Undo::By {
+            effect: Effect::LetIn { proxy: proxy.clone(), host: host.clone() },
+            proof: Proof::IsIn { proxy: proxy.clone(), host: host.clone() },
+        },
+        on_failure: OnFailure::GiveUp,
+        deadline_ms: spec.policy.proxy_deadline_ms,
+    }
+}
+
+/// Stops the old master's database.
+pub(super) fn stop_database(host: &HostName, how: Stop, on_failure: OnFailure) -> Step {
+    Step {
+        name: "stop old database".to_owned(),
+        effect: Effect::StopDatabase { host: host.clone(), how },
+        proof: Proof::DatabaseStopped { host: host.clone() },
+        lost_reply: LostReply::Repeat,
+        undo: Undo::By {
+            effect: Effect::StartDatabase { host: host.clone() },
+            proof: Proof::DatabaseAnswers { host: host.clone() },
+        },
+        on_failure,
+        deadline_ms: match how {
+            Stop::Kill => QUICK_MS,
+            // A clean stop writes a checkpoint of everything dirty.
+            Stop::Clean => 60_000,
+        },
+    }
+}
+
+/// Compares what the slave has received with the master's last known position.
+pub(super) fn measure_loss(host: &HostName, reached: Lsn, budget_bytes: u64) -> Step {
+    Step {
+        name: "measure loss".to_owned(),
+        effect: Effect::Look,
+        proof: Proof::LossWithin { host: host.clone(), reached, budget_bytes },
+        lost_reply: LostReply::LookOnly,
+        undo: Undo::NothingToUndo,
+        on_failure: OnFailure::GiveUp,
+        deadline_ms: QUICK_MS,
+    }
+}
+
+/// Waits until the slave has replayed all it received.
+pub(super) fn replay(spec: &PairSpec, host: &HostName) -> Step {
+    Step {
+        name: "replay".to_owned(),
+        effect: Effect::Look,
+        proof: Proof::ReplayedAll { host: host.clone() },
+        lost_reply: LostReply::LookOnly,
+        undo: Undo::NothingToUndo,
+        on_failure: OnFailure::GiveUp,
+        deadline_ms: spec.policy.replay_deadline_ms,
+    }
+}
+
+/// The pivot.
+pub(super) fn promote(spec: &PairSpec, host: &HostName, after: Timeline) -> Step {
+    Step {
+        name: "promote".to_owned(),
+        effect: Effect::Promote { host: host.clone() },
+        proof: Proof::IsPrimary { host: host.clone(), after },
+        // Promoting a standby that is being promoted changes nothing.
+        lost_reply: LostReply::Repeat,
+        undo: Undo::ForwardOnly,
+        on_failure: OnFailure::Insist,
+        deadline_ms: spec.policy.promote_deadline_ms,
+    }
+}
+
+/// Proves that the new master commits.
+pub(super) fn first_write(host: &HostName) -> Step {
+    Step {
+        name: "first write".to_owned(),
+        effect: Effect::Look,
+        proof: Proof::CanWrite { host: host.clone() },
+        lost_reply: LostReply::LookOnly,
+        undo: Undo::ForwardOnly,
+        on_failure: OnFailure::Insist,
+        deadline_ms: QUICK_MS,
+    }
+}
+
+/// Starts a service on the new master. It is not worth keeping users out for a scheduler that
+/// does not start, so a failure is said and passed.
+pub(super) fn start_service(host: &HostName, service: &ServiceSpec) -> Step {
+    Step {
+        name: format!("start {}", service.name),
+        effect: Effect::StartService { host: host.clone(), service: service.name.clone() },
+        proof: Proof::ServiceReady { host: host.clone(), service: service.name.clone() },
+        lost_reply: LostReply::Repeat,
+        undo: Undo::ForwardOnly,
+        on_failure: OnFailure::GoOn,
+        deadline_ms: service.start_deadline_ms,
+    }
+}
+
+/// Stops a service that must run nowhere but on the master.
+pub(super) fn stop_service(host: &HostName, service: &ServiceSpec) -> Step {
+    let name = service.name.clone();
+    Step {
+        name: format!("stop {name} on {host}"),
+        effect: Effect::StopService { host: host.clone(), service: name.clone() },
+        proof: Proof::ServiceStopped { host: host.clone(), service: name.clone() },
+        lost_reply: LostReply::Repeat,
+        undo: Undo::By {
+            effect: Effect::StartService { host: host.clone(), service: name.clone() },
+            proof: Proof::ServiceReady { host: host.clone(), service: name },
+        },
+        on_failure: OnFailure::GoOn,
+        deadline_ms: QUICK_MS,
+    }
+}
+
+/// Lets users in to the new master. If one of several proxies will not, the others must not wait
+/// for it: what is owed is found as drift and repaired.
+pub(super) fn let_in(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
+    Step {
+        name: format!("let in at {proxy}"),
+        effect: Effect::LetIn { proxy: proxy.clone(), host: host.clone() },
+        proof: Proof::IsIn { proxy: proxy.clone(), host: host.clone() },
+        lost_reply: LostReply::Repeat,
+        undo: Undo::ForwardOnly,
+        on_failure: OnFailure::GoOn,
+        deadline_ms: spec.policy.proxy_deadline_ms,
+    }
+}
+
+/// Makes one proxy's file say what its runtime table says.
+pub(super) fn rewrite(spec: &PairSpec, proxy: &ProxyName, master: &HostName) -> Step {
+    Step {
+        name: format!("rewrite haproxy.cfg at {proxy}"),
+        effect: Effect::Rewrite { proxy: proxy.clone(), master: master.clone() },
+        proof: Proof::FileSays { proxy: proxy.clone(), master: master.clone() },
+        lost_reply: LostReply::Repeat,
+        undo: Undo::ForwardOnly,
+        on_failure: OnFailure::GoOn,
+        deadline_ms: spec.policy.proxy_deadline_ms,
+    }
+}
+
+/// Keeps the old master from starting as master.
+pub(super) fn tombstone(host: &HostName) -> Step {
+    Step {
+        name: "leave tombstone".to_owned(),
+        effect: Effect::LeaveTombstone { host: host.clone() },
+        proof: Proof::TombstoneStands { host: host.clone() },
+        lost_reply: LostReply::Repeat,
+        undo: Undo::ForwardOnly,
+        on_failure: OnFailure::GoOn,
+        deadline_ms: QUICK_MS,
+    }
+}

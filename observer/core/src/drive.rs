@@ -1,0 +1,493 @@
+//! Carries out one armed plan: a machine that says what to do next and is told what came of it.
+//!
+//! It does nothing itself and keeps no clock. Per step:
+//!
+//! ```text
+//!   record "ordered" ──durable──► perform ──reply or none──► look for the proof ──shown──► record "proven"
+//!         ▲                                                        │ not yet
+//!         └────────── reply lost or refused: order again ◄─────────┤
+//!                                                                  ▼ deadline
+//!                              give up → undo in reverse · go on → record "skipped" · insist → again
+//! ```
+//!
+//! The order rule: an effect is handed out only after its record was reported durable. A step that
+//! was ordered by an earlier life of the observer is looked at before anything is ordered again.
+
+use crate::journal::{Mark, OpenPlan, Outcome, Record, Way};
+use crate::lint::ArmedPlan;
+use crate::plan::{Effect, LostReply, OnFailure, Plan, Proof, Step, Undo};
+use crate::words::{At, Epoch, PlanId};
+
+/// Pause between two looks at a proof that does not show yet. A look costs a round trip of a few
+/// milliseconds; a promotion takes about a hundred.
+const LOOK_AGAIN_MS: u64 = 20;
+/// How long a proof may fail to show after a lost reply before the effect is ordered again.
+const LOST_REPLY_MS: u64 = 1_000;
+/// Pause before a refused effect is ordered again.
+const REFUSED_MS: u64 = 250;
+/// Pause before a step that must succeed is tried again after its deadline.
+const INSIST_MS: u64 = 1_000;
+/// How long one look at a proof may take.
+const PROOF_DEADLINE_MS: u64 = 2_000;
+
+/// An effect to be performed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Order {
+    /// The plan.
+    pub plan: PlanId,
+    /// Index of the step.
+    pub step: usize,
+    /// Forward or undo.
+    pub way: Way,
+    /// The epoch it carries; older than what the world knows, it is refused.
+    pub epoch: Epoch,
+    /// What to do.
+    pub effect: Effect,
+    /// How long it may take, in milliseconds.
+    pub deadline_ms: u64,
+}
+
+/// What came of an effect.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reply {
+    /// It says it was done. A claim.
+    Did,
+    /// It was certainly not done.
+    Refused(String),
+    /// Nobody knows.
+    NoReply,
+}
+
+/// What a look for a proof showed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// It is so; this was seen.
+    Shown(String),
+    /// It is not so, or not yet.
+    NotYet(String),
+    /// It could not be seen.
+    Unknown(String),
+}
+
+/// What the drive wants done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Want {
+    /// Make this record durable, then say `recorded`.
+    Record(Record),
+    /// Perform this effect, then say `replied`.
+    Perform(Order),
+    /// Look for this proof, then say `looked`.
+    Prove {
+        /// What to look for.
+        proof: Proof,
+        /// The epoch a written row must carry.
+        epoch: Epoch,
+        /// How long the look may take, in milliseconds.
+        deadline_ms: u64,
+    },
+    /// Tell that a step cannot be done and will be tried on.
+    SayStuck {
+        /// Index of the step.
+        step: usize,
+        /// Why.
+        why: String,
+    },
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Stage {
+    /// At a step's beginning.
+    Begin,
+    /// A record is on its way to the disk.
+    Recording(Then),
+    /// An effect is on its way.
+    Performing,
+    /// The proof is to be looked for, not before this moment.
+    LookAt(At),
+    /// A look is on its way.
+    Looking,
+    /// The effect is to be ordered again, not before this moment.
+    OrderAgainAt(At),
+    /// Everything is recorded.
+    Over,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Then {
+    Perform,
+    NextStep,
+    TurnBack,
+    End,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum LastReply {
+    None,
+    Did,
+    Refused,
+    Lost,
+}
+
+/// One plan being carried out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Drive {
+    armed: ArmedPlan,
+    way: Way,
+    cursor: usize,
+    stage: Stage,
+    /// Steps that were ordered or looked at, whose undo is due when the plan turns back.
+    touched: Vec<bool>,
+    attempt: u32,
+    began_at: At,
+    ordered_at: At,
+    last_reply: LastReply,
+    why: String,
+    turned_back: Option<String>,
+    stuck: Vec<Want>,
+}
+
+impl Drive {
+    /// Begins a plan whose opening record is durable.
+    pub fn begin(armed: ArmedPlan) -> Self {
+        let touched = vec![false; armed.plan().steps.len()];
+        Self {
+            armed,
+            way: Way::Forward,
+            cursor: 0,
+            stage: Stage::Begin,
+            touched,
+            attempt: 0,
+            began_at: At::default(),
+            ordered_at: At::default(),
+            last_reply: LastReply::None,
+            why: String::new(),
+            turned_back: None,
+            stuck: Vec::new(),
+        }
+    }
+
+    /// Takes up a plan that an earlier life of the observer left open.
+    pub fn resume(armed: ArmedPlan, open: &OpenPlan, now: At) -> Self {
+        let mut drive = Self::begin(armed);
+        let steps = drive.plan().steps.len();
+        let over = |step: usize, way: Way| {
+            matches!(open.marks.get(&(step, way)), Some(Mark::Proven { .. } | Mark::Skipped { .. }))
+        };
+        for step in 0..steps {
+            drive.touched[step] = open.marks.contains_key(&(step, Way::Forward));
+        }
+        drive.turned_back = open.turned_back.clone();
+        drive.began_at = now;
+        if open.turned_back.is_some() {
+            drive.way = Way::Back;
+            let due = |step: &usize| drive.touched[*step] && !over(*step, Way::Back);
+            match (0..steps).rev().find(due) {
+                Some(step) => drive.cursor = step,
+                None => drive.clear_touched(),
+            }
+        } else {
+            drive.cursor = (0..steps).find(|step| !over(*step, Way::Forward)).unwrap_or(steps);
+        }
+        if let Some(Mark::Ordered { attempt }) = open.marks.get(&(drive.cursor, drive.way)) {
+            drive.attempt = *attempt;
+            drive.ordered_at = now;
+            drive.last_reply = LastReply::Lost;
+            drive.stage = Stage::LookAt(now);
+        }
+        drive
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        self.armed.plan()
+    }
+
+    /// Index of the step it is at, and the direction.
+    pub fn position(&self) -> (usize, Way) {
+        (self.cursor, self.way)
+    }
+
+    /// Why the current step has not been proven yet, in the last look's words.
+    pub fn waiting_for(&self) -> &str {
+        &self.why
+    }
+
+    /// True between two steps: nothing is on its way, and stopping here leaves nothing half done.
+    pub fn is_between_steps(&self) -> bool {
+        self.stage == Stage::Begin || self.stage == Stage::Over
+    }
+
+    /// True once the pivot was ordered: from there the plan only goes forward.
+    pub fn is_past_pivot(&self) -> bool {
+        self.plan().pivot().is_some_and(|pivot| self.touched[pivot])
+    }
+
+    /// True once the closing record is durable.
+    pub fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
+
+    /// What to do next; none while an answer is awaited or nothing is due.
+    pub fn next(&mut self, now: At) -> Option<Want> {
+        if let Some(stuck) = self.stuck.pop() {
+            return Some(stuck);
+        }
+        match &self.stage {
+            Stage::Begin => Some(self.begin_step(now)),
+            Stage::OrderAgainAt(at) if *at <= now => Some(self.order(now)),
+            Stage::LookAt(at) if *at <= now => {
+                self.stage = Stage::Looking;
+                let epoch = self.plan().epoch;
+                let proof = self.proof().clone();
+                Some(Want::Prove { proof, epoch, deadline_ms: PROOF_DEADLINE_MS })
+            }
+            _ => None,
+        }
+    }
+
+    /// When `next` has something to say without any answer coming in.
+    pub fn wakes_at(&self) -> Option<At> {
+        match &self.stage {
+            Stage::OrderAgainAt(at) | Stage::LookAt(at) => Some(*at),
+            Stage::Begin => Some(At(0)),
+            _ => None,
+        }
+    }
+
+    /// The last record is durable. Returns the effect it was for, if it was for one.
+    pub fn recorded(&mut self, now: At) -> Option<Want> {
+        let Stage::Recording(then) = self.stage else { return None };
+        match then {
+            Then::Perform => {
+                self.stage = Stage::Performing;
+                self.ordered_at = now;
+                let plan = self.plan();
+                return Some(Want::Perform(Order {
+                    plan: plan.id,
+                    step: self.cursor,
+                    way: self.way,
+                    epoch: plan.epoch,
+                    effect: self.effect().clone(),
+                    deadline_ms: self.step().deadline_ms,
+                }));
+            }
+            Then::NextStep => self.advance(),
+            Then::TurnBack => {
+                self.way = Way::Back;
+                self.enter_back(self.cursor);
+            }
+            Then::End => self.stage = Stage::Over,
+        }
+        None
+    }
+
+    /// The record could not be written: it is wanted again.
+    pub fn not_recorded(&mut self, now: At) {
+        match self.stage {
+            Stage::Recording(Then::Perform) => {
+                self.attempt -= 1;
+                self.stage = Stage::OrderAgainAt(now.plus(INSIST_MS));
+            }
+            Stage::Recording(Then::NextStep) => self.stage = Stage::LookAt(now.plus(INSIST_MS)),
+            Stage::Recording(Then::TurnBack) => self.stage = Stage::LookAt(now.plus(INSIST_MS)),
+            Stage::Recording(Then::End) => self.stage = Stage::Begin,
+            _ => {}
+        }
+    }
+
+    /// What came of the effect.
+    pub fn replied(&mut self, reply: Reply, now: At) {
+        if self.stage != Stage::Performing {
+            return;
+        }
+        self.last_reply = match reply {
+            Reply::Did => LastReply::Did,
+            Reply::NoReply => LastReply::Lost,
+            Reply::Refused(why) => {
+                self.why = why;
+                LastReply::Refused
+            }
+        };
+        self.stage = Stage::LookAt(now);
+    }
+
+    /// What the look for the proof showed.
+    pub fn looked(&mut self, answer: Answer, now: At) -> Option<Want> {
+        if self.stage != Stage::Looking {
+            return None;
+        }
+        match answer {
+            Answer::Shown(evidence) => {
+                let took_ms = now.since(self.began_at);
+                self.stage = Stage::Recording(Then::NextStep);
+                Some(Want::Record(self.mark(Mark::Proven { evidence, took_ms }, now)))
+            }
+            Answer::NotYet(why) | Answer::Unknown(why) => {
+                // A refusal says more than the missing proof that follows from it.
+                if self.last_reply != LastReply::Refused {
+                    self.why = why;
+                }
+                self.not_shown(now)
+            }
+        }
+    }
+
+    /// Asks for the plan to be taken back. Refused past the pivot and when it is going back already.
+    pub fn turn_back(&mut self, why: &str, now: At) -> Option<Want> {
+        let idle = matches!(self.stage, Stage::Begin | Stage::LookAt(_) | Stage::OrderAgainAt(_));
+        if self.is_past_pivot() || self.way == Way::Back || !idle {
+            return None;
+        }
+        self.turned_back = Some(why.to_owned());
+        self.stage = Stage::Recording(Then::TurnBack);
+        Some(Want::Record(Record::TurnedBack {
+            at: now,
+            plan: self.plan().id,
+            why: why.to_owned(),
+        }))
+    }
+
+    fn begin_step(&mut self, now: At) -> Want {
+        if self.is_done() {
+            self.stage = Stage::Recording(Then::End);
+            let outcome = match &self.turned_back {
+                None => Outcome::Done,
+                Some(why) => Outcome::Undone { why: why.clone() },
+            };
+            return Want::Record(Record::PlanClosed { at: now, plan: self.plan().id, outcome });
+        }
+        self.began_at = now;
+        self.ordered_at = now;
+        self.attempt = 0;
+        self.why.clear();
+        self.last_reply = LastReply::None;
+        self.order(now)
+    }
+
+    fn order(&mut self, now: At) -> Want {
+        if self.way == Way::Forward {
+            self.touched[self.cursor] = true;
+        }
+        if *self.effect() == Effect::Look {
+            self.last_reply = LastReply::Did;
+            self.stage = Stage::Looking;
+            let proof = self.proof().clone();
+            let epoch = self.plan().epoch;
+            return Want::Prove { proof, epoch, deadline_ms: PROOF_DEADLINE_MS };
+        }
+        self.attempt += 1;
+        self.stage = Stage::Recording(Then::Perform);
+        Want::Record(self.mark(Mark::Ordered { attempt: self.attempt }, now))
+    }
+
+    fn not_shown(&mut self, now: At) -> Option<Want> {
+        if now.since(self.began_at) >= self.step().deadline_ms {
+            return self.fail(now);
+        }
+        let again = self.step().lost_reply == LostReply::Repeat;
+        let waited = now.since(self.ordered_at);
+        self.stage = match self.last_reply {
+            LastReply::Refused if again => Stage::OrderAgainAt(now.plus(REFUSED_MS)),
+            LastReply::Lost if again && waited >= LOST_REPLY_MS => Stage::OrderAgainAt(now),
+            _ => Stage::LookAt(now.plus(LOOK_AGAIN_MS)),
+        };
+        None
+    }
+
+    fn fail(&mut self, now: At) -> Option<Want> {
+        let why = format!("{}: {}", self.step().name, self.why);
+        match self.on_failure() {
+            OnFailure::GiveUp => {
+                self.turned_back = Some(why.clone());
+                self.stage = Stage::Recording(Then::TurnBack);
+                let plan = self.plan().id;
+                Some(Want::Record(Record::TurnedBack { at: now, plan, why }))
+            }
+            OnFailure::GoOn => {
+                self.stage = Stage::Recording(Then::NextStep);
+                let why = self.why.clone();
+                Some(Want::Record(self.mark(Mark::Skipped { why }, now)))
+            }
+            OnFailure::Insist => {
+                self.stuck.push(Want::SayStuck { step: self.cursor, why: self.why.clone() });
+                self.began_at = now;
+                self.stage = Stage::OrderAgainAt(now.plus(INSIST_MS));
+                None
+            }
+        }
+    }
+
+    /// What failing means on the way the plan is going.
+    fn on_failure(&self) -> OnFailure {
+        if self.way == Way::Forward {
+            return self.step().on_failure;
+        }
+        match self.effect() {
+            // A proxy that is gone must not keep the rest from being taken back; what is owed to
+            // it is found as drift and repaired.
+            Effect::LetIn { .. } | Effect::TakeOut { .. } | Effect::Rewrite { .. } => {
+                OnFailure::GoOn
+            }
+            _ => OnFailure::Insist,
+        }
+    }
+
+    fn advance(&mut self) {
+        match self.way {
+            Way::Forward => {
+                self.cursor += 1;
+                self.stage = Stage::Begin;
+            }
+            Way::Back => {
+                self.touched[self.cursor] = false;
+                self.enter_back(self.cursor);
+            }
+        }
+    }
+
+    /// Goes to the last touched step at or before `from` that has something to undo.
+    fn enter_back(&mut self, from: usize) {
+        let due = |step: &usize| {
+            self.touched[*step] && matches!(self.plan().steps[*step].undo, Undo::By { .. })
+        };
+        match (0..=from.min(self.touched.len().saturating_sub(1))).rev().find(due) {
+            Some(step) => self.cursor = step,
+            None => self.clear_touched(),
+        }
+        self.stage = Stage::Begin;
+    }
+
+    fn clear_touched(&mut self) {
+        self.touched.fill(false);
+    }
+
+    fn is_done(&self) -> bool {
+        match self.way {
+            Way::Forward => self.cursor >= self.plan().steps.len(),
+            Way::Back => !self.touched.iter().any(|touched| *touched),
+        }
+    }
+
+    fn mark(&self, mark: Mark, now: At) -> Record {
+        let plan = self.plan().id;
+        Record::Step { at: now, plan, step: self.cursor, way: self.way, mark }
+    }
+
+    fn step(&self) -> &Step {
+        &self.plan().steps[self.cursor]
+    }
+
+    fn effect(&self) -> &Effect {
+        match (self.way, &self.step().undo) {
+            (Way::Back, Undo::By { effect, .. }) => effect,
+            _ => &self.step().effect,
+        }
+    }
+
+    fn proof(&self) -> &Proof {
+        match (self.way, &self.step().undo) {
+            (Way::Back, Undo::By { proof, .. }) => proof,
+            _ => &self.step().proof,
+        }
+    }
+}

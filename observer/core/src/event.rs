@@ -1,0 +1,365 @@
+//! What happened, as a closed list: every report (CLI, journal of events, JSON, log) is a
+//! projection of these, so that no two of them can disagree.
+
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+
+use crate::facts::Asker;
+use crate::journal::{Outcome, Way};
+use crate::judge::{Cause, Verdict};
+use crate::plan::Goal;
+use crate::words::{At, Epoch, HostName, PairName, PlanId, human_ms};
+
+/// One event.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: At,
+    /// In which pair.
+    pub pair: PairName,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// How loud an event is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// For the record.
+    Info,
+    /// Somebody should look in working hours.
+    Warning,
+    /// Somebody should look now.
+    Severe,
+}
+
+/// What happened.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, IntoStaticStr)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+#[strum(serialize_all = "kebab-case")]
+pub enum EventKind {
+    /// The verdict is another than before.
+    VerdictChanged {
+        /// Row of the verdict table.
+        rule: String,
+        /// Its cause.
+        cause: Cause,
+        /// What is right to do.
+        verdict: Verdict,
+        /// Why.
+        why: String,
+        /// The gate and cause that keep it from being done.
+        barred: Option<(String, Cause)>,
+        /// What was seen, a sentence each.
+        evidence: Vec<String>,
+    },
+    /// The master was learned from the world.
+    Adopted {
+        /// The master.
+        master: HostName,
+        /// The epoch this opens.
+        epoch: Epoch,
+    },
+    /// A plan was opened.
+    PlanOpened {
+        /// Its number.
+        plan: PlanId,
+        /// What it is for.
+        goal: Goal,
+        /// The rule that asked for it.
+        rule: String,
+        /// Who asked.
+        asker: Asker,
+        /// Milliseconds from the first sign of trouble to this decision.
+        decided_ms: u64,
+        /// The master before.
+        master: HostName,
+        /// The master after.
+        next_master: HostName,
+    },
+    /// An unfinished plan was found in the journal at start.
+    PlanResumed {
+        /// Its number.
+        plan: PlanId,
+        /// Forward or back.
+        way: Way,
+        /// Why that way.
+        why: String,
+    },
+    /// A step's effect was ordered.
+    StepOrdered {
+        /// The plan.
+        plan: PlanId,
+        /// Index of the step.
+        step: usize,
+        /// Forward or undo.
+        way: Way,
+        /// What is ordered.
+        what: String,
+        /// 1 for the first time.
+        attempt: u32,
+    },
+    /// A step's proof was seen.
+    StepProven {
+        /// The plan.
+        plan: PlanId,
+        /// Index of the step.
+        step: usize,
+        /// The step's name.
+        name: String,
+        /// Forward or undo.
+        way: Way,
+        /// What was seen.
+        evidence: String,
+        /// Milliseconds from the first order to the proof.
+        took_ms: u64,
+    },
+    /// A step did not succeed and the plan goes on without it.
+    StepSkipped {
+        /// The plan.
+        plan: PlanId,
+        /// Index of the step.
+        step: usize,
+        /// The step's name.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// A step does not succeed and there is no way but to try again.
+    Stuck {
+        /// The plan.
+        plan: PlanId,
+        /// Index of the step.
+        step: usize,
+        /// The step's name.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// From here the plan is taken back.
+    TurnedBack {
+        /// The plan.
+        plan: PlanId,
+        /// Why.
+        why: String,
+    },
+    /// The plan is over.
+    PlanClosed {
+        /// The plan.
+        plan: PlanId,
+        /// What it was for.
+        goal: Goal,
+        /// How it ended.
+        outcome: Outcome,
+        /// Milliseconds from opening to this.
+        took_ms: u64,
+        /// Milliseconds from the first sign of trouble to this.
+        since_trouble_ms: u64,
+    },
+    /// A ruling could not be turned into a plan.
+    NoPlan {
+        /// The rule that asked.
+        rule: String,
+        /// Why there is none.
+        why: String,
+    },
+    /// A person's order was refused.
+    OrderRefused {
+        /// What was ordered.
+        order: String,
+        /// Who ordered.
+        by: String,
+        /// Why not.
+        why: String,
+    },
+    /// A person ordered a loss to be accepted.
+    LossAccepted {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+        /// What was estimated.
+        loss: String,
+    },
+    /// A person paused the pair.
+    Paused {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+        /// When it ends by itself.
+        until: Option<At>,
+    },
+    /// The pause ended.
+    Resumed {
+        /// Who ended it.
+        by: String,
+    },
+    /// A person acknowledged the last automatic change.
+    Acknowledged {
+        /// Who.
+        by: String,
+    },
+    /// The pair is protected again after a change of master.
+    ProtectedAgain {
+        /// The master.
+        master: HostName,
+    },
+    /// The journal cannot be written.
+    JournalFailing {
+        /// Why.
+        why: String,
+    },
+    /// The journal can be written again.
+    JournalWritable,
+    /// The observer was told to stop.
+    Stopping {
+        /// The plan left resumable, if one is open.
+        open_plan: Option<PlanId>,
+    },
+}
+
+impl EventKind {
+    /// The stable name.
+    pub fn name(&self) -> &'static str {
+        self.into()
+    }
+
+    /// How loud it is.
+    pub fn severity(&self) -> Severity {
+        match self {
+            EventKind::VerdictChanged { verdict, .. } => match verdict {
+                Verdict::Steady => Severity::Info,
+                Verdict::FailOver => Severity::Severe,
+                Verdict::Suspect | Verdict::Hold | Verdict::Repair(_) => Severity::Warning,
+            },
+            EventKind::PlanOpened { goal: Goal::FailOver, .. }
+            | EventKind::Stuck { .. }
+            | EventKind::TurnedBack { .. }
+            | EventKind::NoPlan { .. }
+            | EventKind::LossAccepted { .. }
+            | EventKind::JournalFailing { .. } => Severity::Severe,
+            EventKind::PlanOpened { .. }
+            | EventKind::PlanResumed { .. }
+            | EventKind::StepSkipped { .. }
+            | EventKind::OrderRefused { .. }
+            | EventKind::Paused { .. } => Severity::Warning,
+            EventKind::PlanClosed { outcome: Outcome::Undone { .. }, .. } => Severity::Severe,
+            EventKind::Stopping { open_plan: Some(_) } => Severity::Warning,
+            EventKind::PlanClosed { .. }
+            | EventKind::Adopted { .. }
+            | EventKind::StepOrdered { .. }
+            | EventKind::StepProven { .. }
+            | EventKind::Resumed { .. }
+            | EventKind::Acknowledged { .. }
+            | EventKind::ProtectedAgain { .. }
+            | EventKind::JournalWritable
+            | EventKind::Stopping { open_plan: None } => Severity::Info,
+        }
+    }
+
+    /// The plan it belongs to.
+    pub fn plan(&self) -> Option<PlanId> {
+        match self {
+            EventKind::PlanOpened { plan, .. }
+            | EventKind::PlanResumed { plan, .. }
+            | EventKind::StepOrdered { plan, .. }
+            | EventKind::StepProven { plan, .. }
+            | EventKind::StepSkipped { plan, .. }
+            | EventKind::Stuck { plan, .. }
+            | EventKind::TurnedBack { plan, .. }
+            | EventKind::PlanClosed { plan, .. } => Some(*plan),
+            EventKind::Stopping { open_plan } => *open_plan,
+            _ => None,
+        }
+    }
+
+    /// The rule it names.
+    pub fn rule(&self) -> Option<&str> {
+        match self {
+            EventKind::VerdictChanged { rule, .. }
+            | EventKind::PlanOpened { rule, .. }
+            | EventKind::NoPlan { rule, .. } => Some(rule),
+            _ => None,
+        }
+    }
+
+    /// As a person reads it, on one line.
+    pub fn text(&self) -> String {
+        match self {
+            EventKind::VerdictChanged { rule, cause, verdict, why, barred, .. } => {
+                let now = format!("{} [{rule} {}]: {why}", verdict.text(), cause.name());
+                match barred {
+                    Some((gate, cause)) => format!("{now}; not done: {} [{gate}]", cause.name()),
+                    None => now,
+                }
+            }
+            EventKind::Adopted { master, epoch } => {
+                format!("{master} is the master (epoch {epoch})")
+            }
+            EventKind::PlanOpened { plan, goal, rule, decided_ms, master, next_master, .. } => {
+                let after = human_ms(*decided_ms);
+                let who = if master == next_master {
+                    format!("on {master}")
+                } else {
+                    format!("{master} to {next_master}")
+                };
+                format!("plan {plan}: {goal}, {who} [{rule}], {after} after the first sign")
+            }
+            EventKind::PlanResumed { plan, way, why } => {
+                let way = if *way == Way::Forward { "continued" } else { "taken back" };
+                format!("plan {plan} found unfinished and {way}: {why}")
+            }
+            EventKind::StepOrdered { plan, step, way, what, attempt } => {
+                let undo = if *way == Way::Back { "undo: " } else { "" };
+                let again =
+                    if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
+                format!("plan {plan} step {}: {undo}{what}{again}", step + 1)
+            }
+            EventKind::StepProven { plan, step, way, evidence, took_ms, .. } => {
+                let undo = if *way == Way::Back { "undone: " } else { "" };
+                let took = human_ms(*took_ms);
+                format!("plan {plan} step {}: {undo}{evidence} ({took})", step + 1)
+            }
+            EventKind::StepSkipped { plan, step, name, why } => {
+                format!("plan {plan} step {} ({name}) left out: {why}", step + 1)
+            }
+            EventKind::Stuck { plan, step, name, why } => {
+                format!("plan {plan} is stuck at step {} ({name}): {why}; trying on", step + 1)
+            }
+            EventKind::TurnedBack { plan, why } => format!("plan {plan} is taken back: {why}"),
+            EventKind::PlanClosed { plan, goal, outcome, took_ms, since_trouble_ms } => {
+                let took = human_ms(*took_ms);
+                match outcome {
+                    Outcome::Done => {
+                        let whole = human_ms(*since_trouble_ms);
+                        format!("plan {plan}: {goal} done in {took}, {whole} after the first sign")
+                    }
+                    Outcome::Undone { why } => {
+                        format!("plan {plan}: {goal} undone after {took}: {why}")
+                    }
+                }
+            }
+            EventKind::NoPlan { rule, why } => format!("{rule} asks to act, and cannot: {why}"),
+            EventKind::OrderRefused { order, by, why } => format!("{order} by {by} refused: {why}"),
+            EventKind::LossAccepted { by, reason, loss } => {
+                format!("{by} accepts a loss ({loss}): {reason}")
+            }
+            EventKind::Paused { by, reason, .. } => format!("paused by {by}: {reason}"),
+            EventKind::Resumed { by } => format!("resumed by {by}"),
+            EventKind::Acknowledged { by } => format!("acknowledged by {by}"),
+            EventKind::ProtectedAgain { master } => {
+                format!("protected again, {master} is the master")
+            }
+            EventKind::JournalFailing { why } => {
+                format!("the journal cannot be written, nothing will be ordered: {why}")
+            }
+            EventKind::JournalWritable => "the journal can be written again".to_owned(),
+            EventKind::Stopping { open_plan: Some(plan) } => {
+                format!("stopping; plan {plan} is left resumable and goes on at the next start")
+            }
+            EventKind::Stopping { open_plan: None } => "stopping; no plan is open".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! What is recorded, and what a restarted observer learns from it.
+//!
+//! The record of a step is durable before its effect is ordered. A step that was ordered and has
+//! no later record is the honest encoding of *unknown*: its proof is looked at before anything
+//! else is done. Where the records are kept is the world's concern.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::judge::Repair;
+use crate::plan::{Goal, Plan};
+use crate::words::{At, Epoch, HostName, PlanId};
+
+/// One journal record.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "record")]
+pub enum Record {
+    /// The pair's master was learned from the world: at first sight, or because a person
+    /// acknowledged a change made by other hands.
+    Adopted {
+        /// When.
+        at: At,
+        /// The master.
+        master: HostName,
+        /// The epoch this opens.
+        epoch: Epoch,
+    },
+    /// A plan was opened.
+    PlanOpened {
+        /// When.
+        at: At,
+        /// The plan, whole.
+        plan: Box<Plan>,
+    },
+    /// A step's life.
+    Step {
+        /// When.
+        at: At,
+        /// The plan.
+        plan: PlanId,
+        /// Index of the step in the plan.
+        step: usize,
+        /// Forward or undo.
+        way: Way,
+        /// What happened.
+        mark: Mark,
+    },
+    /// From here the plan is taken back.
+    TurnedBack {
+        /// When.
+        at: At,
+        /// The plan.
+        plan: PlanId,
+        /// Why.
+        why: String,
+    },
+    /// The plan is over.
+    PlanClosed {
+        /// When.
+        at: At,
+        /// The plan.
+        plan: PlanId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// A person paused the pair.
+    Paused {
+        /// When.
+        at: At,
+        /// The order.
+        pause: PauseOrder,
+    },
+    /// The pause ended.
+    Resumed {
+        /// When.
+        at: At,
+        /// Who ended it; the observer itself for an expired one.
+        by: String,
+    },
+    /// A person acknowledged the last automatic change.
+    Acknowledged {
+        /// When.
+        at: At,
+        /// Who.
+        by: String,
+    },
+    /// The pair is protected again after a change of master.
+    ProtectedAgain {
+        /// When.
+        at: At,
+    },
+}
+
+/// Direction of a step.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// As planned.
+    Forward,
+    /// Its undo.
+    Back,
+}
+
+/// What happened to a step.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mark {
+    /// Its effect is about to be ordered, for the nth time.
+    Ordered {
+        /// 1 for the first time.
+        attempt: u32,
+    },
+    /// Its proof was seen.
+    Proven {
+        /// What was seen.
+        evidence: String,
+        /// Milliseconds from the first order to the proof.
+        took_ms: u64,
+    },
+    /// It did not succeed and the plan goes on without it.
+    Skipped {
+        /// Why.
+        why: String,
+    },
+}
+
+/// How a plan ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Every step is proven or was skipped by design.
+    Done,
+    /// It was taken back: the pair is as it was.
+    Undone {
+        /// Why.
+        why: String,
+    },
+}
+
+/// A person's order to act on nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PauseOrder {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When it ends by itself.
+    pub until: Option<At>,
+}
+
+/// Where an open plan stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenPlan {
+    /// The plan.
+    pub plan: Plan,
+    /// Per step and way, the last mark.
+    pub marks: BTreeMap<(usize, Way), Mark>,
+    /// Set once the plan is being taken back, and why.
+    pub turned_back: Option<String>,
+}
+
+/// What the journal says, replayed: the observer's whole memory of decisions.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Memory {
+    /// The master, once known.
+    pub master: Option<HostName>,
+    /// The current epoch.
+    pub epoch: Epoch,
+    /// Number of the last plan.
+    pub last_plan: PlanId,
+    /// The plan that is not closed.
+    pub open: Option<OpenPlan>,
+    /// The pause in force.
+    pub pause: Option<PauseOrder>,
+    /// The automatic change of master since which the pair was not protected again.
+    pub unacknowledged: Option<PlanId>,
+    /// Hosts that were master and were replaced since the pair was last protected.
+    pub replaced: BTreeSet<HostName>,
+    /// When each repair was last finished or given up.
+    pub repairs: BTreeMap<Repair, At>,
+    /// The last plan that was undone, and when.
+    pub last_undone: Option<(Goal, At)>,
+}
+
+impl Memory {
+    /// Replays a whole journal.
+    pub fn replay<'a>(records: impl IntoIterator<Item = &'a Record>) -> Self {
+        let mut memory = Self::default();
+        for record in records {
+            memory.apply(record);
+        }
+        memory
+    }
+
+    /// Takes one record in. Records about a plan that is not open are ignored: a journal is
+    /// append-only, so they can only be repetitions.
+    pub fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Adopted { master, epoch, .. } => {
+                self.master = Some(master.clone());
+                self.epoch = *epoch;
+                self.replaced.clear();
+            }
+            Record::PlanOpened { plan, .. } => {
+                self.last_plan = plan.id;
+                self.open = Some(OpenPlan {
+                    plan: (**plan).clone(),
+                    marks: BTreeMap::new(),
+                    turned_back: None,
+                });
+            }
+            Record::Step { plan, step, way, mark, .. } => {
+                if let Some(open) = self.open.as_mut().filter(|open| open.plan.id == *plan) {
+                    open.marks.insert((*step, *way), mark.clone());
+                }
+            }
+            Record::TurnedBack { plan, why, .. } => {
+                if let Some(open) = self.open.as_mut().filter(|open| open.plan.id == *plan) {
+                    open.turned_back = Some(why.clone());
+                }
+            }
+            Record::PlanClosed { plan, outcome, at } => self.close(*plan, outcome, *at),
+            Record::Paused { pause, .. } => self.pause = Some(pause.clone()),
+            Record::Resumed { .. } => self.pause = None,
+            Record::Acknowledged { .. } => {
+                self.unacknowledged = None;
+                self.last_undone = None;
+            }
+            Record::ProtectedAgain { .. } => {
+                self.unacknowledged = None;
+                self.replaced.clear();
+            }
+        }
+    }
+
+    fn close(&mut self, id: PlanId, outcome: &Outcome, at: At) {
+        let Some(open) = self.open.take_if(|open| open.plan.id == id) else { return };
+        let plan = open.plan;
+        if let Goal::Repair(repair) = plan.goal {
+            self.repairs.insert(repair, at);
+        }
+        match outcome {
+            Outcome::Done if plan.goal == Goal::FailOver => {
+                self.replaced.remove(&plan.next_master);
+                self.replaced.insert(plan.master);
+                self.master = Some(plan.next_master);
+                self.epoch = plan.epoch;
+                if plan.asker == crate::facts::Asker::Observer {
+                    self.unacknowledged = Some(plan.id);
+                }
+            }
+            Outcome::Done => {}
+            Outcome::Undone { .. } => self.last_undone = Some((plan.goal, at)),
+        }
+    }
+}

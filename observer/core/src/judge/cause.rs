@@ -1,0 +1,184 @@
+//! The closed list of named causes, each with its meaning and what a person can do.
+//!
+//! A cause is what the on-call person reads first; its kebab-case name is stable and appears in
+//! events, JSON and the runbook.
+
+use serde::{Deserialize, Serialize};
+use strum::{EnumIter, IntoStaticStr};
+
+/// Why the verdict is what it is.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    EnumIter,
+    IntoStaticStr,
+    Serialize,
+    Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+#[expect(missing_docs, reason = "`meaning` is each variant's documentation, and users read it")]
+pub enum Cause {
+    Steady,
+    SlaveDown,
+    SlaveSilent,
+    SlaveNotStreaming,
+    SlaveLagging,
+    SlaveCutOff,
+    SlaveNotPromotable,
+    FilesBehind,
+    ParityBroken,
+    ProxyDown,
+    ProxyDrifted,
+    ProxyCutFromMaster,
+    MasterSuspect,
+    MasterRestarting,
+    MasterDatabaseDead,
+    MasterDatabaseHung,
+    MasterApplicationDead,
+    MasterHostDead,
+    MasterStopped,
+    MasterCannotWrite,
+    MasterOutOfReach,
+    MasterMoved,
+    UsersServed,
+    ObserverIsolated,
+    HostKeyChanged,
+    TwoMasters,
+    StaleMaster,
+    NoMaster,
+    TimelinesDiverged,
+    NoCandidate,
+    CannotFence,
+    LossOverBudget,
+    LossUnknown,
+    Flapping,
+    JustFailed,
+    Paused,
+    ObserveOnly,
+    PlanOpen,
+    JournalFailing,
+}
+
+impl Cause {
+    /// The stable name, as in events and JSON.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// What it means, in one sentence.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Cause::Steady => "The master serves, and a failover now would succeed.",
+            Cause::SlaveDown => "The slave's database is not running; nothing could take over.",
+            Cause::SlaveSilent => "The slave does not answer; nothing could take over.",
+            Cause::SlaveNotStreaming => "The slave runs and no longer receives the master's log.",
+            Cause::SlaveLagging => "The slave is further behind than the lag limit.",
+            Cause::SlaveCutOff => "The network between master and slave is cut.",
+            Cause::SlaveNotPromotable => "The slave is in a state that must not be promoted.",
+            Cause::FilesBehind => "Files on the slave are older than the limit.",
+            Cause::ParityBroken => "The hosts differ in versions, secrets or settings.",
+            Cause::ProxyDown => "A proxy does not serve or does not answer.",
+            Cause::ProxyDrifted => "A proxy would send users to another host than the master.",
+            Cause::ProxyCutFromMaster => "A proxy cannot reach the master, which is well.",
+            Cause::MasterSuspect => "The master looks wrong; the evidence is not enough to act.",
+            Cause::MasterRestarting => "The master is being restarted; it has time to come back.",
+            Cause::MasterDatabaseDead => "The master's database is not running.",
+            Cause::MasterDatabaseHung => "The master's database takes connections, answers none.",
+            Cause::MasterApplicationDead => "The application on the master does not serve.",
+            Cause::MasterHostDead => "The master cannot be found alive from anywhere.",
+            Cause::MasterStopped => "The master's database was shut down cleanly, by a person.",
+            Cause::MasterCannotWrite => "The master's database answers and cannot commit.",
+            Cause::MasterOutOfReach => "The master is alive; the observer cannot manage it.",
+            Cause::MasterMoved => "Another host became master by other hands.",
+            Cause::UsersServed => "The observer cannot see the master serve; the proxies can.",
+            Cause::ObserverIsolated => "The observer sees nobody: it is itself the suspect.",
+            Cause::HostKeyChanged => "A machine offers another host key than the pinned one.",
+            Cause::TwoMasters => "Two hosts accept writes.",
+            Cause::StaleMaster => "A replaced master accepts writes again.",
+            Cause::NoMaster => "No host is known to be the master.",
+            Cause::TimelinesDiverged => "The slave's history is not the master's.",
+            Cause::NoCandidate => "The master does not serve and no slave answers.",
+            Cause::CannotFence => "The old master cannot be proven out of users' reach.",
+            Cause::LossOverBudget => "A failover would lose more than the loss budget.",
+            Cause::LossUnknown => "It cannot be told what a failover would lose.",
+            Cause::Flapping => "The master changed lately; a second change waits for a person.",
+            Cause::JustFailed => "A plan failed a moment ago; it is not repeated at once.",
+            Cause::Paused => "A person paused the observer: it watches and acts on nothing.",
+            Cause::ObserveOnly => "The mode allows watching only.",
+            Cause::PlanOpen => "A plan is being carried out.",
+            Cause::JournalFailing => "The observer's journal cannot be written.",
+        }
+    }
+
+    /// What the operator can do, as an instruction; the command comes first where there is one.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Cause::Steady => "Nothing to do.",
+            Cause::SlaveDown => "Start the slave's database; see its unit's journal for why.",
+            Cause::SlaveSilent => "Check the slave's power, network and sshd.",
+            Cause::SlaveNotStreaming => {
+                "Check primary_conninfo, the replication slot and the slave's log."
+            }
+            Cause::SlaveLagging => "Find what slows replay or the network; watch `status`.",
+            Cause::SlaveCutOff => "Check cables, firewall and routes between the two hosts.",
+            Cause::SlaveNotPromotable => {
+                "`status` names the reason; resume replay or rebuild the slave."
+            }
+            Cause::FilesBehind => "Look at the file sets' last pass.",
+            Cause::ParityBroken => "Bring the named items to the same value on both hosts.",
+            Cause::ProxyDown => "Start HAProxy there, or bring the proxy's host back.",
+            Cause::ProxyDrifted => "Nothing if it repairs itself; else see `events` for why not.",
+            Cause::ProxyCutFromMaster => {
+                "Check the network from the proxy to the master; `failover` if it will not heal."
+            }
+            Cause::MasterSuspect => "Wait a few seconds; `why` shows what is missing.",
+            Cause::MasterRestarting => "Wait, or look at the unit's journal if it takes long.",
+            Cause::MasterDatabaseDead => "Look at PostgreSQL's log on the master.",
+            Cause::MasterDatabaseHung => "Look at I/O and memory on the master.",
+            Cause::MasterApplicationDead => {
+                "Look at the application's log; `failover` moves users to the slave."
+            }
+            Cause::MasterHostDead => "Find out what happened to the machine before powering it on.",
+            Cause::MasterStopped => {
+                "Start the database if the maintenance is over; `failover` to move users instead."
+            }
+            Cause::MasterCannotWrite => "Free disk space, or `failover` to move users.",
+            Cause::MasterOutOfReach => "Check sshd, firewall and the observer's key on the master.",
+            Cause::MasterMoved => "`ack` to accept the new master, after checking it is right.",
+            Cause::UsersServed => "Check the network between the observer and the master.",
+            Cause::ObserverIsolated => "Check the observer's own network.",
+            Cause::HostKeyChanged => {
+                "If the machine was rebuilt, pin its new key; if not, treat it as an attack."
+            }
+            Cause::TwoMasters => "Stop the wrong one at once, then `ack`.",
+            Cause::StaleMaster => "Nothing if it is stopped by itself; else stop it by hand.",
+            Cause::NoMaster => "Start the right host's database as primary.",
+            Cause::TimelinesDiverged => "Rebuild the slave from the master.",
+            Cause::NoCandidate => "Bring the master or the slave back; nothing else can help.",
+            Cause::CannotFence => {
+                "Bring the proxy back, or cut the old master's power and take the proxy out of use."
+            }
+            Cause::LossOverBudget => {
+                "`failover --accept-loss` accepts the named loss; bringing the master back loses none."
+            }
+            Cause::LossUnknown => {
+                "`failover --accept-loss` accepts an unknown loss; bringing the master back loses none."
+            }
+            Cause::Flapping => "`ack` allows the next automatic failover.",
+            Cause::JustFailed => "See `events` for what failed; it is tried again by itself.",
+            Cause::Paused => "`resume` ends the pause.",
+            Cause::ObserveOnly => {
+                "Set `mode = \"auto\"` when you trust what `events` would have done."
+            }
+            Cause::PlanOpen => "`status` shows the step it is at.",
+            Cause::JournalFailing => "Free space on the observer's disk under its state directory.",
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Keeps the latest answer to every look and how often in a row it was of that kind.
+//!
+//! It judges nothing. A snapshot is the ledger's content; every datum in it has an age.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::sighting::{Class, DatabaseBusy, DatabaseReport, Look, Seen, Sighting, SystemState};
+use crate::words::{At, HostName, Lsn};
+
+/// How many past positions of a master's log are kept: enough for the longest loss budget that
+/// makes sense at the default pace.
+const POSITIONS_KEPT: usize = 128;
+
+/// The latest answer to one look, with its streak.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The latest answer.
+    pub latest: Sighting,
+    /// How that answer counts.
+    pub class: Class,
+    /// Answers of this class in a row, this one included.
+    pub streak: u32,
+    /// When the first answer of this streak came.
+    pub since: At,
+    /// The last database report, however old: the base of every loss estimate.
+    pub last_report: Option<(At, DatabaseReport)>,
+    /// When this machine or database was last seen on its way down, which is by order.
+    pub going_down_at: Option<At>,
+}
+
+/// All latest answers of one pair: what `digest` reads.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    entries: BTreeMap<Look, Entry>,
+    positions: BTreeMap<HostName, VecDeque<(At, Lsn)>>,
+}
+
+impl Snapshot {
+    /// The latest answer to `look`.
+    pub fn get(&self, look: &Look) -> Option<&Entry> {
+        self.entries.get(look)
+    }
+
+    /// The answer's content if the latest answer is not silence.
+    pub fn seen(&self, look: &Look) -> Option<&Seen> {
+        self.entries.get(look).and_then(|entry| entry.latest.seen.as_ref().ok())
+    }
+
+    /// All latest answers, in a stable order.
+    pub fn entries(&self) -> impl Iterator<Item = (&Look, &Entry)> {
+        self.entries.iter()
+    }
+
+    /// Positions of `host`'s log while it was a primary, oldest first.
+    pub fn positions(&self, host: &HostName) -> impl DoubleEndedIterator<Item = (At, Lsn)> + '_ {
+        self.positions.get(host).into_iter().flatten().copied()
+    }
+
+    /// True if there is no answer at all, only silence: the fault may be ours.
+    pub fn is_blind(&self) -> bool {
+        self.entries.values().all(|entry| entry.class == Class::Silent)
+    }
+
+    /// Takes one answer in. Answers that are older than what is known are dropped.
+    pub fn take(&mut self, sighting: Sighting) {
+        let was_blind = self.is_blind() && !self.entries.is_empty();
+        let class = sighting.class();
+        let at = sighting.at;
+        let report = match &sighting.seen {
+            Ok(Seen::Database(report)) => Some((sighting.at, report.clone())),
+            _ => None,
+        };
+        if let Some((at, report)) = &report
+            && !report.in_recovery
+            && let Some(host) = sighting.look.host()
+        {
+            self.note_position(host.clone(), *at, report.lsn);
+        }
+        let going_down_at = going_down(&sighting).then_some(sighting.at);
+        match self.entries.get_mut(&sighting.look) {
+            Some(entry) if entry.latest.asked_at > sighting.asked_at => return,
+            Some(entry) => {
+                if entry.class == class {
+                    entry.streak = entry.streak.saturating_add(1);
+                } else {
+                    entry.streak = 1;
+                    entry.since = sighting.at;
+                }
+                entry.class = class;
+                entry.last_report = report.or(entry.last_report.take());
+                entry.going_down_at = going_down_at.or(entry.going_down_at);
+                entry.latest = sighting;
+            }
+            None => {
+                let entry = Entry {
+                    class,
+                    streak: 1,
+                    since: sighting.at,
+                    last_report: report,
+                    going_down_at,
+                    latest: sighting.clone(),
+                };
+                self.entries.insert(sighting.look, entry);
+            }
+        }
+        if was_blind && class != Class::Silent {
+            self.forget_silence(at);
+        }
+    }
+
+    /// Puts back a position learned before a restart of the observer.
+    pub fn note_position(&mut self, host: HostName, at: At, lsn: Lsn) {
+        let positions = self.positions.entry(host).or_default();
+        // A primary's log only grows; a smaller position means another history has begun.
+        if positions.back().is_some_and(|(_, last)| *last > lsn) {
+            positions.clear();
+        }
+        if positions.len() == POSITIONS_KEPT {
+            positions.pop_front();
+        }
+        positions.push_back((at, lsn));
+    }
+
+    /// Forgets looks that are no longer asked, after a change of roles.
+    pub fn retain(&mut self, asked: &[Look]) {
+        self.entries.retain(|look, _| asked.contains(look));
+    }
+
+    /// Silence counted while nothing at all could be seen says nothing about the others.
+    fn forget_silence(&mut self, now: At) {
+        for entry in self.entries.values_mut().filter(|entry| entry.class == Class::Silent) {
+            entry.streak = 0;
+            entry.since = now;
+        }
+    }
+}
+
+fn going_down(sighting: &Sighting) -> bool {
+    match &sighting.seen {
+        Ok(Seen::Machine(report)) => report.system == SystemState::Stopping,
+        Ok(Seen::DatabaseBusy(busy)) => *busy == DatabaseBusy::ShuttingDown,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sighting::{Silent, Vantage};
+
+    fn port(host: &str) -> Look {
+        Look::Port { host: host.into(), from: Vantage::Observer }
+    }
+
+    fn sighting(look: Look, at: u64, seen: Result<Seen, Silent>) -> Sighting {
+        Sighting { look, asked_at: At(at), at: At(at), seen }
+    }
+
+    #[test]
+    fn a_streak_counts_answers_of_one_class() {
+        let mut snapshot = Snapshot::default();
+        for at in 1..=3 {
+            snapshot.take(sighting(port("a"), at, Ok(Seen::Refused)));
+        }
+        let entry = snapshot.get(&port("a")).unwrap();
+        assert_eq!((entry.class, entry.streak, entry.since), (Class::Dead, 3, At(1)));
+        snapshot.take(sighting(port("a"), 4, Ok(Seen::PortOpen)));
+        assert_eq!(snapshot.get(&port("a")).unwrap().streak, 1);
+    }
+
+    #[test]
+    fn silence_counted_while_blind_is_forgotten_when_sight_returns() {
+        let mut snapshot = Snapshot::default();
+        for at in 1..=5 {
+            snapshot.take(sighting(port("a"), at, Err(Silent::Timeout)));
+            snapshot.take(sighting(port("b"), at, Err(Silent::Timeout)));
+        }
+        assert!(snapshot.is_blind());
+        snapshot.take(sighting(port("b"), 6, Ok(Seen::PortOpen)));
+        assert_eq!(snapshot.get(&port("a")).unwrap().streak, 0, "that silence was our own");
+    }
+
+    #[test]
+    fn a_late_answer_does_not_replace_a_newer_one() {
+        let mut snapshot = Snapshot::default();
+        snapshot.take(sighting(port("a"), 9, Err(Silent::Timeout)));
+        snapshot.take(sighting(port("b"), 9, Ok(Seen::PortOpen)));
+        snapshot.take(sighting(port("b"), 3, Err(Silent::Timeout)));
+        assert_eq!(snapshot.get(&port("b")).unwrap().class, Class::Good);
+    }
+}

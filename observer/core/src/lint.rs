@@ -1,0 +1,204 @@
+//! Checks a plan against the safety rules, knowing nothing of how it was drafted.
+//!
+//! Only a plan that passes can be carried out: [`ArmedPlan`] has no other constructor.
+
+use crate::facts::Asker;
+use crate::plan::{Effect, Goal, OnFailure, Plan, Proof, Sessions, Undo};
+use crate::policy::{FenceGrade, PairSpec};
+use crate::words::{Epoch, HostName};
+
+/// A plan that passed the lint.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ArmedPlan(Plan);
+
+impl ArmedPlan {
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.0
+    }
+}
+
+/// Why a plan may not be carried out. Reaching one is a defect of the draft, never of the world.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Finding {
+    /// It has no steps.
+    #[error("the plan has no steps")]
+    Empty,
+    /// Its epoch is not the one this goal must carry.
+    #[error("the plan carries epoch {found}, and must carry {wanted}")]
+    WrongEpoch {
+        /// What it carries.
+        found: Epoch,
+        /// What it must carry.
+        wanted: Epoch,
+    },
+    /// A step may take no time at all.
+    #[error("step `{0}` has no deadline")]
+    NoDeadline(String),
+    /// A repair promotes.
+    #[error("a repair must not promote")]
+    RepairPromotes,
+    /// A change of master has no pivot, or several.
+    #[error("a change of master promotes exactly one host, once")]
+    PivotCount,
+    /// It promotes another host than it says, or the old master.
+    #[error("the plan promotes another host than its next master")]
+    WrongHeir,
+    /// A proxy is not proven to send nothing to the old master before the pivot.
+    #[error("the old master is not fenced at {0} before the pivot")]
+    Unfenced(String),
+    /// The policy asks for a stopped master, and the plan does not prove it.
+    #[error("the old master's database is not proven stopped before the pivot")]
+    NotStopped,
+    /// What is lost is not measured before the pivot.
+    #[error("the loss is not measured before the pivot")]
+    LossUnmeasured,
+    /// What the slave received is not replayed before the pivot.
+    #[error("replay is not proven before the pivot")]
+    NotReplayed,
+    /// A step before the pivot cannot be taken back.
+    #[error("step `{0}` comes before the pivot and has no undo")]
+    NoUndo(String),
+    /// A step before the pivot would not give up.
+    #[error("step `{0}` comes before the pivot and insists")]
+    InsistsTooEarly(String),
+    /// A step after the pivot would take the plan back.
+    #[error("step `{0}` comes after the pivot and would give up")]
+    GivesUpTooLate(String),
+    /// The new master is let in before it is proven a primary that writes.
+    #[error("the new master is let in before it is proven to write")]
+    LetInTooEarly,
+    /// A host that is not to be master is let in.
+    #[error("step `{0}` lets in a host that is not to be master")]
+    LetsInWrongHost(String),
+    /// The present master's database is stopped by a repair.
+    #[error("a repair must not stop the master's database")]
+    RepairStopsMaster,
+    /// A repair that takes nobody's place ends sessions of the master.
+    #[error("a repair must not end the master's sessions")]
+    RepairEndsSessions,
+}
+
+/// Checks `plan` for a pair in `epoch`. All findings are returned, not only the first.
+pub fn lint(plan: Plan, spec: &PairSpec, epoch: Epoch) -> Result<ArmedPlan, Vec<Finding>> {
+    let mut findings = Vec::new();
+    if plan.steps.is_empty() {
+        findings.push(Finding::Empty);
+    }
+    for step in plan.steps.iter().filter(|step| step.deadline_ms == 0) {
+        findings.push(Finding::NoDeadline(step.name.clone()));
+    }
+    for step in &plan.steps {
+        let let_in = match &step.effect {
+            Effect::LetIn { host, .. } => Some(host),
+            Effect::Rewrite { master, .. } => Some(master),
+            _ => None,
+        };
+        if let_in.is_some_and(|host| *host != plan.next_master) {
+            findings.push(Finding::LetsInWrongHost(step.name.clone()));
+        }
+    }
+    let wanted = match plan.goal {
+        Goal::FailOver => epoch.next(),
+        Goal::Repair(_) => epoch,
+    };
+    if plan.epoch != wanted {
+        findings.push(Finding::WrongEpoch { found: plan.epoch, wanted });
+    }
+    match plan.goal {
+        Goal::FailOver => check_change(&plan, spec, &mut findings),
+        Goal::Repair(_) => check_repair(&plan, &mut findings),
+    }
+    if findings.is_empty() { Ok(ArmedPlan(plan)) } else { Err(findings) }
+}
+
+fn check_repair(plan: &Plan, findings: &mut Vec<Finding>) {
+    for step in &plan.steps {
+        match &step.effect {
+            Effect::Promote { .. } => findings.push(Finding::RepairPromotes),
+            Effect::StopDatabase { host, .. } if *host == plan.master => {
+                findings.push(Finding::RepairStopsMaster);
+            }
+            Effect::TakeOut { host, sessions: Sessions::End, .. } if *host == plan.master => {
+                findings.push(Finding::RepairEndsSessions);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn check_change(plan: &Plan, spec: &PairSpec, findings: &mut Vec<Finding>) {
+    let promoted: Vec<(usize, &HostName)> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .filter_map(|(index, step)| match &step.effect {
+            Effect::Promote { host } => Some((index, host)),
+            _ => None,
+        })
+        .collect();
+    let [(pivot, heir)] = promoted[..] else {
+        findings.push(Finding::PivotCount);
+        return;
+    };
+    if *heir != plan.next_master || *heir == plan.master {
+        findings.push(Finding::WrongHeir);
+    }
+    check_before(plan, spec, pivot, findings);
+    check_after(plan, pivot, findings);
+}
+
+fn check_before(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &mut Vec<Finding>) {
+    let before = &plan.steps[..pivot];
+    let proven = |wanted: &dyn Fn(&Proof) -> bool| {
+        before.iter().any(|step| step.on_failure == OnFailure::GiveUp && wanted(&step.proof))
+    };
+    for proxy in &spec.proxies {
+        let fence = Proof::IsOut { proxy: proxy.clone(), host: plan.master.clone() };
+        if !proven(&|proof| *proof == fence) {
+            findings.push(Finding::Unfenced(proxy.to_string()));
+        }
+    }
+    let stopped = Proof::DatabaseStopped { host: plan.master.clone() };
+    let must_stop = spec.policy.fence == FenceGrade::Stopped || spec.proxies.is_empty();
+    if must_stop && !proven(&|proof| *proof == stopped) {
+        findings.push(Finding::NotStopped);
+    }
+    let measured = proven(&|proof| matches!(proof, Proof::LossWithin { .. }));
+    // A person may accept any loss; the observer by itself never may.
+    if plan.asker == Asker::Observer && !measured {
+        findings.push(Finding::LossUnmeasured);
+    }
+    let replayed = Proof::ReplayedAll { host: plan.next_master.clone() };
+    if !proven(&|proof| *proof == replayed) {
+        findings.push(Finding::NotReplayed);
+    }
+    for step in before {
+        if step.undo == Undo::ForwardOnly {
+            findings.push(Finding::NoUndo(step.name.clone()));
+        }
+        if step.on_failure == OnFailure::Insist {
+            findings.push(Finding::InsistsTooEarly(step.name.clone()));
+        }
+        if matches!(step.effect, Effect::LetIn { .. }) {
+            findings.push(Finding::LetInTooEarly);
+        }
+    }
+}
+
+fn check_after(plan: &Plan, pivot: usize, findings: &mut Vec<Finding>) {
+    let after = &plan.steps[pivot..];
+    for step in after.iter().filter(|step| step.on_failure == OnFailure::GiveUp) {
+        findings.push(Finding::GivesUpTooLate(step.name.clone()));
+    }
+    let writes = after.iter().position(|step| {
+        matches!(&step.proof, Proof::CanWrite { host } if *host == plan.next_master)
+            && step.on_failure == OnFailure::Insist
+    });
+    let admitted = after.iter().position(|step| matches!(step.effect, Effect::LetIn { .. }));
+    if let Some(admitted) = admitted
+        && writes.is_none_or(|writes| writes > admitted)
+    {
+        findings.push(Finding::LetInTooEarly);
+    }
+}

@@ -1,0 +1,390 @@
+//! The part of a pair's machine that opens plans and carries them out.
+
+use super::work::{Ticket, Work, Writing};
+use super::{Pair, Ruling};
+use crate::draft::{self, Brief, LossOverride};
+use crate::drive::{Answer, Drive, Reply, Want};
+use crate::event::EventKind;
+use crate::facts::{Asker, Journal, Master};
+use crate::journal::{Mark, OpenPlan, Record, Way};
+use crate::judge::Verdict;
+use crate::lint::lint;
+use crate::plan::{Goal, Plan};
+use crate::sighting::{Look, Vantage};
+use crate::words::At;
+
+impl Pair {
+    /// Everything this pair looks at, given who the master is.
+    pub(super) fn looks(&self) -> Vec<Look> {
+        let spec = &self.spec;
+        let master = self.memory.master.as_ref();
+        let has_health = spec.services.iter().any(|s| s.probed == crate::policy::Probed::Health);
+        let mut looks = Vec::new();
+        for host in &spec.hosts {
+            looks.push(Look::Machine(host.clone()));
+            looks.push(Look::Database(host.clone()));
+            let from_others = spec.others(host).cloned().map(Vantage::Host);
+            let second = from_others.filter(|_| Some(host) == master);
+            for from in std::iter::once(Vantage::Observer).chain(second) {
+                looks.push(Look::Port { host: host.clone(), from: from.clone() });
+                if has_health {
+                    looks.push(Look::Application { host: host.clone(), from });
+                }
+            }
+        }
+        looks.extend(master.map(|host| Look::Write(host.clone())));
+        for proxy in &spec.proxies {
+            looks.push(Look::Proxy(proxy.clone()));
+            looks.push(Look::ProxyFile(proxy.clone()));
+        }
+        looks
+    }
+
+    /// Asks for every look that is due.
+    pub(super) fn ask_due(&mut self, now: At) {
+        for look in self.looks() {
+            if self.pace.due(&look, &self.spec.policy, now) <= now {
+                self.pace.ask(&look, now);
+                let deadline_ms = self.spec.policy.timeout_ms;
+                self.outbox.push_back(Work::Look { look, deadline_ms });
+            }
+        }
+    }
+
+    /// Drafts and opens the plan a ruling asks for.
+    pub(super) fn act_on(&mut self, ruling: Ruling, now: At) {
+        let Some((digest, _)) = &self.latest else { return };
+        let brief = Brief {
+            spec: &self.spec,
+            memory: &self.memory,
+            digest,
+            rule: ruling.rule.id,
+            asker: Asker::Observer,
+            now,
+        };
+        let drafted = match ruling.rule.verdict {
+            Verdict::FailOver => draft::fail_over(brief, LossOverride::None),
+            Verdict::Repair(repair) => draft::repair(brief, repair),
+            Verdict::Steady | Verdict::Suspect | Verdict::Hold => return,
+        };
+        match drafted {
+            Ok(plan) => self.open(plan, now),
+            Err(why) => self.no_plan(ruling.rule.id, &why.to_string(), now),
+        }
+    }
+
+    /// Lints a plan and asks for its opening record.
+    pub(super) fn open(&mut self, plan: Plan, now: At) {
+        let rule = plan.rule.clone();
+        match lint(plan.clone(), &self.spec, self.memory.epoch) {
+            Ok(_) => {
+                let record = Record::PlanOpened { at: now, plan: Box::new(plan.clone()) };
+                self.write(Writing::Opening(Box::new(plan), record));
+            }
+            Err(findings) => {
+                let why: Vec<String> = findings.iter().map(ToString::to_string).collect();
+                self.no_plan(&rule, &why.join("; "), now);
+            }
+        }
+    }
+
+    fn no_plan(&mut self, rule: &str, why: &str, now: At) {
+        let kind = EventKind::NoPlan { rule: rule.to_owned(), why: why.to_owned() };
+        // Once per verdict: the ruling is asked again with every answer that comes in.
+        if self.told_no_plan.as_ref() != Some(&kind) {
+            self.told_no_plan = Some(kind.clone());
+            self.tell(kind, now);
+        }
+    }
+
+    pub(super) fn is_opening(&self) -> bool {
+        self.writing.values().any(|writing| matches!(writing, Writing::Opening(..)))
+    }
+
+    /// Learns the master at first sight.
+    pub(super) fn adopt(&mut self, now: At) {
+        let Some((digest, _)) = &self.latest else { return };
+        let Some(host) = digest.adoptable.clone() else { return };
+        if self.memory.master.is_some() || !self.writing.is_empty() {
+            return;
+        }
+        let epoch = self.memory.epoch.next();
+        self.write(Writing::Memory(Record::Adopted { at: now, master: host, epoch }));
+    }
+
+    /// Takes note that the pair is protected again after a change of master.
+    pub(super) fn note_protection(&mut self, now: At) {
+        let Some((_, ruling)) = &self.latest else { return };
+        let owed = self.memory.unacknowledged.is_some() || !self.memory.replaced.is_empty();
+        if owed && ruling.rule.verdict == Verdict::Steady && self.writing.is_empty() {
+            self.write(Writing::Memory(Record::ProtectedAgain { at: now }));
+        }
+    }
+
+    /// Lets the open plan go on as far as it can without an answer.
+    pub(super) fn proceed(&mut self, now: At) {
+        self.take_up_open_plan(now);
+        while let Some(drive) = &mut self.drive {
+            if self.stopping && drive.is_between_steps() {
+                return;
+            }
+            match drive.next(now) {
+                Some(want) => self.carry_out(want, now),
+                None => return,
+            }
+        }
+    }
+
+    /// Continues, or takes back, a plan that an earlier life left open. The world is looked at
+    /// first: no decision is made until every look was answered once.
+    fn take_up_open_plan(&mut self, now: At) {
+        if self.drive.is_some() || self.stopping {
+            return;
+        }
+        let (Some(open), Some((digest, _))) = (&self.memory.open, &self.latest) else { return };
+        let open = open.clone();
+        let master = digest.facts.master;
+        let Ok(armed) = lint(open.plan.clone(), &self.spec, self.memory.epoch) else {
+            let why = "the plan left open no longer passes the lint; close it by hand".to_owned();
+            self.no_plan(&open.plan.rule, &why, now);
+            return;
+        };
+        let mut drive = Drive::resume(armed, &open, now);
+        let (way, why) = resume_way(&open, &drive, master);
+        let plan = open.plan.id;
+        self.tell(EventKind::PlanResumed { plan, way, why: why.to_owned() }, now);
+        let turn = if way == Way::Back { drive.turn_back(why, now) } else { None };
+        self.drive = Some(drive);
+        if let Some(want) = turn {
+            self.carry_out(want, now);
+        }
+    }
+
+    fn carry_out(&mut self, want: Want, now: At) {
+        match want {
+            Want::Record(record) => self.write(Writing::Drive(record)),
+            Want::Perform(order) => {
+                let ticket = self.ticket();
+                self.doing = Some(ticket);
+                self.outbox.push_back(Work::Perform { ticket, order });
+            }
+            Want::Prove { proof, epoch, deadline_ms } => {
+                let ticket = self.ticket();
+                self.doing = Some(ticket);
+                self.outbox.push_back(Work::Prove { ticket, proof, epoch, deadline_ms });
+            }
+            Want::SayStuck { step, why } => {
+                let Some(drive) = &self.drive else { return };
+                let plan = drive.plan().id;
+                let name = drive.plan().steps[step].name.clone();
+                self.tell(EventKind::Stuck { plan, step, name, why }, now);
+            }
+        }
+    }
+
+    pub(super) fn write(&mut self, writing: Writing) {
+        let ticket = self.ticket();
+        let record = writing.record().clone();
+        self.writing.insert(ticket, writing);
+        self.outbox.push_back(Work::Record { ticket, record });
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.last_ticket += 1;
+        Ticket(self.last_ticket)
+    }
+
+    pub(super) fn on_recorded(&mut self, ticket: Ticket, now: At) {
+        let Some(writing) = self.writing.remove(&ticket) else { return };
+        self.on_journal_tested(Ok(()), now);
+        self.tell_record(writing.record(), now);
+        self.memory.apply(writing.record());
+        match writing {
+            Writing::Opening(plan, _) => {
+                let epoch = self.memory.epoch;
+                let armed = lint(*plan, &self.spec, epoch).expect("it passed before its opening");
+                self.drive = Some(Drive::begin(armed));
+            }
+            Writing::Drive(_) => {
+                let want = self.drive.as_mut().and_then(|drive| drive.recorded(now));
+                if let Some(want) = want {
+                    self.carry_out(want, now);
+                }
+                if self.drive.as_ref().is_some_and(Drive::is_over) {
+                    self.end_drive(now);
+                }
+            }
+            Writing::Memory(record) => {
+                if matches!(record, Record::Adopted { .. }) {
+                    self.roles_changed(now);
+                }
+            }
+        }
+        self.rejudge(now);
+    }
+
+    fn end_drive(&mut self, now: At) {
+        self.drive = None;
+        self.doing = None;
+        self.told = None;
+        self.roles_changed(now);
+    }
+
+    /// Looks that are no longer asked are forgotten, and everything is looked at afresh before
+    /// the next judgement: the world has just been changed.
+    fn roles_changed(&mut self, now: At) {
+        let looks = self.looks();
+        self.snapshot.retain(&looks);
+        self.unanswered = looks.into_iter().collect();
+        self.pace.hurry(now);
+    }
+
+    pub(super) fn on_not_recorded(&mut self, ticket: Ticket, why: &str, now: At) {
+        let Some(writing) = self.writing.remove(&ticket) else { return };
+        self.on_journal_tested(Err(why.to_owned()), now);
+        if let (Writing::Drive(_), Some(drive)) = (writing, &mut self.drive) {
+            drive.not_recorded(now);
+        }
+    }
+
+    pub(super) fn on_replied(&mut self, ticket: Ticket, reply: Reply, now: At) {
+        if self.doing != Some(ticket) {
+            return;
+        }
+        if let Some(drive) = &mut self.drive {
+            drive.replied(reply, now);
+        }
+    }
+
+    pub(super) fn on_looked(&mut self, ticket: Ticket, answer: Answer, now: At) {
+        if self.doing != Some(ticket) {
+            return;
+        }
+        let want = self.drive.as_mut().and_then(|drive| drive.looked(answer, now));
+        if let Some(want) = want {
+            self.carry_out(want, now);
+        }
+    }
+
+    pub(super) fn on_journal_tested(&mut self, result: Result<(), String>, now: At) {
+        match (result, self.journal) {
+            (Ok(()), Journal::Failing) => {
+                self.journal = Journal::Writable;
+                self.tell(EventKind::JournalWritable, now);
+            }
+            (Err(why), Journal::Writable) => {
+                self.journal = Journal::Failing;
+                self.tell(EventKind::JournalFailing { why }, now);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn on_stop(&mut self, now: At) {
+        if !self.stopping {
+            self.stopping = true;
+            self.tell(EventKind::Stopping { open_plan: self.open_plan_id() }, now);
+        }
+    }
+
+    pub(super) fn expire_pause(&mut self, now: At) {
+        let ended = self.memory.pause.as_ref().and_then(|pause| pause.until);
+        if ended.is_some_and(|until| until <= now) && self.writing.is_empty() {
+            let by = "the observer (the pause expired)".to_owned();
+            self.write(Writing::Memory(Record::Resumed { at: now, by }));
+        }
+    }
+
+    /// Turns a durable record into the event that tells of it.
+    fn tell_record(&mut self, record: &Record, now: At) {
+        let kind = match record {
+            Record::Adopted { master, epoch, .. } => {
+                EventKind::Adopted { master: master.clone(), epoch: *epoch }
+            }
+            Record::PlanOpened { plan, at } => EventKind::PlanOpened {
+                plan: plan.id,
+                goal: plan.goal,
+                rule: plan.rule.clone(),
+                asker: plan.asker,
+                decided_ms: at.since(plan.trouble_since),
+                master: plan.master.clone(),
+                next_master: plan.next_master.clone(),
+            },
+            Record::Step { plan, step, way, mark, .. } => {
+                let Some(drive) = &self.drive else { return };
+                step_event(drive.plan(), *plan, *step, *way, mark)
+            }
+            Record::TurnedBack { plan, why, .. } => {
+                EventKind::TurnedBack { plan: *plan, why: why.clone() }
+            }
+            Record::PlanClosed { plan, outcome, at } => {
+                let Some(drive) = &self.drive else { return };
+                EventKind::PlanClosed {
+                    plan: *plan,
+                    goal: drive.plan().goal,
+                    outcome: outcome.clone(),
+                    took_ms: at.since(drive.plan().drafted_at),
+                    since_trouble_ms: at.since(drive.plan().trouble_since),
+                }
+            }
+            Record::Paused { pause, .. } => EventKind::Paused {
+                by: pause.by.clone(),
+                reason: pause.reason.clone(),
+                until: pause.until,
+            },
+            Record::Resumed { by, .. } => EventKind::Resumed { by: by.clone() },
+            Record::Acknowledged { by, .. } => EventKind::Acknowledged { by: by.clone() },
+            Record::ProtectedAgain { .. } => {
+                let Some(master) = self.memory.master.clone() else { return };
+                EventKind::ProtectedAgain { master }
+            }
+        };
+        self.tell(kind, now);
+    }
+}
+
+fn step_event(
+    plan: &Plan,
+    id: crate::words::PlanId,
+    step: usize,
+    way: Way,
+    mark: &Mark,
+) -> EventKind {
+    let name = plan.steps[step].name.clone();
+    match mark {
+        Mark::Ordered { attempt } => {
+            let effect = match (&plan.steps[step].undo, way) {
+                (crate::plan::Undo::By { effect, .. }, Way::Back) => effect,
+                _ => &plan.steps[step].effect,
+            };
+            let what = effect.to_string();
+            EventKind::StepOrdered { plan: id, step, way, what, attempt: *attempt }
+        }
+        Mark::Proven { evidence, took_ms } => EventKind::StepProven {
+            plan: id,
+            step,
+            name,
+            way,
+            evidence: evidence.clone(),
+            took_ms: *took_ms,
+        },
+        Mark::Skipped { why } => EventKind::StepSkipped { plan: id, step, name, why: why.clone() },
+    }
+}
+
+/// Whether a plan left open goes on or is taken back.
+///
+/// Past the pivot there is only forward. Before it, a failover goes on unless its master is well
+/// after all: then the reason for it is gone, and users are given back to it.
+fn resume_way(open: &OpenPlan, drive: &Drive, master: Master) -> (Way, &'static str) {
+    if open.turned_back.is_some() {
+        return (Way::Back, "it was being taken back");
+    }
+    if drive.is_past_pivot() {
+        return (Way::Forward, "it is past its pivot");
+    }
+    if open.plan.goal == Goal::FailOver && master == Master::Healthy {
+        return (Way::Back, "the master is well after all");
+    }
+    (Way::Forward, "its reason still holds")
+}

@@ -1,0 +1,137 @@
+//! When to look at what: at an easy pace while all is well, harder as soon as something is not.
+//!
+//! Costly looks (a command on the host, a new database connection, the proxy's file) are asked
+//! less often while all is well; any doubt makes every look due at once.
+
+use std::collections::BTreeMap;
+
+use crate::judge::{Rule, Verdict};
+use crate::ledger::Snapshot;
+use crate::policy::Policy;
+use crate::sighting::{Class, Look};
+use crate::words::At;
+
+/// How many rounds a costly look is left out while all is well.
+const COSTLY_EVERY: u64 = 5;
+/// Shortest pause between two looks of one kind: a definite answer is confirmed after this.
+const CONFIRM_MS: u64 = 100;
+
+/// How the pair looks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Mood {
+    /// Nothing wrong.
+    #[default]
+    Easy,
+    /// Something is.
+    Doubtful,
+    /// A definite answer waits for its confirmation.
+    Confirming,
+}
+
+impl Mood {
+    pub(super) fn of(rule: &Rule, snapshot: &Snapshot) -> Self {
+        let fresh = snapshot
+            .entries()
+            .any(|(_, entry)| matches!(entry.class, Class::Dead) && entry.streak < 3);
+        match rule.verdict {
+            _ if fresh => Mood::Confirming,
+            Verdict::Suspect => Mood::Doubtful,
+            _ => Mood::Easy,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Asked {
+    last: Option<At>,
+    in_flight: u32,
+}
+
+/// When each look was last asked, and how urgent looking is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pace {
+    asked: BTreeMap<Look, Asked>,
+    mood: Mood,
+    hurried_at: Option<At>,
+}
+
+impl Pace {
+    pub(super) fn set_mood(&mut self, mood: Mood) {
+        self.mood = mood;
+    }
+
+    /// Makes every look due.
+    pub(super) fn hurry(&mut self, now: At) {
+        self.hurried_at = Some(now);
+    }
+
+    pub(super) fn answered(&mut self, look: &Look) {
+        if let Some(asked) = self.asked.get_mut(look) {
+            asked.in_flight = asked.in_flight.saturating_sub(1);
+        }
+    }
+
+    /// Takes note that `look` is asked now.
+    pub(super) fn ask(&mut self, look: &Look, now: At) {
+        let asked = self.asked.entry(look.clone()).or_default();
+        asked.last = Some(now);
+        asked.in_flight += 1;
+    }
+
+    /// When `look` is due.
+    pub(super) fn due(&self, look: &Look, policy: &Policy, now: At) -> At {
+        let Some(asked) = self.asked.get(look) else { return now };
+        let Some(last) = asked.last else { return now };
+        let mood = if self.is_late(policy, now) { self.mood.max_doubt() } else { self.mood };
+        let pause_ms = match mood {
+            Mood::Easy if is_costly(look) => policy.interval_ms * COSTLY_EVERY,
+            Mood::Easy => policy.interval_ms,
+            Mood::Doubtful => policy.suspect_interval_ms,
+            Mood::Confirming => CONFIRM_MS.min(policy.suspect_interval_ms),
+        };
+        // An alarm makes each look due once, as soon as it was not asked since.
+        if self.hurried_at.is_some_and(|at| at >= last) && asked.in_flight == 0 {
+            return now;
+        }
+        // Looks overlap under doubt, so that silence is counted at the pace and not at the
+        // timeout; never more at a time than it takes to count as silence.
+        let most = if mood == Mood::Easy { 1 } else { policy.failures };
+        if asked.in_flight >= most {
+            return last.plus(policy.timeout_ms.max(pause_ms));
+        }
+        last.plus(pause_ms)
+    }
+
+    /// When the next of `looks` is due.
+    pub(super) fn next_due(&self, looks: &[Look], policy: &Policy, now: At) -> At {
+        let next = looks.iter().map(|look| self.due(look, policy, now)).min();
+        let late_at = self.asked.iter().filter_map(|(look, asked)| {
+            let waits = asked.in_flight > 0 && matches!(look, Look::Database(_));
+            asked.last.filter(|_| waits).map(|last| last.plus(policy.timeout_ms / 2))
+        });
+        let late_at = late_at.filter(|at| *at > now).min();
+        let next = next.unwrap_or(now.plus(policy.interval_ms));
+        late_at.map_or(next, |late_at| next.min(late_at))
+    }
+
+    /// A query over an open connection takes milliseconds: one that has taken half its time is a
+    /// first sign, and not yet an answer.
+    fn is_late(&self, policy: &Policy, now: At) -> bool {
+        self.asked.iter().any(|(look, asked)| {
+            matches!(look, Look::Database(_))
+                && asked.in_flight > 0
+                && asked.last.is_some_and(|last| now.since(last) >= policy.timeout_ms / 2)
+        })
+    }
+}
+
+impl Mood {
+    fn max_doubt(self) -> Self {
+        if self == Mood::Easy { Mood::Doubtful } else { self }
+    }
+}
+
+fn is_costly(look: &Look) -> bool {
+    matches!(look, Look::Machine(_) | Look::Port { .. } | Look::ProxyFile(_))
+        || matches!(look, Look::Application { from: crate::sighting::Vantage::Host(_), .. })
+}

@@ -1,0 +1,162 @@
+//! What the operator allows and where things are: the pair's members and the thresholds.
+//!
+//! It never says who is master now: that is observed. Reading it from a file is the daemon's work.
+
+use serde::{Deserialize, Serialize};
+
+use crate::words::{HostName, PairName, ProxyName, ServiceName};
+
+/// One pair: its members and its policy.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PairSpec {
+    /// The pair's name.
+    pub name: PairName,
+    /// The hosts, in configured order.
+    pub hosts: Vec<HostName>,
+    /// The proxies in front of them.
+    pub proxies: Vec<ProxyName>,
+    /// The application's services, in start order.
+    pub services: Vec<ServiceSpec>,
+    /// Thresholds and permissions.
+    pub policy: Policy,
+}
+
+impl PairSpec {
+    /// The hosts other than `host`.
+    pub fn others<'a>(&'a self, host: &'a HostName) -> impl Iterator<Item = &'a HostName> {
+        self.hosts.iter().filter(move |other| *other != host)
+    }
+}
+
+/// One service of the application.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ServiceSpec {
+    /// Name used in plans and reports.
+    pub name: ServiceName,
+    /// The systemd unit.
+    pub unit: String,
+    /// Where it runs.
+    pub placement: Placement,
+    /// True for the service whose answer is the application's health.
+    pub probed: Probed,
+    /// How long starting may take, in milliseconds.
+    pub start_deadline_ms: u64,
+}
+
+/// On which hosts a service runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Placement {
+    /// On every host, whatever its role.
+    All,
+    /// On the master only: a singleton.
+    Master,
+    /// On slaves only.
+    Slave,
+}
+
+/// Whether a service has a readiness probe that answers for the application.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Probed {
+    /// The application's HTTP health answers for it.
+    Health,
+    /// Only systemd's word for it.
+    Unit,
+}
+
+/// What the observer may do by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Judge and act.
+    Auto,
+    /// Judge fully, record what it would have done, act on nothing.
+    ObserveOnly,
+    /// Only show what is seen.
+    Off,
+}
+
+/// How surely the old master must be kept from users before a promotion.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FenceGrade {
+    /// Users cannot reach it through any proxy, proven by reading each proxy back.
+    ProxiedOff,
+    /// Also its database is proven stopped.
+    Stopped,
+}
+
+/// What to do first when the database has crashed and its host lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDatabaseCrash {
+    /// Start it in place within a deadline, then fail over. Loses nothing.
+    Start,
+    /// Fail over at once.
+    FailOver,
+}
+
+/// Thresholds and permissions of one pair. Times in milliseconds, sizes in bytes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Policy {
+    /// What the observer may do by itself.
+    pub mode: Mode,
+    /// Pace of rounds while all is well.
+    pub interval_ms: u64,
+    /// Pace of rounds while something looks wrong.
+    pub suspect_interval_ms: u64,
+    /// How long one look may take before it counts as silence.
+    pub timeout_ms: u64,
+    /// Silent looks in a row before silence counts.
+    pub failures: u32,
+    /// How long a restarting machine, database or service is given before it counts as dead.
+    pub restart_grace_ms: u64,
+    /// What to do first when the database crashed and the host lives.
+    pub on_database_crash: OnDatabaseCrash,
+    /// How long starting the database in place may take.
+    pub database_start_deadline_ms: u64,
+    /// A second crash within this time of a repair is not repaired again.
+    pub repair_window_ms: u64,
+    /// The fence a promotion needs.
+    pub fence: FenceGrade,
+    /// Loss budget: acknowledged WAL that a failover may lose.
+    pub loss_budget_bytes: u64,
+    /// Loss budget: time during which commits may have been acknowledged and lost.
+    pub loss_budget_ms: u64,
+    /// Replication lag above which the slave counts as lagging.
+    pub lag_limit_bytes: u64,
+    /// How old the walreceiver's last message may be for it to count as hearing the master.
+    pub walreceiver_fresh_ms: u64,
+    /// How long the slave may take to replay what it has received before promotion.
+    pub replay_deadline_ms: u64,
+    /// How long promotion may take.
+    pub promote_deadline_ms: u64,
+    /// How long one proxy command may take to be proven.
+    pub proxy_deadline_ms: u64,
+}
+
+impl Default for Policy {
+    /// The shipped defaults; the commented default file of the daemon shows the same numbers.
+    fn default() -> Self {
+        Self {
+            mode: Mode::Auto,
+            interval_ms: 1_000,
+            suspect_interval_ms: 250,
+            timeout_ms: 500,
+            failures: 3,
+            restart_grace_ms: 60_000,
+            on_database_crash: OnDatabaseCrash::Start,
+            database_start_deadline_ms: 20_000,
+            repair_window_ms: 600_000,
+            fence: FenceGrade::ProxiedOff,
+            loss_budget_bytes: 16 << 20,
+            loss_budget_ms: 10_000,
+            lag_limit_bytes: 16 << 20,
+            walreceiver_fresh_ms: 2_000,
+            replay_deadline_ms: 60_000,
+            promote_deadline_ms: 30_000,
+            proxy_deadline_ms: 5_000,
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! What can be looked at, from where, and what may come back.
+//!
+//! A missing answer is a value with a reason, never a default. Nothing here says what an answer
+//! *means* for the pair: that is `digest`'s work.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::words::{At, HostName, Lsn, ProxyName, Timeline};
+
+/// A place we look from.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Vantage {
+    /// The observer itself.
+    Observer,
+    /// Another host of the pair, through its SSH connection.
+    Host(HostName),
+}
+
+impl fmt::Display for Vantage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Vantage::Observer => f.write_str("the observer"),
+            Vantage::Host(host) => write!(f, "{host}"),
+        }
+    }
+}
+
+/// One question to the world. The vantage of those without a `from` is the observer.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Look {
+    /// The machine itself, over SSH: system state, units, tombstone.
+    Machine(HostName),
+    /// The database, by a query over SSH to its Unix socket.
+    Database(HostName),
+    /// Whether the database can commit: a write of the observer's own heartbeat row.
+    Write(HostName),
+    /// Whether the database's TCP port answers PostgreSQL's protocol.
+    Port {
+        /// The host looked at.
+        host: HostName,
+        /// Where the connection starts.
+        from: Vantage,
+    },
+    /// Whether the application's health answers over HTTP.
+    Application {
+        /// The host looked at.
+        host: HostName,
+        /// Where the connection starts.
+        from: Vantage,
+    },
+    /// The proxy's runtime table of servers, with its own checks' results.
+    Proxy(ProxyName),
+    /// What the proxy's configuration file would do at the next start.
+    ProxyFile(ProxyName),
+}
+
+impl Look {
+    /// The host looked at, if it is a host and not a proxy.
+    pub fn host(&self) -> Option<&HostName> {
+        match self {
+            Look::Machine(host)
+            | Look::Database(host)
+            | Look::Write(host)
+            | Look::Port { host, .. }
+            | Look::Application { host, .. } => Some(host),
+            Look::Proxy(_) | Look::ProxyFile(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Look {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Look::Machine(host) => write!(f, "{host} over SSH"),
+            Look::Database(host) => write!(f, "database query on {host}"),
+            Look::Write(host) => write!(f, "write probe on {host}"),
+            Look::Port { host, from } => write!(f, "database port of {host} from {from}"),
+            Look::Application { host, from } => write!(f, "application on {host} from {from}"),
+            Look::Proxy(proxy) => write!(f, "runtime table of {proxy}"),
+            Look::ProxyFile(proxy) => write!(f, "haproxy.cfg of {proxy}"),
+        }
+    }
+}
+
+/// One answer, or its silence with a reason.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Sighting {
+    /// What was asked.
+    pub look: Look,
+    /// When it was asked.
+    pub asked_at: At,
+    /// When the answer, or the decision that there is none, was there.
+    pub at: At,
+    /// The answer.
+    pub seen: Result<Seen, Silent>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Silent {
+    /// Nothing came back in time.
+    Timeout,
+    /// The network said there is no way there.
+    NoRoute,
+    /// The look goes over a connection that is not up (SSH to the host it starts from).
+    NoWay,
+    /// The machine offers another host key than the pinned one. A hard stop.
+    HostKeyChanged {
+        /// Fingerprint that was pinned at setup.
+        pinned: String,
+        /// Fingerprint offered now.
+        offered: String,
+    },
+    /// The machine answered, and would not let us look; the text names the fix.
+    Denied(String),
+    /// What came back could not be read.
+    Garbage(String),
+}
+
+impl fmt::Display for Silent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Silent::Timeout => f.write_str("no answer in time"),
+            Silent::NoRoute => f.write_str("no route"),
+            Silent::NoWay => f.write_str("no connection to look through"),
+            Silent::HostKeyChanged { pinned, offered } => {
+                write!(f, "host key changed: pinned {pinned}, offered {offered}")
+            }
+            Silent::Denied(why) => write!(f, "denied: {why}"),
+            Silent::Garbage(what) => write!(f, "unreadable answer: {what}"),
+        }
+    }
+}
+
+/// An answer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seen {
+    /// The kernel there answered that nobody listens: definite.
+    Refused,
+    /// Answer to [`Look::Machine`].
+    Machine(MachineReport),
+    /// Answer to [`Look::Database`] by a database that takes queries.
+    Database(DatabaseReport),
+    /// Answer to [`Look::Database`] or [`Look::Port`]: it is there and takes no queries now.
+    DatabaseBusy(DatabaseBusy),
+    /// Answer to [`Look::Write`]: a row was committed, in this many milliseconds.
+    Written {
+        /// Commit latency in milliseconds.
+        latency_ms: u64,
+    },
+    /// Answer to [`Look::Write`]: the database answers queries and cannot commit.
+    CannotWrite(String),
+    /// Answer to [`Look::Port`]: the postmaster takes new connections.
+    PortOpen,
+    /// Answer to [`Look::Application`]: healthy.
+    ApplicationWell,
+    /// Answer to [`Look::Application`]: it answers, and says it is not well.
+    ApplicationIll(String),
+    /// Answer to [`Look::Proxy`].
+    Proxy(ProxyReport),
+    /// Answer to [`Look::ProxyFile`].
+    ProxyFile(ProxyFileReport),
+}
+
+/// A database that answers and takes no queries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DatabaseBusy {
+    /// "the database system is starting up", or in crash recovery.
+    StartingUp,
+    /// "the database system is shutting down".
+    ShuttingDown,
+}
+
+/// What a machine says of itself over SSH.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MachineReport {
+    /// systemd's state of the whole machine.
+    pub system: SystemState,
+    /// State of the database's unit and of each service's unit.
+    pub units: Vec<UnitReport>,
+    /// True if a tombstone keeps the database from starting as master.
+    pub tombstone: bool,
+}
+
+impl MachineReport {
+    /// The report on `unit`, if it was asked for and systemd knows it.
+    pub fn unit(&self, unit: &str) -> Option<&UnitReport> {
+        self.units.iter().find(|report| report.unit == unit)
+    }
+}
+
+/// systemd's state of a machine (`systemctl is-system-running`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SystemState {
+    /// Booting.
+    Starting,
+    /// Up, with or without failed units.
+    Running,
+    /// Going down or rebooting.
+    Stopping,
+}
+
+/// systemd's state of one unit.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct UnitReport {
+    /// The unit's name.
+    pub unit: String,
+    /// Its state.
+    pub state: UnitState,
+}
+
+/// What systemd says of a unit, reduced to what tells a crash from an order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnitState {
+    /// Running.
+    Active,
+    /// On the way up.
+    Activating,
+    /// On the way down, by somebody's order.
+    Deactivating,
+    /// Not running, and its last run ended well by somebody's order in this boot.
+    Stopped,
+    /// Not running, and not started since the machine booted.
+    NeverStarted,
+    /// Ended badly: exit code, signal, timeout.
+    Failed,
+}
+
+/// What a database says of itself.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DatabaseReport {
+    /// True for a standby.
+    pub in_recovery: bool,
+    /// Timeline it writes (primary) or follows (standby).
+    pub timeline: Timeline,
+    /// PostgreSQL's system identifier; equal on all copies of one database.
+    pub system_id: u64,
+    /// Last WAL written (primary) or received (standby).
+    pub lsn: Lsn,
+    /// Last WAL replayed (standby); equal to `lsn` on a primary.
+    pub replayed: Lsn,
+    /// True if somebody paused replay on the standby.
+    pub replay_paused: bool,
+    /// The standby's walreceiver, if one runs.
+    pub walreceiver: Option<Walreceiver>,
+}
+
+/// A standby's walreceiver: the fourth vantage on the master.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Walreceiver {
+    /// True while it streams.
+    pub streaming: bool,
+    /// Age of the last message from the master's walsender, in milliseconds.
+    pub last_message_ms: u64,
+}
+
+/// A proxy's runtime view of the pair's servers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ProxyReport {
+    /// One row per server of the pair, in every backend that serves it.
+    pub servers: Vec<ServerReport>,
+}
+
+/// One server line of one backend, as the running proxy sees it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ServerReport {
+    /// Backend name.
+    pub backend: String,
+    /// Server name.
+    pub server: String,
+    /// The pair's host it leads to.
+    pub host: HostName,
+    /// Whether the proxy lets sessions in, by order.
+    pub admission: Admission,
+    /// What the proxy's own check says.
+    pub check: CheckResult,
+    /// Sessions open now.
+    pub sessions: u64,
+}
+
+/// Whether a server may receive traffic by order (not by health).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Admission {
+    /// In rotation if healthy.
+    LetIn,
+    /// In maintenance: no session, whatever its health.
+    TakenOut,
+    /// Draining: only clients that stick to it.
+    Draining,
+}
+
+/// Result of a proxy's own health check.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckResult {
+    /// An application-level check passed last time.
+    Well,
+    /// Only the TCP connection was checked, and it passed.
+    Connects,
+    /// Failing, or on its way down.
+    Failing,
+    /// The proxy does not check it, or not now.
+    Unchecked,
+}
+
+/// What a proxy's configuration file says, whatever runs now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ProxyFileReport {
+    /// The pair's servers, by the file.
+    pub servers: Vec<FileServer>,
+}
+
+/// One server line of the file.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FileServer {
+    /// Backend name.
+    pub backend: String,
+    /// Server name.
+    pub server: String,
+    /// The pair's host it leads to.
+    pub host: HostName,
+    /// `LetIn`, or `TakenOut` for a line with `disabled`.
+    pub admission: Admission,
+}
+
+/// How an answer counts as evidence of life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// Alive and well.
+    Good,
+    /// Alive, and not taking work now: starting, stopping, ill.
+    Busy,
+    /// Definitely not serving.
+    Dead,
+    /// No answer.
+    Silent,
+}
+
+impl Sighting {
+    /// How this answer counts.
+    pub fn class(&self) -> Class {
+        match &self.seen {
+            Err(_) => Class::Silent,
+            Ok(Seen::Refused) => Class::Dead,
+            Ok(Seen::DatabaseBusy(_) | Seen::ApplicationIll(_) | Seen::CannotWrite(_)) => {
+                Class::Busy
+            }
+            Ok(Seen::Machine(report)) if report.system != SystemState::Running => Class::Busy,
+            Ok(
+                Seen::Machine(_)
+                | Seen::Database(_)
+                | Seen::Written { .. }
+                | Seen::PortOpen
+                | Seen::ApplicationWell
+                | Seen::Proxy(_)
+                | Seen::ProxyFile(_),
+            ) => Class::Good,
+        }
+    }
+}
