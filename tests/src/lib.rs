@@ -1,1 +1,6 @@
-//! (under construction)
+//! What the scenarios stand on: the lab of real machines, the sample application and the load.
+//!
+//! `README.md` beside this maps the tests. Nothing of the product is in here.
+
+pub mod http;
+pub mod lab;
