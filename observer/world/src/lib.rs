@@ -3,6 +3,8 @@
 //! Nothing here decides anything: every module answers what it saw or did, with the reason when it
 //! saw nothing. Every call has a deadline and every answer a size limit.
 
+pub mod postgres;
 pub mod quote;
 pub mod ssh;
+pub mod sudo;
 pub mod text;

@@ -1,7 +1,12 @@
 //! Real servers for the tests of this crate: started by the test on loopback, ended by pid.
 //!
 //! They need root and Debian packages; a missing one fails the test with the package's name.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test binary uses its own part of this")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test binary uses its own part of this"
+)]
 
 pub mod netns;
 pub mod sshd;

@@ -1,0 +1,195 @@
+//! PostgreSQL as seen through a host's SSH connection: look, promote, heartbeat, knock.
+//!
+//! It starts and stops no server and keeps no password: the way in is the Unix socket with `peer`
+//! authentication. Every call has a deadline and ends in an answer or a [`Failure`].
+
+mod failure;
+mod heartbeat;
+mod look;
+mod session;
+mod startup;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_postgres::SimpleQueryMessage;
+
+pub use failure::Failure;
+pub use heartbeat::{Beat, BeatSeen};
+pub use look::{Look, Slot, Standby, Walreceiver, lsn_text};
+pub use startup::{StartupAnswer, startup_probe};
+
+use crate::ssh::Ssh;
+use session::Session;
+
+/// How our sessions are called in `pg_stat_activity` and in the server's log.
+const APPLICATION_NAME: &str = "ha-observer";
+
+/// The server gives up a statement of ours after this time, in case we no longer can.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How the server is reached.
+#[derive(Clone)]
+pub enum Door {
+    /// A Unix socket on the host, for instance `/var/run/postgresql/.s.PGSQL.5432`.
+    Socket {
+        /// The host.
+        ssh: Ssh,
+        /// Path of the socket file.
+        path: String,
+    },
+    /// A TCP port as seen from the host.
+    Port {
+        /// The host that connects.
+        ssh: Ssh,
+        /// Address of the server, for that host.
+        address: String,
+        /// Port of the server.
+        port: u16,
+    },
+}
+
+/// Which server, and who we are there.
+#[derive(Clone)]
+pub struct DatabaseTarget {
+    /// The way to the server.
+    pub door: Door,
+    /// The role; it needs `pg_monitor`, and execute on `pg_promote(boolean, integer)`.
+    pub user: String,
+    /// Our own database, where the heartbeat lives; usually `ha_observer`.
+    pub database: String,
+}
+
+/// A server and our connections to it, which are opened on demand and kept.
+///
+/// Looking and writing have a connection each: a write may wait for a synchronous standby, and
+/// the look that would explain it must not wait behind it.
+pub struct Database {
+    target: Arc<DatabaseTarget>,
+    looking: Session,
+    writing: Session,
+}
+
+/// How far a standby is with the WAL that it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replay {
+    /// End of the WAL that it holds, in bytes.
+    pub received_lsn: u64,
+    /// End of the WAL that it has replayed, in bytes.
+    pub replayed_lsn: u64,
+}
+
+impl Replay {
+    /// Whether nothing is left to replay. Only meaningful once nothing more can arrive.
+    pub fn caught_up(&self) -> bool {
+        self.replayed_lsn >= self.received_lsn
+    }
+}
+
+impl Database {
+    /// Makes the handle; nothing is sent before the first call.
+    pub fn new(target: DatabaseTarget) -> Self {
+        let target = Arc::new(target);
+        let (looking, writing) = (Session::new(target.clone()), Session::new(target.clone()));
+        Self { target, looking, writing }
+    }
+
+    /// Counts the looking connections that died by themselves: an alarm that comes at once.
+    pub fn broken(&self) -> watch::Receiver<u64> {
+        self.looking.deaths()
+    }
+
+    /// Asks the server for everything about itself, in one round trip.
+    pub async fn look(&self, deadline: Duration) -> Result<Look, Failure> {
+        let text = self.ask(look::SQL, deadline).await?;
+        serde_json::from_str(&text).map_err(|error| Failure::Other {
+            sqlstate: "-".to_owned(),
+            text: format!("the answer to the look is not understood: {error}"),
+        })
+    }
+
+    /// Orders the end of recovery and does not wait for it. `Ok` means that the order was taken;
+    /// whether it happened shows the next look.
+    pub async fn promote(&self, deadline: Duration) -> Result<(), Failure> {
+        let sql = "select pg_promote(false)";
+        let answer = self.looking.call(deadline, async |client| client.simple_query(sql).await);
+        match answer.await.map(|rows| first_text(&rows)) {
+            Ok(Some(text)) if text == "t" => Ok(()),
+            Ok(_) => Err(Failure::Other {
+                sqlstate: "-".to_owned(),
+                text: "pg_promote did not take the order".to_owned(),
+            }),
+            Err(Failure::Other { sqlstate, .. }) if sqlstate == "55000" => {
+                Err(Failure::NotInRecovery)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// How far the standby is with what it has received.
+    pub async fn replay(&self, deadline: Duration) -> Result<Replay, Failure> {
+        let sql = "select (greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) - '0/0')
+            ::bigint || ' ' || (pg_last_wal_replay_lsn() - '0/0')::bigint
+            from (select pg_is_in_recovery() as standby offset 0) as role where standby";
+        let text = self.ask(sql, deadline).await?;
+        let numbers = text.split_once(' ').and_then(|(received, replayed)| {
+            Some(Replay {
+                received_lsn: received.parse().ok()?,
+                replayed_lsn: replayed.parse().ok()?,
+            })
+        });
+        numbers.ok_or(Failure::NotInRecovery)
+    }
+
+    /// Whether the standby has replayed all that it holds.
+    pub async fn replay_caught_up(&self, deadline: Duration) -> Result<bool, Failure> {
+        Ok(self.replay(deadline).await?.caught_up())
+    }
+
+    /// Writes the heartbeat and says how long the commit took. Makes the table at the first time.
+    pub async fn heartbeat(
+        &self,
+        epoch: u64,
+        host: &str,
+        deadline: Duration,
+    ) -> Result<Beat, Failure> {
+        heartbeat::write(&self.writing, epoch, host, deadline).await
+    }
+
+    /// The newest heartbeat that this server has; `None` where there never was one.
+    pub async fn heartbeat_seen(&self, deadline: Duration) -> Result<Option<BeatSeen>, Failure> {
+        heartbeat::read(&self.looking, deadline).await
+    }
+
+    /// Knocks with a new connection, without logging in: sees what an open connection hides, for
+    /// instance a postmaster that hangs while its children still answer.
+    pub async fn knock(&self, deadline: Duration) -> Result<StartupAnswer, Failure> {
+        let until = tokio::time::Instant::now() + deadline;
+        let opened = self.target.door.open(deadline).await;
+        let stream = opened.map_err(|error| failure::from_open(error, deadline))?;
+        let left = until.saturating_duration_since(tokio::time::Instant::now());
+        Ok(startup_probe(stream, &self.target.user, &self.target.database, left).await)
+    }
+
+    /// One text from one harmless statement. A connection that turns out to be dead is replaced
+    /// once: that it died between two calls is no answer to this one.
+    async fn ask(&self, sql: &str, deadline: Duration) -> Result<String, Failure> {
+        let began = tokio::time::Instant::now();
+        let ask = async |client: &tokio_postgres::Client| client.simple_query(sql).await;
+        let rows = match self.looking.call(deadline, ask).await {
+            Err(Failure::Lost(_) | Failure::ShuttingDown | Failure::InCrashRecovery) => {
+                self.looking.call(deadline.saturating_sub(began.elapsed()), ask).await
+            }
+            other => other,
+        };
+        Ok(first_text(&rows?).unwrap_or_default())
+    }
+}
+
+fn first_text(rows: &[SimpleQueryMessage]) -> Option<String> {
+    rows.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    })
+}
