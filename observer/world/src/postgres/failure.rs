@@ -25,7 +25,8 @@ pub enum Failure {
     /// The server restarts itself after one of its processes crashed.
     #[error("PostgreSQL is in crash recovery")]
     InCrashRecovery,
-    /// The server refuses connections for now, in words that we do not know (another language).
+    /// The server refuses connections for now: a standby with `hot_standby` off, or words that we
+    /// do not know (another language).
     #[error("PostgreSQL accepts no connections now: {0}")]
     NotAccepting(String),
     /// All connections are taken. The server is alive.
@@ -147,7 +148,7 @@ pub(super) fn from_sqlstate(sqlstate: &str, message: &str) -> Failure {
 /// `cannot_connect_now` covers states that mean different things and differ in their words only.
 fn not_accepting(text: String) -> Failure {
     let says = |words: &str| text.contains(words);
-    if says("starting up") || says("not yet accepting") || says("not accepting connections") {
+    if says("starting up") || says("not yet accepting") {
         Failure::StartingUp
     } else if says("shutting down") {
         Failure::ShuttingDown
@@ -167,7 +168,8 @@ mod tests {
         let of = |message| from_sqlstate("57P03", message);
         assert_eq!(of("the database system is starting up"), Failure::StartingUp);
         assert_eq!(of("the database system is not yet accepting connections"), Failure::StartingUp);
-        assert_eq!(of("the database system is not accepting connections"), Failure::StartingUp);
+        let closed = of("the database system is not accepting connections");
+        assert!(matches!(closed, Failure::NotAccepting(_)), "a standby without hot_standby");
         assert_eq!(of("the database system is shutting down"), Failure::ShuttingDown);
         assert_eq!(of("the database system is in recovery mode"), Failure::InCrashRecovery);
         let foreign = of("das Datenbanksystem startet");

@@ -8,6 +8,7 @@
     reason = "each test binary uses its own part of this"
 )]
 
+pub mod cluster;
 pub mod netns;
 pub mod sshd;
 

@@ -1,0 +1,205 @@
+//! A real PostgreSQL behind a real sshd: what it says about itself, and what we order.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of a test fail it")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use observer_world::postgres::{
+    Database, DatabaseTarget, Door, Failure, Look, StartupAnswer, startup_probe,
+};
+use support::cluster::{Cluster, ROLE};
+use support::run;
+use support::sshd::Sshd;
+
+/// Generous: a busy test machine must not turn a pass into a failure.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Looks until `done`, and gives back the look that was.
+async fn look_until(what: &str, database: &Database, done: impl Fn(&Look) -> bool) -> Look {
+    let began = Instant::now();
+    loop {
+        let look = database.look(PATIENCE).await.unwrap();
+        if done(&look) {
+            return look;
+        }
+        assert!(began.elapsed() < PATIENCE, "still waiting for {what}: {look:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The whole life of a pair as the observer's role sees it, with `pg_monitor` and one grant.
+#[tokio::test]
+async fn a_pair_is_seen_and_its_standby_promoted() {
+    let sshd = Sshd::start();
+    let ssh = sshd.ssh();
+    let primary = Cluster::start();
+    primary.sql("grant execute on function pg_promote(boolean, integer) to ha_observer");
+    let mut standby = Cluster::copy_of(&primary, &["-C", "-S", "node_b"]);
+    standby.run();
+    let (near, far) = (primary.database(&ssh), standby.database(&ssh));
+
+    let look = look_until("streaming", &near, |look| {
+        look.standbys.iter().any(|standby| standby.state.as_deref() == Some("streaming"))
+    });
+    let look = look.await;
+    assert!(!look.in_recovery);
+    assert_eq!(look.timeline, 1);
+    assert!(look.version >= 130_000 && look.started_at_ms > 1_600_000_000_000);
+    assert!(look.flushed_lsn.unwrap() > 0 && look.written_lsn >= look.flushed_lsn);
+    assert_eq!((look.received_lsn, look.replayed_lsn, look.replay_paused), (None, None, None));
+    assert_eq!(look.walreceiver, None);
+    assert_eq!(look.slots.len(), 1);
+    assert!(look.slots[0].name == "node_b" && look.slots[0].active);
+    assert_eq!(look.standbys[0].sync_state.as_deref(), Some("async"));
+    assert!(look.standbys[0].flushed_lsn.unwrap() > 0);
+
+    assert_eq!(near.heartbeat_seen(PATIENCE).await, Ok(None));
+    let beat = near.heartbeat(1, "node-a", PATIENCE).await.unwrap();
+    assert!(beat.number == 1 && beat.latency < PATIENCE);
+    assert_eq!(near.heartbeat(2, "node-a", PATIENCE).await.unwrap().number, 2);
+    let stale = near.heartbeat(1, "node-b", PATIENCE).await;
+    assert_eq!(stale, Err(Failure::StaleEpoch { ours: 1, newer: 2 }));
+
+    let flushed = near.look(PATIENCE).await.unwrap().flushed_lsn.unwrap();
+    let seen = look_until("replay", &far, |look| look.replayed_lsn.unwrap() >= flushed).await;
+    assert!(seen.in_recovery && seen.timeline == 1 && seen.replay_paused == Some(false));
+    assert_eq!(seen.system_identifier, look.system_identifier);
+    assert!(seen.received_lsn >= seen.replayed_lsn);
+    assert!(seen.replayed_commit_age_ms.unwrap() < 20_000);
+    let receiver = seen.walreceiver.unwrap();
+    assert_eq!(receiver.status, "streaming");
+    assert_eq!(receiver.slot.as_deref(), Some("node_b"));
+    assert!(receiver.last_message_age_ms.unwrap() < 20_000);
+    assert!(far.replay_caught_up(PATIENCE).await.unwrap());
+    let beat = far.heartbeat_seen(PATIENCE).await.unwrap().unwrap();
+    assert_eq!((beat.epoch, beat.host.as_str(), beat.number), (2, "node-a", 2));
+    assert_eq!(far.heartbeat(3, "node-b", PATIENCE).await, Err(Failure::ReadOnly));
+
+    far.promote(PATIENCE).await.unwrap();
+    let promoted = look_until("promotion", &far, |look| !look.in_recovery).await;
+    assert_eq!(promoted.timeline, 2);
+    assert!(promoted.written_lsn.unwrap() >= flushed);
+    assert_eq!(far.heartbeat(3, "node-b", PATIENCE).await.unwrap().number, 3);
+    assert_eq!(far.promote(PATIENCE).await, Err(Failure::NotInRecovery));
+    assert_eq!(far.replay(PATIENCE).await, Err(Failure::NotInRecovery));
+}
+
+/// A standby that follows a promotion knows its new timeline before any restart point.
+#[tokio::test]
+async fn a_standby_of_a_promoted_server_knows_the_new_timeline() {
+    let sshd = Sshd::start();
+    let primary = Cluster::start();
+    let mut middle = Cluster::copy_of(&primary, &[]);
+    middle.run();
+    let mut last = Cluster::copy_of(&middle, &[]);
+    last.run();
+    middle.sql("select pg_promote()");
+    let database = last.database(&sshd.ssh());
+    let seen = look_until("timeline 2", &database, |look| look.timeline == 2).await;
+    assert!(seen.in_recovery);
+}
+
+#[tokio::test]
+async fn privileges_and_logins_that_lack_are_named() {
+    let sshd = Sshd::start();
+    let ssh = sshd.ssh();
+    let cluster = Cluster::start_with("max_connections = 5\nsuperuser_reserved_connections = 3");
+    let database = cluster.database(&ssh);
+    assert!(matches!(database.promote(PATIENCE).await, Err(Failure::Forbidden(_))));
+
+    let stranger = cluster.database_for(&ssh, "nobody");
+    assert!(matches!(stranger.look(PATIENCE).await, Err(Failure::AuthRejected(_))));
+
+    let second = cluster.database(&ssh);
+    second.look(PATIENCE).await.unwrap();
+    let full = cluster.database(&ssh).look(PATIENCE).await.unwrap_err();
+    assert!(matches!(full, Failure::TooManyConnections(_)), "{full}");
+    assert!(full.is_alive());
+    assert_eq!(database.knock(PATIENCE).await, Ok(StartupAnswer::Accepting));
+}
+
+/// A write that waits for a lock is silent; the look beside it still answers.
+#[tokio::test]
+async fn a_blocked_write_does_not_block_the_look() {
+    let sshd = Sshd::start();
+    let ssh = sshd.ssh();
+    let cluster = Cluster::start();
+    let database = cluster.database(&ssh);
+    database.heartbeat(1, "node-a", PATIENCE).await.unwrap();
+    let lock = "begin; lock ha_observer.heartbeat; select pg_sleep(20)";
+    let mut blocker = cluster.psql("ha_observer", lock).spawn().unwrap();
+    let held = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and granted
+        and relation = 'ha_observer.heartbeat'::regclass";
+    support::wait_until("the lock", PATIENCE, || cluster.sql(held) == "1");
+
+    let after = Duration::from_millis(300);
+    assert_eq!(database.heartbeat(1, "node-a", after).await, Err(Failure::Silent { after }));
+    database.look(PATIENCE).await.unwrap();
+    assert_eq!(*database.broken().borrow(), 0);
+
+    blocker.kill().unwrap();
+    blocker.wait().unwrap();
+    let end =
+        "select pg_terminate_backend(pid) from pg_stat_activity where query like 'begin; lock%'";
+    cluster.sql(end);
+    assert!(database.heartbeat(1, "node-a", PATIENCE).await.unwrap().number >= 2);
+}
+
+/// What a trigger raises stands for the server's own errors on a full disk: same code, same wire.
+#[tokio::test]
+async fn a_full_disk_and_unknown_errors_are_told_apart() {
+    let sshd = Sshd::start();
+    let cluster = Cluster::start();
+    let database = cluster.database(&sshd.ssh());
+    database.heartbeat(1, "node-a", PATIENCE).await.unwrap();
+    let raise = |code: &str| {
+        cluster.sql(&format!(
+            "create or replace function fail() returns trigger language plpgsql as
+             $$ begin raise exception using errcode = '{code}', message = E'no\\nway'; end $$;
+             create or replace trigger fail before insert on ha_observer.heartbeat
+             for each row execute function fail()"
+        ));
+    };
+    raise("53100");
+    let failure = database.heartbeat(1, "node-a", PATIENCE).await.unwrap_err();
+    assert_eq!(failure, Failure::DiskFull("no way".to_owned()));
+    assert!(failure.is_alive());
+    raise("XX001");
+    let failure = database.heartbeat(1, "node-a", PATIENCE).await.unwrap_err();
+    let expected = Failure::Other { sqlstate: "XX001".to_owned(), text: "no way".to_owned() };
+    assert_eq!(failure, expected);
+}
+
+/// The probe without a login works over the other host's TCP and leaves no trace in the log.
+#[tokio::test]
+async fn the_startup_probe_sees_a_server_and_leaves_no_trace() {
+    let sshd = Sshd::start();
+    let ssh = sshd.ssh();
+    let cluster = Cluster::start();
+    let hba = cluster.data().join("pg_hba.conf");
+    std::fs::write(&hba, "local all postgres trust\nhost all all all scram-sha-256\n").unwrap();
+    run(&mut cluster.psql("postgres", "select pg_reload_conf()"));
+    std::thread::sleep(Duration::from_millis(200));
+    let before = cluster.log();
+
+    let stream = ssh.open_tcp("127.0.0.1", cluster.port, PATIENCE).await.unwrap();
+    let answer = startup_probe(stream, ROLE, "ha_observer", PATIENCE).await;
+    assert_eq!(answer, StartupAnswer::Accepting);
+    let stream = tokio::net::TcpStream::connect(("127.0.0.1", cluster.port)).await.unwrap();
+    let answer = startup_probe(stream, ROLE, "ha_observer", PATIENCE).await;
+    assert_eq!(answer, StartupAnswer::Accepting);
+    let through_port = Database::new(DatabaseTarget {
+        door: Door::Port { ssh, address: "127.0.0.1".to_owned(), port: cluster.port },
+        user: ROLE.to_owned(),
+        database: "ha_observer".to_owned(),
+    });
+    assert_eq!(through_port.knock(PATIENCE).await, Ok(StartupAnswer::Accepting));
+    let began = Instant::now();
+    while cluster.sql("select count(*) from pg_stat_activity where usename = 'ha_observer'") != "0"
+    {
+        assert!(began.elapsed() < PATIENCE);
+    }
+    assert_eq!(cluster.log(), before);
+}
