@@ -1,1 +1,30 @@
-//! (under construction)
+//! Lossless haproxy.cfg documents, edits that change nothing else, and HAProxy's socket protocols.
+//!
+//! The crate does no input or output: bytes come in, bytes go out, and the caller moves them. It
+//! never runs HAProxy, never evaluates a condition and never expands a variable; what the file
+//! alone does not say is answered as unclear, and an edit that would need it is refused.
+
+mod diff;
+mod document;
+mod edit;
+mod inventory;
+mod line_edit;
+mod pair;
+mod refusal;
+mod section;
+mod server;
+mod server_keyword;
+mod view;
+mod word;
+
+pub use diff::unified_diff;
+pub use document::{Document, Line};
+pub use edit::{Outcome, ServerChange, ServerEdit};
+pub use inventory::{Difference, Direction, Inventory, Item, ProxyId};
+pub use pair::{Members, Pointed, point, pointed_at};
+pub use refusal::{Reason, Refusal};
+pub use section::SectionKind;
+pub use server::{Address, Server, State, Unclear};
+pub use server_keyword::Keyword;
+pub use view::{Bind, Section, ServerSetting, Setting, View};
+pub use word::{Fault, Word, Words};
