@@ -3,8 +3,16 @@
 //! Nothing here decides anything: every module answers what it saw or did, with the reason when it
 //! saw nothing. Every call has a deadline and every answer a size limit.
 
+pub mod access;
+mod commands;
+mod eyes;
+mod hands;
+pub mod haproxy_socket;
+pub mod http;
+pub mod pair_world;
 pub mod postgres;
 pub mod quote;
 pub mod ssh;
 pub mod sudo;
+pub mod tcp;
 pub mod text;

@@ -17,7 +17,7 @@ use crate::words::{At, HostName};
 
 /// The unit that every host's database runs under is reported under this name, so that the core
 /// need not know how each distribution calls it.
-pub(crate) const DATABASE_UNIT: &str = "database";
+pub const DATABASE_UNIT: &str = "database";
 
 /// The master's condition, with what was seen.
 pub(super) struct Assessed {

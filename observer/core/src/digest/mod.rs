@@ -10,6 +10,7 @@ mod slave;
 mod votes;
 
 pub use loss::LossEstimate;
+pub use master::DATABASE_UNIT;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,0 +1,199 @@
+//! Where the machines of one pair are and how they are entered.
+//!
+//! It names things and places only: no password is in here, and nothing is read or opened. What is
+//! *allowed* to be done is the pair's policy, which the core holds.
+
+use std::path::PathBuf;
+
+use observer_core::policy::PairSpec;
+use observer_core::words::{HostName, ProxyName};
+
+use crate::ssh::{BadHostKey, HostKey, SshTarget, SshTiming};
+
+/// Everything needed to reach one pair.
+#[derive(Debug, Clone)]
+pub struct PairAccess {
+    /// The pair and its policy.
+    pub spec: PairSpec,
+    /// One entry per host of the pair.
+    pub hosts: Vec<HostAccess>,
+    /// One entry per proxy of the pair.
+    pub proxies: Vec<ProxyAccess>,
+}
+
+/// How one machine is entered by SSH.
+#[derive(Debug, Clone)]
+pub struct SshAccess {
+    /// IP address or name.
+    pub address: String,
+    /// TCP port of sshd.
+    pub port: u16,
+    /// The unprivileged user we log in as.
+    pub user: String,
+    /// Our private key: an OpenSSH file without a passphrase.
+    pub key: PathBuf,
+    /// The pinned host keys, each as `ssh-ed25519 AAAA…`; no other is accepted.
+    pub host_keys: Vec<String>,
+}
+
+/// One host of the pair.
+#[derive(Debug, Clone)]
+pub struct HostAccess {
+    /// Its configured name.
+    pub name: HostName,
+    /// How it is entered.
+    pub ssh: SshAccess,
+    /// Its PostgreSQL.
+    pub database: DatabaseAccess,
+    /// Where its application answers for its health, if it has one.
+    pub application: Option<HttpProbe>,
+}
+
+/// The PostgreSQL of one host.
+#[derive(Debug, Clone)]
+pub struct DatabaseAccess {
+    /// Its systemd unit, for instance `postgresql@15-main.service`.
+    pub unit: String,
+    /// Its Unix socket, for instance `/var/run/postgresql/.s.PGSQL.5432`.
+    pub socket: PathBuf,
+    /// The address at which the observer and the other hosts reach its TCP port.
+    pub address: String,
+    /// Its TCP port.
+    pub port: u16,
+    /// Our role, which enters by `peer` authentication.
+    pub user: String,
+    /// Our own database, where the heartbeat lives.
+    pub database: String,
+    /// Its data directory.
+    pub data_directory: PathBuf,
+    /// Where `pg_rewind` and its like are, if not in the path.
+    pub bin_directory: Option<PathBuf>,
+}
+
+/// A request that answers for the application's health.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpProbe {
+    /// The address at which the observer and the other hosts reach it.
+    pub address: String,
+    /// Its TCP port.
+    pub port: u16,
+    /// Path with query, for instance `/healthcheck`.
+    pub path: String,
+    /// Value of the `Host` header, where it is not the address.
+    pub host_header: Option<String>,
+    /// The status that means well.
+    pub status: u16,
+}
+
+/// One HAProxy machine.
+#[derive(Debug, Clone)]
+pub struct ProxyAccess {
+    /// Its configured name.
+    pub name: ProxyName,
+    /// How it is entered.
+    pub ssh: SshAccess,
+    /// HAProxy's runtime socket (`stats socket … level admin`).
+    pub runtime_socket: PathBuf,
+    /// The master process's socket (`-S`), where there is one.
+    pub master_socket: Option<PathBuf>,
+    /// Its haproxy.cfg.
+    pub config: PathBuf,
+    /// Its systemd unit, usually `haproxy.service`.
+    pub unit: String,
+    /// Which server is which host. Empty: found by the hosts' addresses in haproxy.cfg.
+    pub servers: Vec<ProxyServer>,
+}
+
+/// One server of one backend, and the host of the pair that it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProxyServer {
+    /// Name of the `backend` or `listen` section.
+    pub backend: String,
+    /// Name of the server in it.
+    pub server: String,
+    /// The host.
+    pub host: HostName,
+}
+
+/// One command as a dry run shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandLine {
+    /// The host or proxy it goes to.
+    pub host: String,
+    /// The exact command: a shell line, a statement, or what is sent to a socket.
+    pub command: String,
+}
+
+/// An established connection broke by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alarm {
+    /// The host or proxy at the other end.
+    pub host: String,
+    /// Which connection it was.
+    pub connection: Connection,
+}
+
+/// The connections that are kept open and watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    /// The SSH connection.
+    Ssh,
+    /// The session at the database.
+    Database,
+}
+
+/// Why an access cannot be used. A person must correct the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WorldError {
+    /// A pinned host key cannot be read.
+    #[error("{machine}: the pinned host key cannot be read: {why}")]
+    HostKey {
+        /// The host or proxy.
+        machine: String,
+        /// What is wrong with the line.
+        why: BadHostKey,
+    },
+    /// The pair names a host or proxy that has no access, or the other way round.
+    #[error("{machine} is named by the pair and not by the access, or the other way round")]
+    Unmatched {
+        /// The host or proxy.
+        machine: String,
+    },
+    /// A value that would need quoting in a sudoers file, where quoting is not dependable.
+    #[error(
+        "{machine}: `{value}` cannot stand in a sudoers file: use letters, digits and _./@%+- only"
+    )]
+    Unspeakable {
+        /// The host or proxy.
+        machine: String,
+        /// The value.
+        value: String,
+    },
+    /// A path that must be absolute is not.
+    #[error("{machine}: `{path}` is not an absolute path of a file or directory")]
+    NotAbsolute {
+        /// The host or proxy.
+        machine: String,
+        /// The path.
+        path: String,
+    },
+}
+
+impl SshAccess {
+    /// What the SSH transport needs; `machine` is the name used in messages.
+    pub(crate) fn target(&self, machine: &str) -> Result<SshTarget, WorldError> {
+        let pinned: Result<Vec<HostKey>, BadHostKey> =
+            self.host_keys.iter().map(|line| line.parse()).collect();
+        let pinned =
+            pinned.map_err(|why| WorldError::HostKey { machine: machine.to_owned(), why })?;
+        Ok(SshTarget {
+            host_label: machine.to_owned(),
+            address: self.address.clone(),
+            port: self.port,
+            user: self.user.clone(),
+            key_path: self.key.clone(),
+            pinned,
+            timing: SshTiming::default(),
+        })
+    }
+}

@@ -1,0 +1,249 @@
+//! Every command that needs root, each built once: performing, the dry run and the generated
+//! sudoers file take them from here, so that what is shown is what is run is what is allowed.
+//!
+//! Nothing here runs anything. Values are checked to be plain words when the pair is connected,
+//! because a sudoers file gives wildcards and quotes a meaning of their own.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use observer_core::policy::PairSpec;
+use observer_core::words::ServiceName;
+
+use crate::access::{HostAccess, ProxyAccess, WorldError};
+use crate::ssh::Command;
+
+/// One command that runs as root: absolute program and exact arguments.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Privileged(Vec<String>);
+
+impl Privileged {
+    fn new(argv: &[&str]) -> Self {
+        Self(argv.iter().map(|&word| word.to_owned()).collect())
+    }
+
+    /// The command through sudo, which never asks.
+    pub(crate) fn command(&self) -> Command {
+        Command::new("sudo").arg("-n").arg("--").args(&self.0)
+    }
+
+    /// The words of the command through sudo, for a script that gets them as arguments.
+    pub(crate) fn line(&self) -> String {
+        format!("sudo -n -- {}", self.0.join(" "))
+    }
+
+    /// The command as a rule: sudoers reads some characters as syntax unless escaped.
+    fn rule(&self) -> String {
+        let escape = |word: &String| {
+            let mut escaped = String::new();
+            for character in word.chars() {
+                if matches!(character, ',' | ':' | '=' | '\\') {
+                    escaped.push('\\');
+                }
+                escaped.push(character);
+            }
+            escaped
+        };
+        self.0.iter().map(escape).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// How a unit is started, stopped and put right.
+#[derive(Debug, Clone)]
+pub(crate) struct UnitCommands {
+    pub(crate) start: Privileged,
+    pub(crate) stop: Privileged,
+    pub(crate) restart: Privileged,
+    pub(crate) reset: Privileged,
+}
+
+/// What runs as root on a host.
+#[derive(Debug, Clone)]
+pub(crate) struct HostCommands {
+    pub(crate) database: UnitCommands,
+    /// Ends every process of the database's unit without asking any of them.
+    pub(crate) kill: Privileged,
+    pub(crate) leave_tombstone: Privileged,
+    pub(crate) see_tombstone: Privileged,
+    pub(crate) services: BTreeMap<ServiceName, UnitCommands>,
+}
+
+/// What runs as root on a proxy.
+#[derive(Debug, Clone)]
+pub(crate) struct ProxyCommands {
+    /// The configuration file.
+    pub(crate) config: String,
+    /// Where the new content is made ready: a dotfile, which HAProxy skips when it reads a
+    /// directory, beside the file, so that a rename is atomic.
+    pub(crate) draft: String,
+    pub(crate) read: Privileged,
+    pub(crate) hash: Privileged,
+    /// Makes an empty draft with the file's owner, mode and attributes.
+    pub(crate) shape_draft: Privileged,
+    pub(crate) write_draft: Privileged,
+    pub(crate) hash_draft: Privileged,
+    pub(crate) check_draft: Privileged,
+    pub(crate) check: Privileged,
+    /// Keeps the present content beside the file.
+    pub(crate) keep: Privileged,
+    pub(crate) put: Privileged,
+    pub(crate) sync: Privileged,
+    pub(crate) drop_draft: Privileged,
+    /// Makes a draft of the kept content.
+    pub(crate) draft_of_kept: Privileged,
+    pub(crate) reload: Privileged,
+}
+
+const SYSTEMCTL: &str = "/usr/bin/systemctl";
+
+impl UnitCommands {
+    fn new(machine: &str, unit: &str) -> Result<Self, WorldError> {
+        plain(machine, unit)?;
+        // Waiting for a unit's own time-out would outlive every deadline: the proof looks.
+        let verb = |verb| Privileged::new(&[SYSTEMCTL, "--no-block", verb, unit]);
+        Ok(Self {
+            start: verb("start"),
+            stop: verb("stop"),
+            restart: verb("restart"),
+            reset: Privileged::new(&[SYSTEMCTL, "reset-failed", unit]),
+        })
+    }
+
+    fn all(&self) -> [&Privileged; 4] {
+        [&self.start, &self.stop, &self.restart, &self.reset]
+    }
+}
+
+impl HostCommands {
+    pub(crate) fn new(access: &HostAccess, spec: &PairSpec) -> Result<Self, WorldError> {
+        let machine = access.name.as_str();
+        plain(machine, &access.ssh.user)?;
+        let unit = access.database.unit.as_str();
+        let data = absolute(machine, &access.database.data_directory)?;
+        let tombstone = format!("{data}/standby.signal");
+        let mut services = BTreeMap::new();
+        for service in &spec.services {
+            services.insert(service.name.clone(), UnitCommands::new(machine, &service.unit)?);
+        }
+        // The long and older word for `--kill-whom`: known to every systemd there is.
+        let kill = [SYSTEMCTL, "kill", "--kill-who=all", "--signal=SIGKILL", unit];
+        let owner = ["-o", "postgres", "-g", "postgres", "-m", "0600"];
+        let leave = [&["/usr/bin/install"], &owner[..], &["/dev/null", &tombstone]].concat();
+        Ok(Self {
+            database: UnitCommands::new(machine, unit)?,
+            kill: Privileged::new(&kill),
+            leave_tombstone: Privileged::new(&leave),
+            see_tombstone: Privileged::new(&["/usr/bin/test", "-e", &tombstone]),
+            services,
+        })
+    }
+
+    pub(crate) fn all(&self) -> Vec<&Privileged> {
+        let mut all = self.database.all().to_vec();
+        all.extend([&self.kill, &self.leave_tombstone, &self.see_tombstone]);
+        all.extend(self.services.values().flat_map(UnitCommands::all));
+        all
+    }
+}
+
+impl ProxyCommands {
+    pub(crate) fn new(access: &ProxyAccess) -> Result<Self, WorldError> {
+        let machine = access.name.as_str();
+        plain(machine, &access.ssh.user)?;
+        plain(machine, &access.unit)?;
+        let config = absolute(machine, &access.config)?;
+        let not_absolute =
+            || WorldError::NotAbsolute { machine: machine.to_owned(), path: config.clone() };
+        let (folder, name) = config.rsplit_once('/').ok_or_else(not_absolute)?;
+        let draft = format!("{folder}/.{name}.ha-observer");
+        let kept = format!("{draft}.last");
+        let alike = ["/usr/bin/cp", "--attributes-only", "--preserve=all", "--remove-destination"];
+        let write = ["/usr/bin/dd", &format!("of={draft}"), "conv=fsync", "status=none"];
+        let copy = ["/usr/bin/cp", "--preserve=all", "--remove-destination"];
+        let haproxy = ["/usr/sbin/haproxy", "-c", "-f"];
+        Ok(Self {
+            read: Privileged::new(&["/usr/bin/cat", &config]),
+            hash: Privileged::new(&["/usr/bin/sha256sum", &config]),
+            shape_draft: Privileged::new(&[&alike[..], &[&config, &draft]].concat()),
+            write_draft: Privileged::new(&write),
+            hash_draft: Privileged::new(&["/usr/bin/sha256sum", &draft]),
+            check_draft: Privileged::new(&[&haproxy[..], &[&draft]].concat()),
+            check: Privileged::new(&[&haproxy[..], &[&config]].concat()),
+            keep: Privileged::new(&[&copy[..], &[&config, &kept]].concat()),
+            put: Privileged::new(&["/usr/bin/mv", "-T", &draft, &config]),
+            sync: Privileged::new(&["/usr/bin/sync", folder]),
+            drop_draft: Privileged::new(&["/usr/bin/rm", "-f", &draft]),
+            draft_of_kept: Privileged::new(&[&copy[..], &[&kept, &draft]].concat()),
+            reload: Privileged::new(&[SYSTEMCTL, "--no-block", "reload", &access.unit]),
+            config,
+            draft,
+        })
+    }
+
+    pub(crate) fn all(&self) -> Vec<&Privileged> {
+        vec![
+            &self.read,
+            &self.hash,
+            &self.shape_draft,
+            &self.write_draft,
+            &self.hash_draft,
+            &self.check_draft,
+            &self.check,
+            &self.keep,
+            &self.put,
+            &self.sync,
+            &self.drop_draft,
+            &self.draft_of_kept,
+            &self.reload,
+        ]
+    }
+}
+
+/// The sudoers file of one machine: each user with exactly these commands.
+pub(crate) fn sudoers(machine: &str, users: &BTreeMap<&str, Vec<&Privileged>>) -> String {
+    let mut text = format!(
+        "# What HA Observer may run as root on {machine}. Generated: do not edit.\n\
+         # Install as /etc/sudoers.d/ha-observer, owner root, mode 0440.\n"
+    );
+    for (user, commands) in users {
+        let mut rules: Vec<String> = commands.iter().map(|command| command.rule()).collect();
+        rules.sort();
+        rules.dedup();
+        // Looks come often: a line in the system's log for each would bury everything else. What
+        // changes something is logged.
+        writeln!(text, "Defaults:{user} !requiretty, !pam_session").expect("a string takes all");
+        for rule in &rules {
+            if is_look(rule) {
+                writeln!(text, "Defaults!{rule} !syslog").expect("a string takes all");
+            }
+            writeln!(text, "{user} ALL=(root) NOPASSWD: {rule}").expect("a string takes all");
+        }
+    }
+    text
+}
+
+fn is_look(rule: &str) -> bool {
+    ["/usr/bin/test ", "/usr/bin/cat ", "/usr/bin/sha256sum "]
+        .iter()
+        .any(|program| rule.starts_with(program))
+}
+
+/// Refuses a value that is not one plain word.
+fn plain(machine: &str, value: &str) -> Result<(), WorldError> {
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"_./@%+-:".contains(&byte);
+    if !value.is_empty() && !value.starts_with('-') && value.bytes().all(safe) {
+        return Ok(());
+    }
+    let (machine, value) = (machine.to_owned(), value.to_owned());
+    Err(WorldError::Unspeakable { machine, value })
+}
+
+fn absolute(machine: &str, path: &Path) -> Result<String, WorldError> {
+    let text = path.to_string_lossy().trim_end_matches('/').to_owned();
+    plain(machine, &text)?;
+    if !text.starts_with('/') {
+        return Err(WorldError::NotAbsolute { machine: machine.to_owned(), path: text });
+    }
+    Ok(text)
+}

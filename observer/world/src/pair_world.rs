@@ -1,0 +1,215 @@
+//! One pair's hands and eyes: the one value through which the daemon looks and acts.
+//!
+//! It decides nothing. `eyes` answers looks, `hands` performs effects and looks for proofs; this
+//! file holds the connections they share and the highest epoch that was seen.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use observer_core::drive::{Answer, Order, Reply};
+use observer_core::plan::{Effect, Proof};
+use observer_core::policy::PairSpec;
+use observer_core::sighting::{Look, Seen, Silent};
+use observer_core::words::{Epoch, HostName, ProxyName};
+use tokio::sync::{mpsc, watch};
+
+use crate::access::{
+    Alarm, CommandLine, Connection, HostAccess, PairAccess, ProxyAccess, WorldError,
+};
+use crate::commands::{self, HostCommands, ProxyCommands};
+use crate::eyes::{FileCache, look};
+use crate::hands;
+use crate::postgres::{Database, DatabaseTarget, Door};
+use crate::ssh::Ssh;
+
+/// The hands and eyes of one pair. Clones share the connections.
+#[derive(Clone)]
+pub struct PairWorld {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) spec: PairSpec,
+    pub(crate) hosts: BTreeMap<HostName, Host>,
+    pub(crate) proxies: BTreeMap<ProxyName, Proxy>,
+    epoch: AtomicU64,
+}
+
+/// One host with its connections.
+pub(crate) struct Host {
+    pub(crate) access: HostAccess,
+    pub(crate) ssh: Ssh,
+    pub(crate) database: Database,
+    pub(crate) commands: HostCommands,
+}
+
+/// One proxy with its connection.
+pub(crate) struct Proxy {
+    pub(crate) access: ProxyAccess,
+    pub(crate) ssh: Ssh,
+    pub(crate) commands: ProxyCommands,
+    pub(crate) file: FileCache,
+}
+
+/// Alarms that nobody has taken yet; more than these say nothing new.
+const ALARMS_MAX: usize = 64;
+
+impl PairWorld {
+    /// Makes the handles. Nothing is sent before the first look or order.
+    pub fn connect(access: PairAccess) -> Result<Self, WorldError> {
+        let PairAccess { spec, hosts, proxies } = access;
+        let mut known_hosts = BTreeMap::new();
+        for host in hosts {
+            known_hosts.insert(host.name.clone(), Host::new(host, &spec)?);
+        }
+        let mut known_proxies = BTreeMap::new();
+        for proxy in proxies {
+            known_proxies.insert(proxy.name.clone(), Proxy::new(proxy)?);
+        }
+        same_names(&spec.hosts, &known_hosts)?;
+        same_names(&spec.proxies, &known_proxies)?;
+        let (hosts, proxies) = (known_hosts, known_proxies);
+        Ok(Self { inner: Arc::new(Inner { spec, hosts, proxies, epoch: AtomicU64::new(0) }) })
+    }
+
+    /// Answers one look, or says why there is no answer. Takes at most `deadline`.
+    pub async fn look(&self, look_at: &Look, deadline: Duration) -> Result<Seen, Silent> {
+        let looking = look(&self.inner, look_at, deadline);
+        tokio::time::timeout(deadline, looking).await.unwrap_or(Err(Silent::Timeout))
+    }
+
+    /// Performs one effect. An order with an older epoch than was ever seen is refused.
+    pub async fn perform(&self, order: &Order) -> Reply {
+        if let Err(newer) = self.inner.admit(order.epoch) {
+            return Reply::Refused(format!(
+                "the order is of epoch {}, the pair is in epoch {newer}: another observer has \
+                 acted, or this one has lost its journal",
+                order.epoch
+            ));
+        }
+        let deadline = Duration::from_millis(order.deadline_ms);
+        let performing = hands::perform(&self.inner, order, deadline);
+        tokio::time::timeout(deadline, performing).await.unwrap_or(Reply::NoReply)
+    }
+
+    /// Looks for one proof. `epoch` is the one that a written row must carry.
+    pub async fn prove(&self, proof: &Proof, epoch: Epoch, deadline: Duration) -> Answer {
+        let proving = hands::prove(&self.inner, proof, epoch, deadline);
+        let late = || Answer::Unknown(format!("no answer within {} ms", deadline.as_millis()));
+        tokio::time::timeout(deadline, proving).await.unwrap_or_else(|_| late())
+    }
+
+    /// A channel that speaks up at once when an established connection breaks. Each call makes a
+    /// new one; it ends when it is dropped. Needs a tokio runtime.
+    pub fn alarms(&self) -> mpsc::Receiver<Alarm> {
+        let (sender, receiver) = mpsc::channel(ALARMS_MAX);
+        let watch_over = |deaths: watch::Receiver<u64>, host: &str, connection: Connection| {
+            let alarm = Alarm { host: host.to_owned(), connection };
+            tokio::spawn(forward(deaths, alarm, sender.clone()));
+        };
+        for (name, host) in &self.inner.hosts {
+            watch_over(host.ssh.broken(), name.as_str(), Connection::Ssh);
+            watch_over(host.database.broken(), name.as_str(), Connection::Database);
+        }
+        for (name, proxy) in &self.inner.proxies {
+            watch_over(proxy.ssh.broken(), name.as_str(), Connection::Ssh);
+        }
+        receiver
+    }
+
+    /// The exact commands of `effect`, from the same functions that perform it.
+    pub fn describe(&self, effect: &Effect) -> Vec<CommandLine> {
+        hands::describe(&self.inner, effect)
+    }
+
+    /// The exact sudoers file for a machine of the pair; none for a name that is not of it.
+    pub fn sudoers(&self, host_or_proxy: &str) -> Option<String> {
+        let mut users: BTreeMap<&str, Vec<&commands::Privileged>> = BTreeMap::new();
+        if let Some(host) = self.inner.hosts.get(&HostName::new(host_or_proxy)) {
+            users.entry(&host.access.ssh.user).or_default().extend(host.commands.all());
+        }
+        // A machine that is a host and a proxy gets one file.
+        if let Some(proxy) = self.inner.proxies.get(&ProxyName::new(host_or_proxy)) {
+            users.entry(&proxy.access.ssh.user).or_default().extend(proxy.commands.all());
+        }
+        (!users.is_empty()).then(|| commands::sudoers(host_or_proxy, &users))
+    }
+
+    /// The highest epoch that an order, a proof or a heartbeat row has shown.
+    pub fn epoch(&self) -> Epoch {
+        self.inner.epoch()
+    }
+}
+
+impl Inner {
+    pub(crate) fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::SeqCst))
+    }
+
+    /// Remembers `epoch`; refused with the newer one if an older order comes late.
+    pub(crate) fn admit(&self, epoch: Epoch) -> Result<(), Epoch> {
+        let before = self.epoch.fetch_max(epoch.0, Ordering::SeqCst);
+        if before > epoch.0 { Err(Epoch(before)) } else { Ok(()) }
+    }
+
+    /// The host of that name; every name was checked when the pair was connected, but a plan may
+    /// come from an older configuration.
+    pub(crate) fn host(&self, name: &HostName) -> Option<&Host> {
+        self.hosts.get(name)
+    }
+
+    pub(crate) fn proxy(&self, name: &ProxyName) -> Option<&Proxy> {
+        self.proxies.get(name)
+    }
+}
+
+impl Host {
+    fn new(access: HostAccess, spec: &PairSpec) -> Result<Self, WorldError> {
+        let ssh = Ssh::new(access.ssh.target(access.name.as_str())?);
+        let commands = HostCommands::new(&access, spec)?;
+        let path = access.database.socket.to_string_lossy().into_owned();
+        let database = Database::new(DatabaseTarget {
+            door: Door::Socket { ssh: ssh.clone(), path },
+            user: access.database.user.clone(),
+            database: access.database.database.clone(),
+        });
+        Ok(Self { access, ssh, database, commands })
+    }
+}
+
+impl Proxy {
+    fn new(access: ProxyAccess) -> Result<Self, WorldError> {
+        let ssh = Ssh::new(access.ssh.target(access.name.as_str())?);
+        let commands = ProxyCommands::new(&access)?;
+        Ok(Self { access, ssh, commands, file: FileCache::default() })
+    }
+}
+
+fn same_names<N: Ord + std::fmt::Display, T>(
+    named: &[N],
+    known: &BTreeMap<N, T>,
+) -> Result<(), WorldError> {
+    let missing = named.iter().find(|name| !known.contains_key(name));
+    let extra = known.keys().find(|name| !named.contains(name));
+    match missing.or(extra) {
+        Some(name) => Err(WorldError::Unmatched { machine: name.to_string() }),
+        None => Ok(()),
+    }
+}
+
+async fn forward(mut deaths: watch::Receiver<u64>, alarm: Alarm, sender: mpsc::Sender<Alarm>) {
+    loop {
+        tokio::select! {
+            changed = deaths.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                // A full channel holds alarms enough.
+                let _ = sender.try_send(alarm.clone());
+            }
+            () = sender.closed() => return,
+        }
+    }
+}
