@@ -41,7 +41,8 @@ async fn a_pair_is_seen_and_its_standby_promoted() {
     let (near, far) = (primary.database(&ssh), standby.database(&ssh));
 
     let look = look_until("streaming", &near, |look| {
-        look.standbys.iter().any(|standby| standby.state.as_deref() == Some("streaming"))
+        let streams = |state: &Option<String>| state.as_deref() == Some("streaming");
+        look.standbys.iter().any(|one| streams(&one.state) && one.flushed_lsn.is_some())
     });
     let look = look.await;
     assert!(!look.in_recovery);

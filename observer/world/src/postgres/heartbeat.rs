@@ -64,9 +64,18 @@ pub(super) async fn write(
     let left = || deadline.saturating_sub(began.elapsed());
     let beat = async |client: &Client| beat(client, epoch, host).await;
     let mut answer = session.call(left(), beat).await;
-    if missing(&answer) {
-        session.call(left(), async |client| client.batch_execute(MAKE).await).await?;
+    if ended(&answer) {
+        // Writing the same row again is harmless, and an old connection's death no answer.
         answer = session.call(left(), beat).await;
+    }
+    if missing(&answer) {
+        answer = match session.call(left(), async |client| client.batch_execute(MAKE).await).await {
+            Ok(()) => session.call(left(), beat).await,
+            Err(failure) => Err(failure),
+        };
+    }
+    if let Err(Failure::Silent { .. }) = answer {
+        return Err(Failure::Silent { after: deadline });
     }
     match answer? {
         Some(beat) => Ok(beat),
@@ -108,6 +117,12 @@ pub(super) async fn read(
     };
     let seen = session.call(deadline, look).await;
     if missing(&seen) { Ok(None) } else { seen }
+}
+
+/// Whether the connection ended, which may have happened long before this call.
+pub(super) fn ended<T>(answer: &Result<T, Failure>) -> bool {
+    use Failure::{InCrashRecovery, Lost, ShuttingDown};
+    matches!(answer, Err(Lost(_) | ShuttingDown | InCrashRecovery))
 }
 
 /// Whether the schema or the table is not there yet.

@@ -177,12 +177,10 @@ impl Database {
     async fn ask(&self, sql: &str, deadline: Duration) -> Result<String, Failure> {
         let began = tokio::time::Instant::now();
         let ask = async |client: &tokio_postgres::Client| client.simple_query(sql).await;
-        let rows = match self.looking.call(deadline, ask).await {
-            Err(Failure::Lost(_) | Failure::ShuttingDown | Failure::InCrashRecovery) => {
-                self.looking.call(deadline.saturating_sub(began.elapsed()), ask).await
-            }
-            other => other,
-        };
+        let mut rows = self.looking.call(deadline, ask).await;
+        if heartbeat::ended(&rows) {
+            rows = self.looking.call(deadline.saturating_sub(began.elapsed()), ask).await;
+        }
         Ok(first_text(&rows?).unwrap_or_default())
     }
 }

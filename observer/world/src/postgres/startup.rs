@@ -45,13 +45,23 @@ pub async fn startup_probe<S: AsyncRead + AsyncWrite + Unpin>(
             return StartupAnswer::HungUp;
         }
         let _ = stream.flush().await;
-        let answer = first_answer(&mut stream).await;
-        // `Terminate`: the polite end for a session that needs no password.
-        let _ = stream.write_all(b"X\0\0\0\x04").await;
+        let (answer, stage) = first_answer(&mut stream).await;
+        if stage == Stage::LoggedIn {
+            // `Terminate`: the quiet end of a session. A server that waits for a password would
+            // complain about it, and is quiet about a client that just goes.
+            let _ = stream.write_all(b"X\0\0\0\x04").await;
+        }
         let _ = stream.shutdown().await;
         answer
     };
     tokio::time::timeout(deadline, conversation).await.unwrap_or(StartupAnswer::Silent)
+}
+
+/// How far the server let us in.
+#[derive(PartialEq, Eq)]
+enum Stage {
+    Outside,
+    LoggedIn,
 }
 
 fn packet(user: &str, database: &str) -> Vec<u8> {
@@ -71,32 +81,41 @@ fn packet(user: &str, database: &str) -> Vec<u8> {
     [length.to_be_bytes().as_slice(), &body].concat()
 }
 
-async fn first_answer(stream: &mut (impl AsyncRead + Unpin)) -> StartupAnswer {
+async fn first_answer(stream: &mut (impl AsyncRead + Unpin)) -> (StartupAnswer, Stage) {
+    match first_message(stream).await {
+        Err(answer) => (answer, Stage::Outside),
+        Ok((b'R', body)) if body == [0; 4] => (StartupAnswer::Accepting, Stage::LoggedIn),
+        Ok((b'R', _)) => (StartupAnswer::Accepting, Stage::Outside),
+        Ok((_, body)) => (error_answer(&body), Stage::Outside),
+    }
+}
+
+/// Reads one message of the two kinds that can come first: its kind and its body.
+async fn first_message(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> Result<(u8, Vec<u8>), StartupAnswer> {
     let mut head = [0; 5];
     let mut got = 0;
     while got < head.len() {
         match stream.read(&mut head[got..]).await {
-            Ok(0) | Err(_) if got == 0 => return StartupAnswer::HungUp,
-            Ok(0) | Err(_) => return StartupAnswer::Garbage(shown(&head[..got])),
+            Ok(0) | Err(_) if got == 0 => return Err(StartupAnswer::HungUp),
+            Ok(0) | Err(_) => return Err(StartupAnswer::Garbage(shown(&head[..got]))),
             Ok(length) => got += length,
         }
         // Anything else than these two is not PostgreSQL, and may never send five bytes.
         if head[0] != b'R' && head[0] != b'E' {
-            return StartupAnswer::Garbage(shown(&head[..got]));
+            return Err(StartupAnswer::Garbage(shown(&head[..got])));
         }
     }
     let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
     if !(8..=MESSAGE_MAX).contains(&length) {
-        return StartupAnswer::Garbage(shown(&head));
-    }
-    if head[0] == b'R' {
-        return StartupAnswer::Accepting;
+        return Err(StartupAnswer::Garbage(shown(&head)));
     }
     let mut body = vec![0; length as usize - 4];
-    if stream.read_exact(&mut body).await.is_err() {
-        return StartupAnswer::Garbage(shown(&head));
+    match stream.read_exact(&mut body).await {
+        Ok(_) => Ok((head[0], body)),
+        Err(_) => Err(StartupAnswer::Garbage(shown(&head))),
     }
-    error_answer(&body)
 }
 
 fn error_answer(body: &[u8]) -> StartupAnswer {

@@ -28,7 +28,7 @@ use super::login::Connection;
 pub struct SshStream {
     stream: ChannelStream<Msg>,
     // The library ends a session that nobody holds.
-    _connection: Arc<Connection>,
+    connection: Arc<Connection>,
 }
 
 impl std::fmt::Debug for SshStream {
@@ -43,7 +43,15 @@ impl AsyncRead for SshStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let ended = matches!(read, Poll::Ready(Ok(()))) && buffer.filled().len() == before;
+        if ended && buffer.remaining() > 0 && self.connection.is_closed() {
+            // To the library a lost connection looks like the end of the data: an answer that was
+            // cut in the middle would pass for a whole one.
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        read
     }
 }
 
@@ -100,7 +108,7 @@ pub(super) async fn request(
 }
 
 fn stream(channel: Channel<Msg>, connection: &Arc<Connection>) -> SshStream {
-    SshStream { stream: channel.into_stream(), _connection: connection.clone() }
+    SshStream { stream: channel.into_stream(), connection: connection.clone() }
 }
 
 /// Questions that sshd has not answered yet, by destination: it waits for a silent destination
