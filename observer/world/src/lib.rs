@@ -13,6 +13,7 @@ pub mod pair_world;
 pub mod postgres;
 pub mod quote;
 pub mod ssh;
+pub mod store;
 pub mod sudo;
 pub mod tcp;
 pub mod text;
