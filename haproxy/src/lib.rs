@@ -11,6 +11,7 @@ mod inventory;
 mod line_edit;
 mod pair;
 mod refusal;
+pub mod runtime;
 mod section;
 mod server;
 mod server_keyword;
