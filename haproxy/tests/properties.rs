@@ -139,9 +139,9 @@ fn apply(old: &str, diff: &str) -> String {
     let mut at = 0;
     for line in diff.lines().skip(2) {
         if let Some(head) = line.strip_prefix("@@ -") {
-            let side = head.split(' ').next().unwrap();
+            let side = head.split(' ').next().expect("a split has a first part");
             let (start, count) = side.split_once(',').unwrap_or((side, "1"));
-            let start: usize = start.parse().unwrap();
+            let start: usize = start.parse().expect("a hunk starts with a number");
             let start = if count == "0" { start } else { start - 1 };
             out.extend(old[at..start].iter().copied());
             at = start;

@@ -98,10 +98,10 @@ impl ProcessTable {
         if let Some(new) = after.workers.iter().find(|worker| !was_there(worker.pid)) {
             return ReloadProof::NewWorker { pid: new.pid };
         }
-        let tried = after.master.reloads > self.master.reloads;
-        // A failed reload shows as a counter that grew, or, when the master was able to count
-        // before it, as reloads of the master that made no worker.
-        if after.failed_reloads > self.failed_reloads || (tried && !after.workers.is_empty()) {
+        // Where failures are not counted, a master that reloaded and made no worker has failed.
+        let uncounted =
+            after.failed_reloads.is_none() && after.master.reloads > self.master.reloads;
+        if after.failed_reloads > self.failed_reloads || uncounted {
             return ReloadProof::Failed;
         }
         ReloadProof::NotYet

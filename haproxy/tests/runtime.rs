@@ -1,0 +1,255 @@
+//! The runtime protocol against a real HAProxy: what is sent is understood, what comes back is
+//! read, and the errors that HAProxy words itself are the ones the crate knows.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+
+use haproxy::runtime::{
+    AdminState, Batch, CliError, Command, Info, ProcessTable, Reload, ReloadProof, ServerName,
+    ServerRow, ServerState, Session, Status, Target, Token, split_answers,
+};
+use support::Running;
+
+const CONFIGURATION: &str = "global
+    stats socket {dir}/worker.sock mode 600 level admin
+    stats socket {dir}/user.sock mode 600 level user
+    hard-stop-after 2s
+defaults
+    mode tcp
+    timeout client 10s
+    timeout server 10s
+    timeout connect 1s
+frontend web
+    bind unix@{dir}/web.sock
+    default_backend app
+backend app
+    balance roundrobin
+    server a 127.0.0.1:{port}
+    server b 127.0.0.1:1 disabled
+    server hold 127.0.0.1:1 backup no-check
+backend follower
+    server a 127.0.0.1:1 track checked/c
+backend checked
+    server c 127.0.0.1:1 check inter 50ms fall 1
+";
+
+fn start(port: u16) -> Option<Running> {
+    let binary = support::binary()?;
+    Some(Running::start(&binary, &CONFIGURATION.replace("{port}", &port.to_string())))
+}
+
+fn server(backend: &str, name: &str) -> ServerName {
+    ServerName::new(backend, name).expect("the names are plain")
+}
+
+fn set(name: &str, state: AdminState) -> Command {
+    Command::SetServerState(server("app", name), state)
+}
+
+fn ask(running: &Running, commands: Vec<Command>) -> Vec<String> {
+    let batch = Batch::new(Target::Worker, commands).expect("the batch can be sent");
+    let answer = running.ask("worker.sock", &batch.render());
+    let answers = split_answers(&batch, &answer).expect("the answers can be told apart");
+    answers.into_iter().map(str::to_owned).collect()
+}
+
+fn one(running: &Running, command: Command) -> Result<(), CliError> {
+    let answers = ask(running, vec![command.clone()]);
+    command.outcome(&answers[0])
+}
+
+fn row(running: &Running, name: &str) -> ServerRow {
+    let answers = ask(running, vec![Command::ShowStat]);
+    let rows = ServerRow::parse(&answers[0]).expect("the table can be read");
+    let (backend, server) = name.split_once('/').expect("the name has a backend");
+    let found = rows.into_iter().find(|row| row.backend == backend && row.server == server);
+    found.expect("the server is in the table")
+}
+
+#[test]
+fn states_are_set_and_read_back() {
+    let Some(running) = start(1) else { return };
+    let maint = set("a", AdminState::Maint);
+    let ready = set("b", AdminState::Ready);
+    let checked = Command::SetServerState(server("checked", "c"), AdminState::Maint);
+    let mut commands = vec![maint, ready, checked];
+    commands.extend([Command::ShowStat, Command::ShowServersState(None)]);
+    let answers = ask(&running, commands.clone());
+    for (command, answer) in commands.iter().zip(&answers).take(3) {
+        assert_eq!(command.outcome(answer), Ok(()));
+    }
+
+    let rows = ServerRow::parse(&answers[3]).unwrap();
+    let status = |name: &str| {
+        let row = rows.iter().find(|row| format!("{}/{}", row.backend, row.server) == name);
+        row.map(|row| row.status.clone())
+    };
+    assert_eq!(status("app/a"), Some(Status::Maint));
+    assert_eq!(status("app/b"), Some(Status::NoCheck));
+    assert_eq!(status("follower/a"), Some(Status::Maint), "it tracks checked/c");
+    assert_eq!(rows.len(), 5, "frontends and backends are no servers");
+
+    let states = ServerState::parse(&answers[4]).unwrap();
+    let admin = |name: &str| {
+        let state =
+            states.iter().find(|state| format!("{}/{}", state.backend, state.server) == name);
+        state.expect("the server is in the table").admin
+    };
+    assert!(admin("app/a").is_maint() && !admin("app/a").was_configured_disabled());
+    assert!(!admin("app/b").is_maint() && admin("app/b").was_configured_disabled());
+
+    assert_eq!(one(&running, set("a", AdminState::Drain)), Ok(()));
+    assert_eq!(row(&running, "app/a").status, Status::Drain);
+}
+
+#[test]
+fn check_results_are_read() {
+    let Some(running) = start(1) else { return };
+    running.until("the check has failed", || row(&running, "checked/c").status == Status::Down);
+    let row = row(&running, "checked/c");
+    assert_eq!(row.check_status.as_deref(), Some("L4CON"));
+    assert_eq!(row.last_check.as_deref(), Some("Connection refused"));
+    assert_eq!(row.address.as_deref(), Some("127.0.0.1:1"));
+    assert!(row.changed_s.is_some());
+}
+
+#[test]
+fn errors_are_known_by_their_text() {
+    let Some(running) = start(1) else { return };
+    assert_eq!(one(&running, set("zz", AdminState::Maint)), Err(CliError::NoSuchServer));
+    let elsewhere = Command::SetServerState(server("nope", "a"), AdminState::Maint);
+    assert_eq!(one(&running, elsewhere), Err(CliError::NoSuchBackend));
+    let heavy = Command::SetServerWeight(server("app", "a"), 300);
+    assert!(matches!(one(&running, heavy), Err(CliError::BadArgument(_))));
+    let backend = haproxy::runtime::Name::new("nope").unwrap();
+    let answers = ask(&running, vec![Command::ShowServersState(Some(backend))]);
+    assert_eq!(ServerState::parse(&answers[0]), Err(CliError::NoSuchBackend));
+
+    let maint = set("a", AdminState::Maint);
+    let answer = running.ask("user.sock", &format!("{maint}\n"));
+    assert_eq!(maint.outcome(&answer), Err(CliError::PermissionDenied));
+    let answer = running.ask("worker.sock", "show proc\n");
+    assert_eq!(ProcessTable::parse(&answer), Err(CliError::UnknownCommand));
+}
+
+#[test]
+fn servers_come_and_go_at_run_time() {
+    let Some(running) = start(1) else { return };
+    let word = |text: &str| Token::new(text).unwrap();
+    let name = server("app", "dynamic");
+    let keywords = vec![word("maxconn"), word("1")];
+    let add = Command::AddServer(name.clone(), word("127.0.0.1:2"), keywords);
+    assert_eq!(one(&running, add.clone()), Ok(()));
+    assert_eq!(one(&running, add), Err(CliError::AlreadyExists));
+    assert_eq!(row(&running, "app/dynamic").status, Status::Maint);
+    assert_eq!(one(&running, Command::EnableServer(name.clone())), Ok(()));
+    assert_eq!(row(&running, "app/dynamic").status, Status::NoCheck);
+    let delete = Command::DelServer(name.clone());
+    assert_eq!(one(&running, delete.clone()), Err(CliError::NotInMaintenance));
+    let maint = Command::SetServerState(name, AdminState::Maint);
+    let answers = ask(&running, vec![maint, delete.clone()]);
+    assert_eq!(delete.outcome(&answers[1]), Ok(()));
+    let tracked = server("checked", "c");
+    let maint = Command::SetServerState(tracked.clone(), AdminState::Maint);
+    assert_eq!(one(&running, maint), Ok(()));
+    assert!(matches!(one(&running, Command::DelServer(tracked)), Err(CliError::InUse(_))));
+}
+
+/// A session is counted, outlives the maintenance of its server, and ends on order.
+#[test]
+fn sessions_are_counted_and_ended() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let Some(running) = start(listener.local_addr().unwrap().port()) else { return };
+    let mut client = UnixStream::connect(running.path("web.sock")).unwrap();
+    client.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    client.write_all(b"hello").unwrap();
+    // The first connections may be those of the start, which looked whether the socket is up.
+    let peer = std::iter::repeat_with(|| listener.accept().expect("a listener accepts").0)
+        .find(|mut peer: &TcpStream| peer.read_exact(&mut [0; 5]).is_ok());
+
+    assert_eq!(one(&running, set("a", AdminState::Maint)), Ok(()));
+    assert_eq!(row(&running, "app/a").sessions, 1);
+    let sessions = Session::parse(&ask(&running, vec![Command::ShowSessions])[0]).unwrap();
+    let on_a = |session: &&Session| session.server.as_deref() == Some("a");
+    assert_eq!(sessions.iter().filter(on_a).count(), 1);
+
+    assert_eq!(one(&running, Command::ShutdownSessions(server("app", "a"))), Ok(()));
+    let mut rest = Vec::new();
+    let _ = client.read_to_end(&mut rest);
+    running.until("the session has ended", || row(&running, "app/a").sessions == 0);
+    drop(peer);
+}
+
+#[test]
+fn the_master_reaches_its_workers() {
+    let Some(running) = start(1) else { return };
+    let master = |target, commands| {
+        let batch = Batch::new(target, commands).unwrap();
+        let answer = running.ask("master.sock", &batch.render());
+        split_answers(&batch, &answer).map(|all| all.iter().map(|one| one.to_string()).collect())
+    };
+    let ask = |target, commands| -> Vec<String> { master(target, commands).unwrap() };
+    let table = ProcessTable::parse(&ask(Target::Master, vec![Command::ShowProc])[0]).unwrap();
+    let worker = table.workers[0].pid;
+    let answers = ask(
+        Target::Pid(worker),
+        vec![set("a", AdminState::Maint), Command::ShowInfo, set("zz", AdminState::Ready)],
+    );
+    assert_eq!(set("a", AdminState::Maint).outcome(&answers[0]), Ok(()));
+    let info = Info::parse(&answers[1]).unwrap();
+    assert_eq!((info.pid, info.stopping), (worker, false));
+    assert_eq!(set("zz", AdminState::Ready).outcome(&answers[2]), Err(CliError::NoSuchServer));
+    let states = ask(Target::CurrentWorker, vec![Command::ShowServersState(None)]);
+    assert!(ServerState::parse(&states[0]).unwrap().iter().any(|state| state.admin.is_maint()));
+    let nobody = ask(Target::Pid(u32::MAX), vec![Command::ShowInfo]);
+    assert_eq!(Info::parse(&nobody[0]), Err(CliError::NoSuchProcess));
+}
+
+#[test]
+fn a_reload_is_proven_and_a_failed_one_too() {
+    let Some(running) = start(1) else { return };
+    let version = Info::parse(&ask(&running, vec![Command::ShowInfo])[0]).unwrap().version;
+    let proc = || {
+        let batch = Batch::one(Target::Master, Command::ShowProc).unwrap();
+        // While it loads, the master is away for a moment: no answer is no news.
+        let answer = try_ask(&running, &batch.render())?;
+        ProcessTable::parse(&answer).ok()
+    };
+    let reload = || {
+        let batch = Batch::one(Target::Master, Command::Reload).unwrap();
+        Reload::parse(&running.ask("master.sock", &batch.render())).unwrap()
+    };
+    let before = proc().unwrap();
+    let answer = reload();
+    assert_eq!(version.reload_answers(), answer != Reload::Silent, "{version:?} {answer:?}");
+    let mut after = None;
+    running.until("a new worker serves", || {
+        after = proc();
+        let proof = after.as_ref().map(|after| before.proof(after));
+        assert_ne!(proof, Some(ReloadProof::Failed));
+        matches!(proof, Some(ReloadProof::NewWorker { .. }))
+    });
+
+    let before = after.unwrap();
+    running.rewrite("global\n    bogus\n");
+    assert!(!matches!(reload(), Reload::Succeeded(_)));
+    running.until("the failure is told", || {
+        let proof = proc().map(|after| before.proof(&after));
+        assert!(!matches!(proof, Some(ReloadProof::NewWorker { .. })));
+        proof == Some(ReloadProof::Failed)
+    });
+    assert_eq!(one(&running, set("a", AdminState::Maint)), Ok(()), "the old worker serves");
+}
+
+/// Like [`Running::ask`] for a socket whose owner may be gone for a moment.
+fn try_ask(running: &Running, line: &str) -> Option<String> {
+    let mut stream = UnixStream::connect(running.path("master.sock")).ok()?;
+    stream.set_read_timeout(Some(support::PATIENCE)).ok()?;
+    stream.write_all(line.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
