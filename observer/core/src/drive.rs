@@ -10,8 +10,11 @@
 //!                              give up → undo in reverse · go on → record "skipped" · insist → again
 //! ```
 //!
-//! The order rule: an effect is handed out only after its record was reported durable. A step that
-//! was ordered by an earlier life of the observer is looked at before anything is ordered again.
+//! The order rule: an effect is handed out only after its record was reported durable.
+//!
+//! A plan taken up by a later life of the observer is walked again from its first step, looking
+//! first: what is still so is passed, what is not is ordered again. The world went on while nobody
+//! looked, and a fence that stood then may have fallen since.
 
 use crate::journal::{Mark, OpenPlan, Outcome, Record, Way};
 use crate::lint::ArmedPlan;
@@ -126,6 +129,8 @@ enum LastReply {
     Did,
     Refused,
     Lost,
+    /// Ordered by an earlier life.
+    FromBefore,
 }
 
 /// One plan being carried out.
@@ -137,6 +142,8 @@ pub struct Drive {
     stage: Stage,
     /// Steps that were ordered or looked at, whose undo is due when the plan turns back.
     touched: Vec<bool>,
+    /// Steps that an earlier life has ordered: they are looked at before they are ordered again.
+    look_first: Vec<bool>,
     attempt: u32,
     began_at: At,
     ordered_at: At,
@@ -155,6 +162,7 @@ impl Drive {
             way: Way::Forward,
             cursor: 0,
             stage: Stage::Begin,
+            look_first: vec![false; touched.len()],
             touched,
             attempt: 0,
             began_at: At::default(),
@@ -169,30 +177,25 @@ impl Drive {
     /// Takes up a plan that an earlier life of the observer left open.
     pub fn resume(armed: ArmedPlan, open: &OpenPlan, now: At) -> Self {
         let mut drive = Self::begin(armed);
-        let steps = drive.plan().steps.len();
-        let over = |step: usize, way: Way| {
-            matches!(open.marks.get(&(step, way)), Some(Mark::Proven { .. } | Mark::Skipped { .. }))
+        let undone = |step: usize| {
+            matches!(
+                open.marks.get(&(step, Way::Back)),
+                Some(Mark::Proven { .. } | Mark::Skipped { .. })
+            )
         };
-        for step in 0..steps {
+        for step in 0..drive.touched.len() {
             drive.touched[step] = open.marks.contains_key(&(step, Way::Forward));
         }
+        drive.look_first.clone_from(&drive.touched);
         drive.turned_back = open.turned_back.clone();
         drive.began_at = now;
         if open.turned_back.is_some() {
             drive.way = Way::Back;
-            let due = |step: &usize| drive.touched[*step] && !over(*step, Way::Back);
-            match (0..steps).rev().find(due) {
-                Some(step) => drive.cursor = step,
-                None => drive.clear_touched(),
+            for step in (0..drive.touched.len()).filter(|step| undone(*step)) {
+                drive.touched[step] = false;
             }
-        } else {
-            drive.cursor = (0..steps).find(|step| !over(*step, Way::Forward)).unwrap_or(steps);
-        }
-        if let Some(Mark::Ordered { attempt }) = open.marks.get(&(drive.cursor, drive.way)) {
-            drive.attempt = *attempt;
-            drive.ordered_at = now;
-            drive.last_reply = LastReply::Lost;
-            drive.stage = Stage::LookAt(now);
+            drive.look_first.fill(false);
+            drive.enter_back(drive.touched.len());
         }
         drive
     }
@@ -237,9 +240,7 @@ impl Drive {
             Stage::OrderAgainAt(at) if *at <= now => Some(self.order(now)),
             Stage::LookAt(at) if *at <= now => {
                 self.stage = Stage::Looking;
-                let epoch = self.plan().epoch;
-                let proof = self.proof().clone();
-                Some(Want::Prove { proof, epoch, deadline_ms: PROOF_DEADLINE_MS })
+                Some(self.prove())
             }
             _ => None,
         }
@@ -361,7 +362,18 @@ impl Drive {
         self.attempt = 0;
         self.why.clear();
         self.last_reply = LastReply::None;
+        if self.way == Way::Forward && std::mem::take(&mut self.look_first[self.cursor]) {
+            self.last_reply = LastReply::FromBefore;
+            self.stage = Stage::Looking;
+            return self.prove();
+        }
         self.order(now)
+    }
+
+    fn prove(&self) -> Want {
+        let plan = self.plan();
+        let proof = self.proof().clone();
+        Want::Prove { proof, epoch: plan.epoch, deadline_ms: PROOF_DEADLINE_MS }
     }
 
     fn order(&mut self, now: At) -> Want {
@@ -371,9 +383,7 @@ impl Drive {
         if *self.effect() == Effect::Look {
             self.last_reply = LastReply::Did;
             self.stage = Stage::Looking;
-            let proof = self.proof().clone();
-            let epoch = self.plan().epoch;
-            return Want::Prove { proof, epoch, deadline_ms: PROOF_DEADLINE_MS };
+            return self.prove();
         }
         self.attempt += 1;
         self.stage = Stage::Recording(Then::Perform);
@@ -388,6 +398,10 @@ impl Drive {
         let waited = now.since(self.ordered_at);
         self.stage = match self.last_reply {
             LastReply::Refused if again => Stage::OrderAgainAt(now.plus(REFUSED_MS)),
+            LastReply::FromBefore if *self.effect() == Effect::Look => {
+                Stage::LookAt(now.plus(LOOK_AGAIN_MS))
+            }
+            LastReply::FromBefore => Stage::OrderAgainAt(now),
             LastReply::Lost if again && waited >= LOST_REPLY_MS => Stage::OrderAgainAt(now),
             _ => Stage::LookAt(now.plus(LOOK_AGAIN_MS)),
         };
@@ -420,7 +434,14 @@ impl Drive {
     /// What failing means on the way the plan is going.
     fn on_failure(&self) -> OnFailure {
         if self.way == Way::Forward {
-            return self.step().on_failure;
+            let past = self.is_past_pivot();
+            return match (self.step().on_failure, self.proof()) {
+                // A plan taken up past its pivot walks its first steps again, and there is no
+                // way back any more: a fence is still insisted on, the rest is passed.
+                (OnFailure::GiveUp, Proof::IsOut { .. }) if past => OnFailure::Insist,
+                (OnFailure::GiveUp, _) if past => OnFailure::GoOn,
+                (on_failure, _) => on_failure,
+            };
         }
         match self.effect() {
             // A proxy that is gone must not keep the rest from being taken back; what is owed to

@@ -4,7 +4,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::sighting::{Class, DatabaseBusy, DatabaseReport, Look, Seen, Sighting, SystemState};
+use crate::sighting::{
+    CheckResult, Class, DatabaseBusy, DatabaseReport, Look, Seen, ServerReport, Sighting,
+    SystemState,
+};
 use crate::words::{At, HostName, Lsn};
 
 /// How many past positions of a master's log are kept: enough for the longest loss budget that
@@ -26,6 +29,8 @@ pub struct Entry {
     pub last_report: Option<(At, DatabaseReport)>,
     /// When this machine or database was last seen on its way down, which is by order.
     pub going_down_at: Option<At>,
+    /// For a proxy's table: since when its checks of each host have failed without a break.
+    pub failing_since: BTreeMap<HostName, At>,
 }
 
 /// All latest answers of one pair: what `digest` reads.
@@ -86,13 +91,17 @@ impl Snapshot {
                     entry.streak = 1;
                     entry.since = sighting.at;
                 }
+                note_failing(&mut entry.failing_since, &sighting);
                 entry.class = class;
                 entry.last_report = report.or(entry.last_report.take());
                 entry.going_down_at = going_down_at.or(entry.going_down_at);
                 entry.latest = sighting;
             }
             None => {
+                let mut failing_since = BTreeMap::new();
+                note_failing(&mut failing_since, &sighting);
                 let entry = Entry {
+                    failing_since,
                     class,
                     streak: 1,
                     since: sighting.at,
@@ -132,6 +141,16 @@ impl Snapshot {
             entry.streak = 0;
             entry.since = now;
         }
+    }
+}
+
+fn note_failing(failing_since: &mut BTreeMap<HostName, At>, sighting: &Sighting) {
+    let Ok(Seen::Proxy(report)) = &sighting.seen else { return };
+    let failing = |server: &&ServerReport| server.check == CheckResult::Failing;
+    let now: Vec<&HostName> = report.servers.iter().filter(failing).map(|s| &s.host).collect();
+    failing_since.retain(|host, _| now.contains(&host));
+    for host in now {
+        failing_since.entry(host.clone()).or_insert(sighting.at);
     }
 }
 

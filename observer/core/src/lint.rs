@@ -3,7 +3,7 @@
 //! Only a plan that passes can be carried out: [`ArmedPlan`] has no other constructor.
 
 use crate::facts::Asker;
-use crate::plan::{Effect, Goal, OnFailure, Plan, Proof, Sessions, Undo};
+use crate::plan::{Effect, Goal, OnFailure, Plan, Proof, Sessions, Step, Undo};
 use crate::policy::{FenceGrade, PairSpec};
 use crate::words::{Epoch, HostName};
 
@@ -153,9 +153,14 @@ fn check_before(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &mut Vec<F
     let proven = |wanted: &dyn Fn(&Proof) -> bool| {
         before.iter().any(|step| step.on_failure == OnFailure::GiveUp && wanted(&step.proof))
     };
+    let last_wait = before.iter().rposition(|step| matches!(step.proof, Proof::ReplayedAll { .. }));
     for proxy in &spec.proxies {
         let fence = Proof::IsOut { proxy: proxy.clone(), host: plan.master.clone() };
-        if !proven(&|proof| *proof == fence) {
+        let proofs = |step: &&Step| step.proof == fence && step.on_failure == OnFailure::GiveUp;
+        let after_waiting =
+            before.iter().skip(last_wait.map_or(0, |wait| wait + 1)).any(|step| proofs(&step));
+        let ordered = before.iter().filter(proofs).any(|step| step.effect != Effect::Look);
+        if !ordered || !after_waiting {
             findings.push(Finding::Unfenced(proxy.to_string()));
         }
     }

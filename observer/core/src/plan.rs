@@ -101,7 +101,8 @@ pub enum Effect {
         /// What happens to sessions that are open.
         sessions: Sessions,
     },
-    /// At the running proxy, put every server of `host` into rotation.
+    /// At the running proxy, put every server of `host` into rotation, and in the same breath
+    /// those of every other host out of it: users are let in to one host or to none.
     LetIn {
         /// The proxy.
         proxy: ProxyName,
@@ -192,7 +193,8 @@ pub enum Proof {
         /// The host.
         host: HostName,
     },
-    /// Read back from the running proxy: every server of `host` takes sessions.
+    /// Read back from the running proxy: every server of `host` takes sessions, and none of any
+    /// other host does.
     IsIn {
         /// The proxy.
         proxy: ProxyName,

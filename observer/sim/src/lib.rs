@@ -1,1 +1,20 @@
-//! (under construction)
+//! A simulated world for the core: hosts, links, databases, services, proxies, clients and a disk,
+//! with faults at the one seam between the pair's machine and everything it does.
+//!
+//! It runs the very `Pair` the daemon runs. A run is a function of its seed and its scenario: no
+//! clock, no threads, no randomness from outside. After every event the checkers look at the whole
+//! world; a broken safety rule ends the run with what led there.
+
+pub mod check;
+pub mod fault;
+pub mod fuzz;
+pub mod machine;
+pub mod network;
+pub mod proxy;
+pub mod random;
+pub mod run;
+pub mod scenario;
+pub mod world;
+
+pub use fault::Fault;
+pub use run::{Run, Setup};

@@ -19,6 +19,10 @@ use crate::words::{At, HostName};
 /// need not know how each distribution calls it.
 pub const DATABASE_UNIT: &str = "database";
 
+/// How long an application is given to serve again after its database came back: a few times the
+/// second that connection pools commonly wait between attempts.
+const APPLICATION_RETURNS_MS: u64 = 5_000;
+
 /// The master's condition, with what was seen.
 pub(super) struct Assessed {
     pub(super) condition: Master,
@@ -105,11 +109,11 @@ impl<'a> View<'a> {
             return Master::Suspect;
         }
         if votes::proxies(self.inputs, self.master) == ProxyWord::UsersServed {
-            return Master::UsersServed;
+            return self.if_lasting(Master::UsersServed);
         }
         let ports = self.port_votes();
         if ports.contains(&Vote::Alive) {
-            return Master::OutOfReach;
+            return self.if_lasting(Master::OutOfReach);
         }
         if ports.contains(&Vote::Undecided) { Master::Suspect } else { Master::DatabaseHung }
     }
@@ -118,12 +122,16 @@ impl<'a> View<'a> {
     fn database_answers(self) -> Master {
         let policy = &self.inputs.spec.policy;
         let write = self.entry(Look::Write(self.master.clone()));
-        if let Some(entry) = write
-            && matches!(entry.class, Class::Busy | Class::Silent)
-            && !matches!(entry.latest.seen, Err(Silent::NoWay))
-        {
-            let needed = if entry.class == Class::Busy { 2 } else { policy.failures };
-            return if entry.streak >= needed { Master::CannotWrite } else { Master::Suspect };
+        if let Some(entry) = write {
+            let needed = match &entry.latest.seen {
+                Ok(Seen::CannotWrite(_)) => Some(2),
+                Err(Silent::NoWay) | Ok(_) => None,
+                Err(_) => Some(policy.failures),
+            };
+            if let Some(needed) = needed {
+                let sure = entry.streak >= needed;
+                return if sure { Master::CannotWrite } else { Master::Suspect };
+            }
         }
         if !self.inputs.spec.services.iter().any(|service| service.probed == Probed::Health) {
             return Master::Healthy;
@@ -135,11 +143,11 @@ impl<'a> View<'a> {
             Class::Dead => 2,
             Class::Busy | Class::Silent => policy.failures,
         };
-        if entry.streak < needed {
+        if entry.streak < needed || !self.database_settled() {
             return Master::Suspect;
         }
         if votes::proxies(self.inputs, self.master) == ProxyWord::UsersServed {
-            return Master::UsersServed;
+            return self.if_lasting(Master::UsersServed);
         }
         self.application_down(entry)
     }
@@ -174,10 +182,10 @@ impl<'a> View<'a> {
             return if self.going_down() { Master::Restarting } else { Master::Suspect };
         }
         if users == ProxyWord::UsersServed {
-            return Master::UsersServed;
+            return self.if_lasting(Master::UsersServed);
         }
         if alive {
-            return Master::OutOfReach;
+            return self.if_lasting(Master::OutOfReach);
         }
         if self.going_down() {
             return Master::Restarting;
@@ -234,6 +242,23 @@ impl<'a> View<'a> {
     fn within_grace(self, since: At, after: Master) -> Master {
         let grace = self.inputs.spec.policy.restart_grace_ms;
         if self.inputs.now.since(since) < grace { Master::Restarting } else { after }
+    }
+
+    /// A contradiction between vantages is told only if it lasts: in the first moments of a death
+    /// the slower vantages have simply not noticed yet.
+    fn if_lasting(self, condition: Master) -> Master {
+        let policy = &self.inputs.spec.policy;
+        let lasts_ms = u64::from(policy.failures) * policy.interval_ms;
+        let since = self.trouble_since(condition);
+        let lasts = since.is_some_and(|since| self.inputs.now.since(since) >= lasts_ms);
+        if lasts { condition } else { Master::Suspect }
+    }
+
+    /// True once the database has answered for so long that an application has had time to find
+    /// it again: one that lost its database for a moment must not be restarted for it.
+    fn database_settled(self) -> bool {
+        let entry = self.entry(Look::Database(self.master.clone()));
+        entry.is_some_and(|entry| self.inputs.now.since(entry.since) >= APPLICATION_RETURNS_MS)
     }
 
     fn repaired_lately(self, repair: Repair) -> bool {

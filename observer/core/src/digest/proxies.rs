@@ -5,8 +5,11 @@ use super::Inputs;
 use super::votes::{self, Vote};
 use crate::facts::{Fence, Master, Proxies};
 use crate::policy::FenceGrade;
-use crate::sighting::{Admission, CheckResult, FileServer, Look, ProxyReport, Seen, ServerReport};
+use crate::sighting::{Admission, FileServer, Look, ProxyReport, Seen, ServerReport};
 use crate::words::{HostName, ProxyName};
+
+/// Rounds for which a proxy's checks of a healthy master must fail to be told.
+const FAILS_ROUNDS: u64 = 2;
 
 /// The worst of the proxies, whether a fence is possible, and what was seen.
 pub(super) fn assess(
@@ -68,7 +71,7 @@ fn one(
             }
             if !wrong.is_empty() {
                 (Proxies::Drifted, wrong)
-            } else if condition == Master::Healthy && master_fails(report, master) {
+            } else if condition == Master::Healthy && fails_lastingly(inputs, proxy, master) {
                 (Proxies::CutFromMaster, say("its checks of the master fail"))
             } else {
                 (Proxies::True, Vec::new())
@@ -121,7 +124,10 @@ fn word(admission: Admission) -> &'static str {
     }
 }
 
-fn master_fails(report: &ProxyReport, master: Option<&HostName>) -> bool {
-    let of_master = report.servers.iter().filter(|server| Some(&server.host) == master);
-    of_master.into_iter().any(|server| server.check == CheckResult::Failing)
+/// True if the proxy's checks of the master have failed without a break for a whole round: its
+/// table is often the first to show what the next look at the master will explain.
+fn fails_lastingly(inputs: Inputs<'_>, proxy: &ProxyName, master: Option<&HostName>) -> bool {
+    let Some(entry) = inputs.snapshot.get(&Look::Proxy(proxy.clone())) else { return false };
+    let since = master.and_then(|host| entry.failing_since.get(host));
+    since.is_some_and(|at| inputs.now.since(*at) >= FAILS_ROUNDS * inputs.spec.policy.interval_ms)
 }

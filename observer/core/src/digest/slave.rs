@@ -5,8 +5,12 @@
 use super::Inputs;
 use super::votes::{self, Vote};
 use crate::facts::{Master, Slave};
-use crate::sighting::{Class, DatabaseReport, Look, Seen, Vantage};
+use crate::sighting::{Class, DatabaseReport, Look, Seen, Vantage, Walreceiver};
 use crate::words::{HostName, human_bytes};
+
+/// A walreceiver goes on saying *streaming* for a minute (`wal_receiver_timeout`) after the line
+/// went silent. Silent for this many times the fresh limit, it is not believed any more.
+const STALE_AFTER: u64 = 4;
 
 /// The host to promote if one must be: the standby that holds most of the log, in configured
 /// order where they are equal; else simply another host.
@@ -69,7 +73,9 @@ fn judge_report(
     if report.replay_paused {
         return (Slave::NotPromotable, say("replay is paused".to_owned()));
     }
-    let streaming = report.walreceiver.as_ref().is_some_and(|receiver| receiver.streaming);
+    let stale_ms = inputs.spec.policy.walreceiver_fresh_ms * STALE_AFTER;
+    let hears = |receiver: &Walreceiver| receiver.streaming && receiver.last_message_ms < stale_ms;
+    let streaming = report.walreceiver.as_ref().is_some_and(hears);
     let of_master = inputs.last_report(master);
     if let Some(of_master) = of_master {
         if report.system_id != of_master.system_id {

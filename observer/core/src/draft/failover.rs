@@ -4,8 +4,8 @@
 use super::{Brief, LossOverride, NoPlan, steps};
 use crate::digest::Reach;
 use crate::facts::Master;
-use crate::plan::{Goal, OnFailure, Plan, Step, Stop};
-use crate::policy::{FenceGrade, Placement};
+use crate::plan::{Goal, OnFailure, Plan, Step, Stop, Undo};
+use crate::policy::{FenceGrade, Placement, ServiceSpec};
 use crate::words::HostName;
 
 pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan> {
@@ -22,6 +22,9 @@ pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan
         plan.push(steps::measure_loss(heir, reached, spec.policy.loss_budget_bytes));
     }
     plan.push(steps::replay(spec, heir));
+    for proxy in &spec.proxies {
+        plan.push(steps::still_fenced(spec, proxy, master));
+    }
     plan.push(steps::promote(spec, heir, after));
     plan.push(steps::first_write(heir));
     for service in spec.services.iter().filter(|s| s.placement != Placement::Slave) {
@@ -35,8 +38,24 @@ pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan
     }
     if digest.master_ssh == Reach::Answers {
         plan.push(steps::tombstone(master));
+        if !is_alive(brief) {
+            // Singletons of a dead database do nothing: users come first.
+            plan.extend(singletons(brief).map(|service| Step {
+                undo: Undo::ForwardOnly,
+                ..steps::stop_service(master, service)
+            }));
+        }
     }
     Ok(brief.plan(Goal::FailOver, memory.epoch.next(), heir, plan))
+}
+
+fn is_alive(brief: Brief<'_>) -> bool {
+    !matches!(brief.digest.facts.master, Master::DatabaseDead | Master::DatabaseHung)
+}
+
+/// The services that must run on the master only, last started first.
+fn singletons<'a>(brief: Brief<'a>) -> impl Iterator<Item = &'a ServiceSpec> {
+    brief.spec.services.iter().filter(|s| s.placement == Placement::Master).rev()
 }
 
 /// Stops what still runs on the old master, as far as it answers us.
@@ -49,9 +68,11 @@ fn still_the_old(brief: Brief<'_>, master: &HostName) -> Vec<Step> {
         return Vec::new();
     }
     let mut plan = Vec::new();
-    let alive = !matches!(digest.facts.master, Master::DatabaseDead | Master::DatabaseHung);
-    let singletons = spec.services.iter().filter(|s| s.placement == Placement::Master);
-    plan.extend(singletons.rev().map(|service| steps::stop_service(master, service)));
+    let alive = is_alive(brief);
+    if alive {
+        // Its singletons must not go on working on what is about to be somebody else's.
+        plan.extend(singletons(brief).map(|service| steps::stop_service(master, service)));
+    }
     let how = if alive { Stop::Clean } else { Stop::Kill };
     let on_failure = match spec.policy.fence {
         FenceGrade::Stopped => OnFailure::GiveUp,

@@ -12,6 +12,10 @@ use crate::words::{HostName, Lsn, ProxyName, Timeline};
 /// takes tens of milliseconds, a loaded host a second or two.
 const QUICK_MS: u64 = 5_000;
 
+/// How long killing a database may take: SIGKILL is heard at once, systemd notices within
+/// milliseconds.
+const KILL_MS: u64 = 2_000;
+
 /// Fences `host` at one proxy: users can no longer reach it there, proven by reading back.
 pub(super) fn fence(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
     Step {
@@ -32,6 +36,20 @@ pub(super) fn fence(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step
     }
 }
 
+/// Proves once more, right before the pivot, that the fence at one proxy stands: replaying may
+/// have taken a minute, and a HAProxy restarted meanwhile has gone back to its file.
+pub(super) fn still_fenced(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
+    Step {
+        name: format!("still fenced at {proxy}"),
+        effect: Effect::Look,
+        proof: Proof::IsOut { proxy: proxy.clone(), host: host.clone() },
+        lost_reply: LostReply::LookOnly,
+        undo: Undo::NothingToUndo,
+        on_failure: OnFailure::GiveUp,
+        deadline_ms: spec.policy.proxy_deadline_ms,
+    }
+}
+
 /// Stops the old master's database.
 pub(super) fn stop_database(host: &HostName, how: Stop, on_failure: OnFailure) -> Step {
     Step {
@@ -45,7 +63,8 @@ pub(super) fn stop_database(host: &HostName, how: Stop, on_failure: OnFailure) -
         },
         on_failure,
         deadline_ms: match how {
-            Stop::Kill => QUICK_MS,
+            // Users wait for this one, and a kill that does not work at once will not work.
+            Stop::Kill => KILL_MS,
             // A clean stop writes a checkpoint of everything dirty.
             Stop::Clean => 60_000,
         },

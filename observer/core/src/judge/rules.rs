@@ -134,15 +134,18 @@ const SEEING: When = When { sight: &[Sight::Clear], ..ANY };
 const ONE: When = When { roles: &[Roles::One], ..SEEING };
 /// Any world with a healthy master.
 const WELL: When = When { master: &[Master::Healthy], ..ONE };
-/// Any world in which the master does not serve and waiting will not help.
-const LETHAL: When =
-    When { master: &[Master::HostGone, Master::DatabaseDead, Master::DatabaseHung], ..ONE };
+/// Any world with a slave that can be promoted, a master that can be kept from users, and no more
+/// lost by it than the operator accepts.
+const SAFE: When =
+    When { slave: &[Slave::Ready], fence: &[Fence::Possible], loss: &[Loss::WithinBudget], ..ONE };
+/// Any world in which the master does not serve, and only a change of master could help.
+const LETHAL: When = When { master: &[Master::HostGone, Master::DatabaseHung], ..ONE };
 /// Such a world with a slave to promote.
 const HEIR: When = When { slave: &[Slave::Ready], ..LETHAL };
 /// Such a world in which the old master can be kept from users, too.
 const FENCEABLE: When = When { fence: &[Fence::Possible], ..HEIR };
-/// Such a world in which promoting loses no more than the operator accepts.
-const SAFE: When = When { loss: &[Loss::WithinBudget], ..FENCEABLE };
+/// Any world in which the database is dead on a living host, and starting it has failed before.
+const DEAD: When = When { master: &[Master::DatabaseDead], ..ONE };
 
 /// The table.
 pub const RULES: &[Rule] = &[
@@ -257,6 +260,56 @@ pub const RULES: &[Rule] = &[
         cause: Cause::SlaveNotPromotable,
         verdict: Verdict::Hold,
         why: "the slave was not in a state to be promoted when the master died",
+    },
+    // Where nobody else may serve, the dead database is tried again: it is the only way left.
+    Rule {
+        id: "F10",
+        when: When {
+            slave: &[
+                Slave::Down,
+                Slave::Silent,
+                Slave::Diverged,
+                Slave::NotPromotable,
+                Slave::NotStreaming,
+                Slave::CutOff,
+                Slave::Lagging,
+            ],
+            ..DEAD
+        },
+        cause: Cause::NoCandidate,
+        verdict: Verdict::Repair(Repair::StartDatabase),
+        why: "the master's database is not running and no slave can take over",
+    },
+    Rule {
+        id: "F11",
+        when: When {
+            slave: &[Slave::Ready],
+            fence: &[Fence::Possible],
+            loss: &[Loss::OverBudget],
+            ..DEAD
+        },
+        cause: Cause::LossOverBudget,
+        verdict: Verdict::Repair(Repair::StartDatabase),
+        why: "promoting the slave would lose more than the loss budget; starting loses nothing",
+    },
+    Rule {
+        id: "F12",
+        when: When {
+            slave: &[Slave::Ready],
+            fence: &[Fence::Possible],
+            loss: &[Loss::Unknown],
+            ..DEAD
+        },
+        cause: Cause::LossUnknown,
+        verdict: Verdict::Repair(Repair::StartDatabase),
+        why: "it cannot be told what promoting the slave would lose; starting loses nothing",
+    },
+    Rule {
+        id: "F13",
+        when: When { slave: &[Slave::Ready], fence: &[Fence::Impossible], ..DEAD },
+        cause: Cause::CannotFence,
+        verdict: Verdict::Repair(Repair::StartDatabase),
+        why: "the old master cannot be proven out of users' reach, so only it can serve",
     },
     // Starting a crashed database loses nothing, even when replication is asynchronous.
     Rule {

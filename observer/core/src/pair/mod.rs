@@ -193,7 +193,8 @@ impl Pair {
         let rule = judge(&digest.facts);
         let gate = gate(&self.gate_facts(rule.verdict.act(), Asker::Observer, now));
         let ruling = Ruling { rule, gate };
-        self.pace.set_mood(pace::Mood::of(rule, &self.snapshot));
+        let trouble_ms = digest.trouble_since.map(|since| now.since(since));
+        self.pace.set_mood(pace::Mood::of(rule, &self.snapshot, trouble_ms));
         self.tell_verdict(&digest, ruling, now);
         self.latest = Some((digest, ruling));
         self.adopt(now);

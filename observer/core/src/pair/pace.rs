@@ -16,6 +16,9 @@ const COSTLY_EVERY: u64 = 5;
 /// Shortest pause between two looks of one kind: a definite answer is confirmed after this.
 const CONFIRM_MS: u64 = 100;
 
+/// How long a named trouble with the master keeps the pace high.
+const TROUBLED_MS: u64 = 30_000;
+
 /// How the pair looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum Mood {
@@ -29,13 +32,16 @@ pub(super) enum Mood {
 }
 
 impl Mood {
-    pub(super) fn of(rule: &Rule, snapshot: &Snapshot) -> Self {
+    /// `trouble_ms` is how long the master has looked wrong, if it does.
+    pub(super) fn of(rule: &Rule, snapshot: &Snapshot, trouble_ms: Option<u64>) -> Self {
         let fresh = snapshot
             .entries()
             .any(|(_, entry)| matches!(entry.class, Class::Dead) && entry.streak < 3);
         match rule.verdict {
             _ if fresh => Mood::Confirming,
             Verdict::Suspect => Mood::Doubtful,
+            // A trouble that has a name and lasts is watched at the easy pace again.
+            _ if trouble_ms.is_some_and(|ms| ms < TROUBLED_MS) => Mood::Doubtful,
             _ => Mood::Easy,
         }
     }

@@ -1,0 +1,195 @@
+//! The checkers: the safety rules as functions named as sentences, run after every event.
+//!
+//! They look at the world itself and at the journal, never at what the observer believes.
+
+use observer_core::drive::Order;
+use observer_core::facts::Asker;
+use observer_core::journal::{Mark, Outcome, Record};
+use observer_core::plan::{Effect, Goal, Plan};
+use observer_core::words::{At, Epoch, HostName, Lsn, PlanId};
+
+use crate::run::Users;
+use crate::world::World;
+
+/// Served so shortly before a failover was opened that the master cannot have been dead, in
+/// milliseconds: shorter than the quickest confirmation of a definite death.
+const SERVED_LATELY_MS: u64 = 60;
+
+/// A broken safety rule.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("safety rule {rule} broken at {at:?}: {what}")]
+pub struct Violation {
+    /// Number of the rule in the design's list.
+    pub rule: u8,
+    /// When.
+    pub at: At,
+    /// What was seen.
+    pub what: String,
+}
+
+/// What the checkers remember.
+#[derive(Clone, Debug, Default)]
+pub struct Checks {
+    open: Option<Plan>,
+    paused: bool,
+    position: Option<(HostName, At, Lsn)>,
+}
+
+type Checked = Result<(), Violation>;
+
+fn broken(rule: u8, at: At, what: String) -> Checked {
+    Err(Violation { rule, at, what })
+}
+
+impl Checks {
+    /// Looks at the world after any event.
+    pub fn after_event(&self, world: &World, now: At) -> Checked {
+        users_can_write_to_one_host_at_most(world, now)?;
+        each_epoch_promotes_one_host(world, now)
+    }
+
+    /// Looks at a record that has just become durable.
+    pub fn on_record(&mut self, record: &Record, world: &World, users: &Users, now: At) -> Checked {
+        match record {
+            Record::PlanOpened { plan, .. } => {
+                if let Some(open) = &self.open {
+                    let what = format!("plan {} opened over open plan {}", plan.id, open.id);
+                    return broken(12, now, what);
+                }
+                if self.paused {
+                    return broken(9, now, format!("plan {} opened while paused", plan.id));
+                }
+                a_served_master_is_not_failed_over(plan, world, users, now)?;
+                self.open = Some((**plan).clone());
+            }
+            Record::PlanClosed { outcome, plan, .. } => {
+                let Some(open) = self.open.take() else {
+                    return broken(12, now, format!("plan {plan} closed and was not open"));
+                };
+                if let Outcome::Undone { .. } = outcome {
+                    an_undone_plan_leaves_the_pair_as_it_was(&open, world, now)?;
+                }
+            }
+            Record::Paused { .. } => self.paused = true,
+            Record::Resumed { .. } => self.paused = false,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Looks at an effect that has just been ordered.
+    pub fn on_order(&self, order: &Order, journal: &[Record]) -> Checked {
+        let now = At::default();
+        if self.paused {
+            return broken(9, now, format!("{} ordered while paused", order.effect));
+        }
+        let mut newest = Epoch::default();
+        let mut ordered = false;
+        for record in journal {
+            match record {
+                Record::Adopted { epoch, .. } => newest = newest.max(*epoch),
+                Record::PlanOpened { plan, .. } => newest = newest.max(plan.epoch),
+                Record::Step { plan, step, way, mark: Mark::Ordered { .. }, .. } => {
+                    let same: (PlanId, usize) = (order.plan, order.step);
+                    ordered |= (*plan, *step) == same && *way == order.way;
+                }
+                _ => {}
+            }
+        }
+        if !ordered {
+            return broken(3, now, format!("{} ordered and not recorded", order.effect));
+        }
+        if order.epoch < newest {
+            let what =
+                format!("{} carries epoch {}, newest is {newest}", order.effect, order.epoch);
+            return broken(3, now, what);
+        }
+        Ok(())
+    }
+
+    /// Looks at the world just before an effect is done.
+    pub fn before_effect(&self, order: &Order, world: &World, now: At) -> Checked {
+        if let Effect::Promote { host } = &order.effect {
+            the_old_master_is_fenced_before_a_promotion(host, world, now)?;
+        }
+        Ok(())
+    }
+
+    /// Takes note of what the daemon would have kept on disk.
+    pub fn note_position(&mut self, host: HostName, at: At, lsn: Lsn) {
+        self.position = Some((host, at, lsn));
+    }
+
+    /// The last position noted.
+    pub fn last_position(&self) -> Option<(HostName, At, Lsn)> {
+        self.position.clone()
+    }
+}
+
+/// Rule 1: never two hosts that users can write to through any managed proxy, at any instant.
+fn users_can_write_to_one_host_at_most(world: &World, now: At) -> Checked {
+    let writable = world.writable_hosts();
+    if writable.len() > 1 {
+        return broken(1, now, format!("users can write to {writable:?}"));
+    }
+    Ok(())
+}
+
+/// Rules 3 and 12: one epoch means one change of master.
+fn each_epoch_promotes_one_host(world: &World, now: At) -> Checked {
+    let first_two = world.promotions.iter().enumerate().find(|(index, (epoch, host))| {
+        world.promotions[..*index].iter().any(|(other, before)| other == epoch && before != host)
+    });
+    match first_two {
+        Some((_, (epoch, host))) => {
+            broken(3, now, format!("epoch {epoch} promoted a second host, {host}"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Rule 2: at the moment of a promotion no proxy lets users in to any other host.
+fn the_old_master_is_fenced_before_a_promotion(heir: &HostName, world: &World, now: At) -> Checked {
+    for host in world.spec.others(heir) {
+        for (name, proxy) in &world.proxies {
+            if proxy.lets_in(host) {
+                let what = format!("{heir} promoted while {name} lets users in to {host}");
+                return broken(2, now, what);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Rule 4: a failover that nobody ordered is not opened while users are served.
+fn a_served_master_is_not_failed_over(
+    plan: &Plan,
+    world: &World,
+    users: &Users,
+    now: At,
+) -> Checked {
+    let by_itself = plan.goal == Goal::FailOver && plan.asker == Asker::Observer;
+    let served = users.last_served().is_some_and(|at| now.since(at) <= SERVED_LATELY_MS);
+    let still = world.writable_hosts().contains(&plan.master);
+    if by_itself && served && still {
+        return broken(4, now, format!("{} was serving users when it was given up", plan.master));
+    }
+    Ok(())
+}
+
+/// Rule 6: a plan taken back leaves the proxies as they were.
+fn an_undone_plan_leaves_the_pair_as_it_was(plan: &Plan, world: &World, now: At) -> Checked {
+    if plan.goal != Goal::FailOver {
+        return Ok(());
+    }
+    for (name, proxy) in &world.proxies {
+        if proxy.lets_in(&plan.next_master) {
+            let what = format!("undone, and {name} lets users in to {}", plan.next_master);
+            return broken(6, now, what);
+        }
+    }
+    if world.promotions.iter().any(|(epoch, _)| *epoch == plan.epoch.0) {
+        return broken(6, now, "undone, and the slave was promoted".to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! What can go wrong, as the scenario language and the fuzzer say it.
+
+use observer_core::words::{HostName, ProxyName};
+
+/// One thing that happens to the world.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "each variant is its own sentence")]
+pub enum Fault {
+    PowerOff(HostName),
+    CrashHost(HostName),
+    PowerOn(HostName),
+    KillDatabase(HostName),
+    BreakDatabase(HostName),
+    HangDatabase(HostName),
+    WakeDatabase(HostName),
+    StopDatabase(HostName),
+    StartDatabase(HostName),
+    RestartDatabase(HostName),
+    PromoteByHand(HostName),
+    FillDisk(HostName),
+    FreeDisk(HostName),
+    PauseReplay(HostName),
+    StallReplication(HostName),
+    ResumeReplication(HostName),
+    KillApplication(HostName),
+    BreakApplication(HostName),
+    StopApplication(HostName),
+    KillSshd(HostName),
+    StartSshd(HostName),
+    ChangeHostKey(HostName),
+    Cut(String, String),
+    Heal(String, String),
+    Isolate(String),
+    Join(String),
+    HealNetwork,
+    StopHaproxy(ProxyName),
+    StartHaproxy(ProxyName),
+    PowerOffProxy(ProxyName),
+    PowerOnProxy(ProxyName),
+    EditRuntime(ProxyName, HostName),
+    EditFile(ProxyName, HostName),
+    KillObserver,
+    StartObserver,
+    /// The observer dies as soon as this many more records are durable.
+    KillObserverAfterRecords(u64),
+    /// The observer dies as soon as this many more effects were performed, before the reply.
+    KillObserverAfterEffects(u64),
+    FillObserverDisk,
+    FreeObserverDisk,
+    /// Replies to effects are lost with this chance in a hundred.
+    LoseReplies(u64),
+    /// Effects are done late, their replies lost, with this chance in a hundred.
+    DelayEffects(u64),
+    /// Effects are done twice with this chance in a hundred.
+    RepeatEffects(u64),
+    /// Effects are refused with this chance in a hundred.
+    RefuseEffects(u64),
+    OrderFailover,
+    OrderFailoverAcceptingLoss,
+    Pause,
+    Resume,
+    Acknowledge,
+    /// Stop in order, as by SIGTERM.
+    StopObserver,
+    /// What a person does who finds the master stopped: starts it.
+    StartStoppedMaster,
+    /// What a person does who finds nobody served: accepts the loss and orders a failover.
+    OrderFailoverIfUnserved,
+}

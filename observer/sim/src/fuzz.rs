@@ -1,0 +1,205 @@
+//! Random runs: a seed decides the faults, when they come, and when they heal.
+//!
+//! Safety first: the rules hold after every event of the chaos. Then liveness: everything that can
+//! heal is healed, and within a bounded time users must be served and no plan may be open.
+
+use observer_core::words::{HostName, ProxyName};
+
+use crate::check::Violation;
+use crate::fault::Fault;
+use crate::machine::Postmaster;
+use crate::random::Random;
+use crate::run::{Run, Setup};
+use crate::scenario::trace;
+
+/// How long chaos lasts, in milliseconds.
+const CHAOS_MS: u64 = 30_000;
+/// How long the pair may take to come to rest once everything is healed, in milliseconds.
+const REST_MS: u64 = 150_000;
+
+/// Why a random run failed; the seed reproduces it.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A safety rule was broken.
+    #[error("seed {seed}: {violation}\n{faults}\n{trace}")]
+    Unsafe {
+        /// The seed.
+        seed: u64,
+        /// The rule.
+        violation: Violation,
+        /// What was done to the world.
+        faults: String,
+        /// What was told.
+        trace: String,
+    },
+    /// The pair did not come to rest.
+    #[error("seed {seed}: not live: {what}\n{faults}\n{trace}")]
+    NotLive {
+        /// The seed.
+        seed: u64,
+        /// What is missing.
+        what: String,
+        /// What was done to the world.
+        faults: String,
+        /// What was told.
+        trace: String,
+    },
+}
+
+/// Plays one random run.
+pub fn play(seed: u64) -> Result<Run, Failure> {
+    let mut random = Random::new(seed ^ 0x0B5E_12FE);
+    let proxies = if random.chance(25) { 2 } else { 1 };
+    let setup = Setup::usual(seed, proxies);
+    let hosts = setup.spec.hosts.clone();
+    let names = setup.spec.proxies.clone();
+    let mut run = Run::new(setup);
+    let mut faults = Vec::new();
+    let count = random.between(1, 6);
+    for _ in 0..count {
+        let at = random.between(3_000, CHAOS_MS);
+        for (after, fault) in misfortune(&mut random, &hosts, &names) {
+            faults.push((at + after, fault.clone()));
+            run.schedule(at + after, fault);
+        }
+    }
+    faults.sort_by_key(|(at, _)| *at);
+    let told: Vec<String> = faults.iter().map(|(at, fault)| format!("  {at} {fault:?}")).collect();
+    let told = told.join("\n");
+    let unsafe_run = |run: &Run, violation| Failure::Unsafe {
+        seed,
+        violation,
+        faults: told.clone(),
+        trace: trace(run),
+    };
+    if let Err(violation) = run.advance(CHAOS_MS + 5_000) {
+        return Err(unsafe_run(&run, violation));
+    }
+    heal(&mut run, &hosts, &names);
+    if let Err(violation) = run.advance(REST_MS) {
+        return Err(unsafe_run(&run, violation));
+    }
+    match unrest(&run) {
+        None => Ok(run),
+        Some(what) => Err(Failure::NotLive { seed, what, faults: told, trace: trace(&run) }),
+    }
+}
+
+/// One misfortune: what happens, and what follows from it after so many milliseconds.
+fn misfortune(random: &mut Random, hosts: &[HostName], proxies: &[ProxyName]) -> Vec<(u64, Fault)> {
+    let host = random.pick(hosts).clone();
+    let proxy = random.pick(proxies).clone();
+    let later = random.between(200, 12_000);
+    let once = |fault: Fault| vec![(0, fault)];
+    let until = |fault: Fault, end: Fault| vec![(0, fault), (later, end)];
+    match random.below(24) {
+        0 | 1 => until(Fault::PowerOff(host.clone()), Fault::PowerOn(host)),
+        2 | 3 => until(Fault::CrashHost(host.clone()), Fault::PowerOn(host)),
+        4 | 5 => once(Fault::KillDatabase(host)),
+        6 => until(Fault::BreakDatabase(host.clone()), Fault::StartDatabase(host)),
+        7 => until(Fault::HangDatabase(host.clone()), Fault::WakeDatabase(host)),
+        8 => until(Fault::StopDatabase(host.clone()), Fault::StartDatabase(host)),
+        9 => once(Fault::RestartDatabase(host)),
+        10 => once(Fault::KillApplication(host)),
+        11 => until(Fault::KillSshd(host.clone()), Fault::StartSshd(host)),
+        12 => {
+            let node = |name: &HostName| name.to_string();
+            let (a, b) = (node(&hosts[0]), node(&hosts[1]));
+            until(Fault::Cut(a.clone(), b.clone()), Fault::Heal(a, b))
+        }
+        13 => {
+            let (a, b) = ("observer".to_owned(), host.to_string());
+            until(Fault::Cut(a.clone(), b.clone()), Fault::Heal(a, b))
+        }
+        14 => {
+            let (a, b) = (proxy.to_string(), host.to_string());
+            until(Fault::Cut(a.clone(), b.clone()), Fault::Heal(a, b))
+        }
+        15 => until(Fault::Isolate("observer".to_owned()), Fault::Join("observer".to_owned())),
+        16 => until(Fault::Isolate(host.to_string()), Fault::Join(host.to_string())),
+        17 => until(Fault::StopHaproxy(proxy.clone()), Fault::StartHaproxy(proxy)),
+        18 => until(Fault::PowerOffProxy(proxy.clone()), Fault::PowerOnProxy(proxy)),
+        19 => until(Fault::KillObserver, Fault::StartObserver),
+        20 => {
+            let boundary = random.between(1, 30);
+            let fault = if random.chance(50) {
+                Fault::KillObserverAfterRecords(boundary)
+            } else {
+                Fault::KillObserverAfterEffects(boundary.div_ceil(3))
+            };
+            vec![(0, fault), (later + 2_000, Fault::StartObserver)]
+        }
+        21 => until(Fault::FillObserverDisk, Fault::FreeObserverDisk),
+        22 => {
+            let percent = random.between(5, 40);
+            match random.below(4) {
+                0 => until(Fault::LoseReplies(percent), Fault::LoseReplies(0)),
+                1 => until(Fault::DelayEffects(percent), Fault::DelayEffects(0)),
+                2 => until(Fault::RepeatEffects(percent), Fault::RepeatEffects(0)),
+                _ => until(Fault::RefuseEffects(percent), Fault::RefuseEffects(0)),
+            }
+        }
+        _ => match random.below(4) {
+            0 => once(Fault::OrderFailover),
+            1 => until(Fault::Pause, Fault::Resume),
+            2 => once(Fault::EditFile(proxy, host)),
+            _ => until(Fault::StallReplication(host.clone()), Fault::ResumeReplication(host)),
+        },
+    }
+}
+
+/// Heals everything, and does what the on-call person would do: acknowledges.
+fn heal(run: &mut Run, hosts: &[HostName], proxies: &[ProxyName]) {
+    let mut cures = vec![
+        Fault::HealNetwork,
+        Fault::LoseReplies(0),
+        Fault::DelayEffects(0),
+        Fault::RepeatEffects(0),
+        Fault::RefuseEffects(0),
+        Fault::FreeObserverDisk,
+        Fault::StartObserver,
+    ];
+    for host in hosts {
+        cures.push(Fault::PowerOn(host.clone()));
+        cures.push(Fault::StartSshd(host.clone()));
+        cures.push(Fault::WakeDatabase(host.clone()));
+        cures.push(Fault::FreeDisk(host.clone()));
+        cures.push(Fault::ResumeReplication(host.clone()));
+    }
+    for proxy in proxies {
+        cures.push(Fault::PowerOnProxy(proxy.clone()));
+    }
+    for cure in cures {
+        run.schedule(0, cure);
+    }
+    // What a person does at the desk: ends a pause, starts a master that was stopped on purpose,
+    // accepts the loss if only that is in the way, says go on.
+    for after in [20_000, 60_000, 90_000] {
+        run.schedule(after, Fault::Resume);
+        run.schedule(after, Fault::Acknowledge);
+        run.schedule(after + 1_000, Fault::StartStoppedMaster);
+        run.schedule(after + 10_000, Fault::OrderFailoverIfUnserved);
+    }
+}
+
+/// What is missing for the pair to be at rest.
+fn unrest(run: &Run) -> Option<String> {
+    let Some(pair) = run.pair() else { return Some("the observer is dead".to_owned()) };
+    if pair.memory().open.is_some() {
+        return Some("a plan is open".to_owned());
+    }
+    if run.world.writable_hosts().len() != 1 {
+        let states: Vec<String> = run
+            .world
+            .machines
+            .iter()
+            .map(|(host, machine)| format!("{host}: {:?}", machine.database.postmaster))
+            .collect();
+        return Some(format!("users are not served ({})", states.join(", ")));
+    }
+    let stale = run.world.spec.hosts.iter().filter(|host| {
+        let database = &run.world.machine(host).database;
+        database.postmaster == Postmaster::Running && !database.in_recovery
+    });
+    (stale.count() > 1).then(|| "two primaries run".to_owned())
+}

@@ -1,0 +1,240 @@
+//! A simulated host: power, sshd, PostgreSQL with its log and timeline, services, tombstone.
+
+use std::collections::BTreeMap;
+
+use observer_core::sighting::UnitState;
+use observer_core::words::{At, Lsn, ServiceName, Timeline};
+
+/// Bytes of log a simulated row takes: large, so that a minute of lag exceeds a loss budget.
+pub const ROW_BYTES: u64 = 8_192;
+
+/// How long a simulated crash recovery takes, in milliseconds.
+const RECOVERY_MS: u64 = 400;
+
+/// A host.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// What the hardware does.
+    pub power: Power,
+    /// Whether sshd runs.
+    pub sshd: Running,
+    /// Whether it offers another host key than the pinned one.
+    pub key_changed: bool,
+    /// The database.
+    pub database: Database,
+    /// The application's services, true while running.
+    pub services: BTreeMap<ServiceName, ServiceState>,
+    /// Whether a tombstone keeps the database from starting as master.
+    pub tombstone: bool,
+}
+
+/// What the hardware does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Power {
+    /// Up.
+    On,
+    /// The operating system died and its address still answers that nobody listens.
+    Crashed,
+    /// Off: silence.
+    Off,
+}
+
+/// Whether a process runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Running {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+}
+
+/// A service's state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ServiceState {
+    /// Running.
+    Up,
+    /// Died.
+    Failed,
+    /// Stopped in order.
+    Stopped,
+    /// Dies again whenever it is started.
+    Broken,
+}
+
+/// What the postmaster does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Postmaster {
+    /// Takes queries.
+    Running,
+    /// Starts until this moment.
+    Starting(At),
+    /// Takes connections and answers nothing.
+    Hung,
+    /// Was stopped in order.
+    Stopped,
+    /// Was killed.
+    Crashed,
+    /// Is killed again whenever it is started.
+    Broken,
+    /// Was not started since the machine booted.
+    NeverStarted,
+}
+
+/// A database: rows are its log, their number its position.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// What the postmaster does.
+    pub postmaster: Postmaster,
+    /// True for a standby.
+    pub in_recovery: bool,
+    /// The timeline it writes or follows.
+    pub timeline: Timeline,
+    /// Every row it holds, in order.
+    pub rows: Vec<u64>,
+    /// True if it cannot commit.
+    pub disk_full: bool,
+    /// True if somebody paused replay.
+    pub replay_paused: bool,
+    /// True if its walreceiver is stopped by a fault.
+    pub stalled: bool,
+    /// When its walreceiver last heard from a primary; none while it does not stream.
+    pub heard_at: Option<At>,
+}
+
+impl Database {
+    /// Its position.
+    pub fn lsn(&self) -> Lsn {
+        Lsn(self.rows.len() as u64 * ROW_BYTES)
+    }
+
+    /// True if it is up as a primary and can be written to.
+    pub fn accepts_writes(&self) -> bool {
+        self.postmaster == Postmaster::Running && !self.in_recovery && !self.disk_full
+    }
+}
+
+impl Machine {
+    /// A running host with a primary or a standby.
+    pub fn new(in_recovery: bool, services: BTreeMap<ServiceName, ServiceState>) -> Self {
+        Self {
+            power: Power::On,
+            sshd: Running::Yes,
+            key_changed: false,
+            database: Database {
+                postmaster: Postmaster::Running,
+                in_recovery,
+                timeline: Timeline(1),
+                rows: Vec::new(),
+                disk_full: false,
+                replay_paused: false,
+                stalled: false,
+                heard_at: None,
+            },
+            services,
+            tombstone: in_recovery,
+        }
+    }
+
+    /// True while the operating system runs.
+    pub fn is_up(&self) -> bool {
+        self.power == Power::On
+    }
+
+    /// Cuts the power or crashes the system: everything that ran is gone.
+    pub fn lose_power(&mut self, power: Power) {
+        self.power = power;
+        self.database.postmaster = Postmaster::NeverStarted;
+        self.database.heard_at = None;
+        for state in self.services.values_mut() {
+            *state = ServiceState::Stopped;
+        }
+    }
+
+    /// Boots the machine. Managed units do not start by themselves.
+    pub fn boot(&mut self) {
+        self.power = Power::On;
+        self.sshd = Running::Yes;
+    }
+
+    /// Starts the database in the role its files say.
+    pub fn start_database(&mut self, now: At) {
+        if !self.is_up() {
+            return;
+        }
+        match self.database.postmaster {
+            Postmaster::Stopped | Postmaster::Crashed | Postmaster::NeverStarted => {
+                self.database.postmaster = Postmaster::Starting(now.plus(RECOVERY_MS));
+                self.database.in_recovery = self.tombstone;
+            }
+            Postmaster::Broken
+            | Postmaster::Running
+            | Postmaster::Starting(_)
+            | Postmaster::Hung => {}
+        }
+    }
+
+    /// Ends the database, in order or not.
+    pub fn end_database(&mut self, how: Postmaster) {
+        if self.is_up() && self.database.postmaster != Postmaster::NeverStarted {
+            let broken = self.database.postmaster == Postmaster::Broken;
+            self.database.postmaster = if broken { Postmaster::Broken } else { how };
+            self.database.heard_at = None;
+        }
+    }
+
+    /// Ends recovery.
+    pub fn promote(&mut self) {
+        if self.database.postmaster == Postmaster::Running && self.database.in_recovery {
+            self.database.in_recovery = false;
+            self.database.timeline = Timeline(self.database.timeline.0 + 1);
+            self.database.heard_at = None;
+            self.tombstone = false;
+        }
+    }
+
+    /// Lets time do its part.
+    pub fn pass(&mut self, now: At) {
+        if let Postmaster::Starting(until) = self.database.postmaster
+            && until <= now
+        {
+            self.database.postmaster = Postmaster::Running;
+        }
+    }
+
+    /// The database unit's state as systemd would tell it.
+    pub fn database_unit(&self) -> UnitState {
+        match self.database.postmaster {
+            Postmaster::Running | Postmaster::Hung => UnitState::Active,
+            Postmaster::Starting(_) => UnitState::Activating,
+            Postmaster::Stopped => UnitState::Stopped,
+            Postmaster::Crashed | Postmaster::Broken => UnitState::Failed,
+            Postmaster::NeverStarted => UnitState::NeverStarted,
+        }
+    }
+
+    /// True if `service` runs.
+    pub fn runs(&self, service: &ServiceName) -> bool {
+        self.services.get(service) == Some(&ServiceState::Up)
+    }
+
+    /// Starts or restarts a service.
+    pub fn start_service(&mut self, service: &ServiceName) {
+        if !self.is_up() {
+            return;
+        }
+        if let Some(state) = self.services.get_mut(service)
+            && *state != ServiceState::Broken
+        {
+            *state = ServiceState::Up;
+        }
+    }
+
+    /// Stops a service in order.
+    pub fn stop_service(&mut self, service: &ServiceName) {
+        if let Some(state) = self.services.get_mut(service)
+            && *state != ServiceState::Broken
+        {
+            *state = ServiceState::Stopped;
+        }
+    }
+}

@@ -1,0 +1,658 @@
+//! One run: a queue of events in simulated time, the pair's machine, the world, and the checkers
+//! after every event.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use observer_core::draft::LossOverride;
+use observer_core::drive::{Answer, Order, Reply};
+use observer_core::event::Event;
+use observer_core::journal::{PauseOrder, Record};
+use observer_core::pair::{Input, OperatorOrder, Pair, Ticket, Work};
+use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec};
+use observer_core::sighting::{Look, Sighting, Silent};
+use observer_core::words::{At, HostName, ProxyName};
+
+use crate::check::{Checks, Violation};
+use crate::fault::Fault;
+use crate::machine::{Postmaster, Power, Running, ServiceState};
+use crate::network::OBSERVER;
+use crate::random::Random;
+use crate::world::World;
+
+/// Simulated time at which every run starts: not zero, so that ages never saturate.
+pub const START: At = At(1_000_000_000);
+
+/// Pace of the simulated user, in milliseconds.
+const CLIENT_MS: u64 = 50;
+/// Pace of the proxies' own checks, in milliseconds.
+const CHECK_MS: u64 = 200;
+/// Pace of replication and of everything that takes time by itself, in milliseconds.
+const PASS_MS: u64 = 25;
+
+/// What a run starts from.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The pair.
+    pub spec: PairSpec,
+    /// The seed of everything random.
+    pub seed: u64,
+}
+
+impl Setup {
+    /// Two hosts, `proxies` proxies, an application and a scheduler, shipped defaults.
+    pub fn usual(seed: u64, proxies: usize) -> Self {
+        let service = |name: &str, placement, probed| ServiceSpec {
+            name: name.into(),
+            unit: format!("{name}.service"),
+            placement,
+            probed,
+            start_deadline_ms: 10_000,
+        };
+        let spec = PairSpec {
+            name: "pair".into(),
+            hosts: vec!["node-a".into(), "node-b".into()],
+            proxies: (1..=proxies).map(|n| ProxyName::new(&format!("proxy-{n}"))).collect(),
+            services: vec![
+                service("desk", Placement::All, Probed::Health),
+                service("desk-scheduler", Placement::Master, Probed::Unit),
+            ],
+            policy: Policy::default(),
+        };
+        Self { spec, seed }
+    }
+}
+
+#[derive(Debug)]
+enum Happening {
+    /// An input for the observer of this life; for a dead one it is lost.
+    Input(u64, Input),
+    /// A record reaches the disk.
+    Write(u64, Ticket, Record),
+    /// An effect reaches the world; with its life, ticket, and what becomes of its reply.
+    Effect(u64, Ticket, Order, Fate),
+    /// A proof is looked for.
+    Proof(u64, Ticket, observer_core::plan::Proof),
+    /// The world answers a look.
+    Answer(u64, Look, At),
+    Wake(u64),
+    Client,
+    Check,
+    Pass,
+    Fault(Fault),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    Replies,
+    Lost,
+    Twice,
+    Refused,
+}
+
+struct Queued {
+    at: At,
+    order: u64,
+    what: Happening,
+}
+
+impl PartialEq for Queued {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.order) == (other.at, other.order)
+    }
+}
+impl Eq for Queued {}
+impl PartialOrd for Queued {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Queued {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+/// Chances in a hundred that something goes wrong with an effect.
+#[derive(Clone, Copy, Debug, Default)]
+struct Chances {
+    lose: u64,
+    delay: u64,
+    repeat: u64,
+    refuse: u64,
+}
+
+/// A running simulation.
+pub struct Run {
+    /// The world.
+    pub world: World,
+    /// The journal: survives the observer.
+    pub journal: Vec<Record>,
+    /// Everything told, in order.
+    pub events: Vec<Event>,
+    /// The simulated user's record.
+    pub users: Users,
+    pair: Option<Pair>,
+    life: u64,
+    now: At,
+    order: u64,
+    queue: BinaryHeap<Reverse<Queued>>,
+    random: Random,
+    chances: Chances,
+    disk_full: bool,
+    dies_after: Option<(Boundary, u64)>,
+    checks: Checks,
+    wake_at: At,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Boundary {
+    Record,
+    Effect,
+}
+
+/// What the simulated user got.
+#[derive(Clone, Debug, Default)]
+pub struct Users {
+    /// Rows acknowledged, with the host that took each.
+    pub acknowledged: Vec<(At, u64, HostName)>,
+    /// Writes that failed or waited.
+    pub unserved: u64,
+    next_row: u64,
+    last_served: Option<At>,
+    longest_gap_ms: u64,
+}
+
+impl Users {
+    /// The longest time between two acknowledged writes, in milliseconds.
+    pub fn longest_gap_ms(&self) -> u64 {
+        self.longest_gap_ms
+    }
+
+    /// When the last write was acknowledged.
+    pub fn last_served(&self) -> Option<At> {
+        self.last_served
+    }
+}
+
+impl Run {
+    /// A run at its start: the observer has just been started on a healthy pair.
+    pub fn new(setup: Setup) -> Self {
+        let mut run = Self {
+            world: World::new(setup.spec),
+            journal: Vec::new(),
+            events: Vec::new(),
+            users: Users::default(),
+            pair: None,
+            life: 0,
+            now: START,
+            order: 0,
+            queue: BinaryHeap::new(),
+            random: Random::new(setup.seed),
+            chances: Chances::default(),
+            disk_full: false,
+            dies_after: None,
+            checks: Checks::default(),
+            wake_at: START,
+        };
+        for what in [Happening::Pass, Happening::Check, Happening::Client] {
+            run.push(START, what);
+        }
+        run.start_observer();
+        run
+    }
+
+    /// Milliseconds since the start.
+    pub fn elapsed_ms(&self) -> u64 {
+        self.now.since(START)
+    }
+
+    /// The observer's machine, while it lives.
+    pub fn pair(&self) -> Option<&Pair> {
+        self.pair.as_ref()
+    }
+
+    /// Makes something happen `after_ms` from now.
+    pub fn schedule(&mut self, after_ms: u64, fault: Fault) {
+        let at = self.now.plus(after_ms);
+        self.push(at, Happening::Fault(fault));
+    }
+
+    /// Runs on for `ms` of simulated time; stops at the first broken rule.
+    pub fn advance(&mut self, ms: u64) -> Result<(), Violation> {
+        let until = self.now.plus(ms);
+        while self.queue.peek().is_some_and(|Reverse(next)| next.at <= until) {
+            let Some(Reverse(next)) = self.queue.pop() else { break };
+            self.now = next.at;
+            self.happen(next.what)?;
+            self.checks.after_event(&self.world, self.now)?;
+        }
+        self.now = until;
+        Ok(())
+    }
+
+    fn push(&mut self, at: At, what: Happening) {
+        self.order += 1;
+        self.queue.push(Reverse(Queued { at, order: self.order, what }));
+    }
+
+    fn happen(&mut self, what: Happening) -> Result<(), Violation> {
+        match what {
+            Happening::Input(life, input) => {
+                if life == self.life {
+                    self.feed(input)?;
+                }
+            }
+            Happening::Wake(life) => {
+                if life == self.life && self.wake_at <= self.now {
+                    self.feed(Input::Tick)?;
+                }
+            }
+            Happening::Write(life, ticket, record) => self.write(life, ticket, record)?,
+            Happening::Effect(life, ticket, order, fate) => {
+                self.effect(life, ticket, order, fate)?;
+            }
+            Happening::Proof(life, ticket, proof) => {
+                let answer = self.world.prove(&proof);
+                let slow = matches!(answer, Answer::Unknown(_));
+                let after = if slow { 500 } else { self.random.between(1, 5) };
+                let input = Input::Looked(ticket, answer);
+                self.push(self.now.plus(after), Happening::Input(life, input));
+            }
+            Happening::Answer(life, look, asked_at) => self.answer(life, look, asked_at),
+            Happening::Client => self.client(),
+            Happening::Check => self.check(),
+            Happening::Pass => {
+                self.world.pass(self.now);
+                self.push(self.now.plus(PASS_MS), Happening::Pass);
+            }
+            Happening::Fault(fault) => self.fault(fault)?,
+        }
+        Ok(())
+    }
+
+    fn feed(&mut self, input: Input) -> Result<(), Violation> {
+        let now = self.now;
+        let Some(pair) = &mut self.pair else { return Ok(()) };
+        pair.handle(input, now);
+        self.drain()
+    }
+
+    /// Takes all work out and puts what comes of it on the queue.
+    fn drain(&mut self) -> Result<(), Violation> {
+        let life = self.life;
+        while let Some(work) = self.pair.as_mut().and_then(Pair::take_work) {
+            match work {
+                Work::Look { look, deadline_ms } => {
+                    let at = self.now.plus(self.random.between(1, 5));
+                    let _ = deadline_ms;
+                    self.push(at, Happening::Answer(life, look, self.now));
+                }
+                Work::Record { ticket, record } => {
+                    let at = self.now.plus(self.random.between(1, 3));
+                    self.push(at, Happening::Write(life, ticket, record));
+                }
+                Work::Perform { ticket, order } => self.dispatch(life, ticket, order)?,
+                Work::Prove { ticket, proof, .. } => {
+                    let at = self.now.plus(self.random.between(1, 5));
+                    self.push(at, Happening::Proof(life, ticket, proof));
+                }
+                Work::Tell(event) => self.events.push(*event),
+            }
+        }
+        if let Some(pair) = &self.pair {
+            let wake = pair.wakes_at(self.now).max(self.now.plus(1));
+            if wake != self.wake_at {
+                self.wake_at = wake;
+                self.push(wake, Happening::Wake(life));
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, life: u64, look: Look, asked_at: At) {
+        if life != self.life {
+            return;
+        }
+        let timeout = self.world.spec.policy.timeout_ms;
+        let (at, seen) = match self.world.see(&look, self.now) {
+            Some(seen) => (self.now, seen),
+            None => (asked_at.plus(timeout), Err(Silent::Timeout)),
+        };
+        let sighting = Box::new(Sighting { look, asked_at, at, seen });
+        self.push(at.max(self.now), Happening::Input(life, Input::Sighted(sighting)));
+    }
+
+    fn write(&mut self, life: u64, ticket: Ticket, record: Record) -> Result<(), Violation> {
+        // A write that was on its way when the observer died never reached the disk.
+        if life != self.life {
+            return Ok(());
+        }
+        if self.disk_full {
+            return self.feed(Input::NotRecorded(ticket, "disk full".to_owned()));
+        }
+        self.checks.on_record(&record, &self.world, &self.users, self.now)?;
+        self.journal.push(record);
+        if self.dies_at(Boundary::Record) {
+            return Ok(());
+        }
+        self.feed(Input::Recorded(ticket))
+    }
+
+    fn dispatch(&mut self, life: u64, ticket: Ticket, order: Order) -> Result<(), Violation> {
+        self.checks.on_order(&order, &self.journal)?;
+        let Chances { lose, delay, repeat, refuse } = self.chances;
+        let roll = self.random.below(100);
+        let soon = self.random.between(2, 40);
+        let (after, fate) = if roll < lose {
+            (soon, Fate::Lost)
+        } else if roll < lose + delay {
+            (self.random.between(200, 3_000), Fate::Lost)
+        } else if roll < lose + delay + repeat {
+            (soon, Fate::Twice)
+        } else if roll < lose + delay + repeat + refuse {
+            (soon, Fate::Refused)
+        } else {
+            (soon, Fate::Replies)
+        };
+        self.push(self.now.plus(after), Happening::Effect(life, ticket, order, fate));
+        Ok(())
+    }
+
+    fn effect(
+        &mut self,
+        life: u64,
+        ticket: Ticket,
+        order: Order,
+        fate: Fate,
+    ) -> Result<(), Violation> {
+        let reply = if fate == Fate::Refused {
+            Some(Reply::Refused("a fault refuses it".to_owned()))
+        } else {
+            self.checks.before_effect(&order, &self.world, self.now)?;
+            let done = self.world.perform(&order.effect, order.epoch.0, self.now);
+            if fate == Fate::Twice {
+                self.world.perform(&order.effect, order.epoch.0, self.now);
+            }
+            done
+        };
+        if self.dies_at(Boundary::Effect) {
+            return Ok(());
+        }
+        let reply = if fate == Fate::Lost { None } else { reply };
+        let (after, reply) = match reply {
+            Some(reply) => (self.random.between(1, 5), reply),
+            None => (500, Reply::NoReply),
+        };
+        self.push(self.now.plus(after), Happening::Input(life, Input::Replied(ticket, reply)));
+        Ok(())
+    }
+
+    /// Counts a boundary passed; true if the observer dies at it.
+    fn dies_at(&mut self, boundary: Boundary) -> bool {
+        let Some((at, left)) = &mut self.dies_after else { return false };
+        if *at != boundary {
+            return false;
+        }
+        *left = left.saturating_sub(1);
+        if *left > 0 {
+            return false;
+        }
+        self.dies_after = None;
+        self.kill_observer();
+        true
+    }
+
+    fn kill_observer(&mut self) {
+        self.pair = None;
+        self.life += 1;
+    }
+
+    fn start_observer(&mut self) {
+        if self.pair.is_some() {
+            return;
+        }
+        self.life += 1;
+        let mut pair = Pair::new(self.world.spec.clone(), &self.journal, self.now);
+        // The daemon keeps the master's position on disk; here it is read off the last one told.
+        if let Some((host, at, lsn)) = self.checks.last_position() {
+            pair.note_position(host, at, lsn);
+        }
+        self.pair = Some(pair);
+        let life = self.life;
+        self.push(self.now, Happening::Input(life, Input::Tick));
+    }
+
+    fn client(&mut self) {
+        self.push(self.now.plus(CLIENT_MS), Happening::Client);
+        let spec = &self.world.spec;
+        let through =
+            spec.proxies.iter().flat_map(|proxy| spec.hosts.iter().map(move |host| (proxy, host)));
+        let served = through
+            .filter(|(proxy, host)| {
+                self.world.proxies[*proxy].routes_to(host)
+                    && self.world.users_can_write(proxy, host)
+            })
+            .map(|(_, host)| host.clone())
+            .next();
+        let Some(host) = served else {
+            self.users.unserved += 1;
+            return;
+        };
+        let row = self.users.next_row;
+        self.users.next_row += 1;
+        self.world.machine_mut(&host).database.rows.push(row);
+        if let Some(last) = self.users.last_served {
+            let gap = self.now.since(last);
+            self.users.longest_gap_ms = self.users.longest_gap_ms.max(gap);
+        }
+        self.users.last_served = Some(self.now);
+        let lsn = self.world.machine(&host).database.lsn();
+        if self.pair.is_some() {
+            self.checks.note_position(host.clone(), self.now, lsn);
+        }
+        self.users.acknowledged.push((self.now, row, host));
+    }
+
+    fn check(&mut self) {
+        self.push(self.now.plus(CHECK_MS), Happening::Check);
+        for proxy in self.world.spec.proxies.clone() {
+            for host in self.world.spec.hosts.clone() {
+                let passed = self.world.check_passes(&proxy, &host);
+                self.world.proxy_mut(&proxy).checked(&host, passed);
+            }
+        }
+    }
+
+    fn order_now(&mut self, order: OperatorOrder) -> Result<(), Violation> {
+        let now = self.now;
+        if let Some(pair) = &mut self.pair {
+            // A refusal is told as an event, which scenarios look for.
+            let _ = pair.order(order, now);
+        }
+        self.drain()
+    }
+
+    fn fault(&mut self, fault: Fault) -> Result<(), Violation> {
+        let by = "ops".to_owned();
+        match fault {
+            Fault::KillObserver => self.kill_observer(),
+            Fault::StartObserver => self.start_observer(),
+            Fault::StopObserver => self.feed(Input::Stop)?,
+            Fault::KillObserverAfterRecords(n) => self.dies_after = Some((Boundary::Record, n)),
+            Fault::KillObserverAfterEffects(n) => self.dies_after = Some((Boundary::Effect, n)),
+            Fault::FillObserverDisk => {
+                self.disk_full = true;
+                self.feed(Input::JournalTested(Err("disk full".to_owned())))?;
+            }
+            Fault::FreeObserverDisk => {
+                self.disk_full = false;
+                self.feed(Input::JournalTested(Ok(())))?;
+            }
+            Fault::LoseReplies(percent) => self.chances.lose = percent,
+            Fault::DelayEffects(percent) => self.chances.delay = percent,
+            Fault::RepeatEffects(percent) => self.chances.repeat = percent,
+            Fault::RefuseEffects(percent) => self.chances.refuse = percent,
+            Fault::OrderFailover => {
+                self.order_now(OperatorOrder::FailOver { by, accept_loss: None })?;
+            }
+            Fault::OrderFailoverAcceptingLoss => {
+                let accept_loss = Some("the machine is gone".to_owned());
+                self.order_now(OperatorOrder::FailOver { by, accept_loss })?;
+            }
+            Fault::Pause => {
+                let reason = "maintenance".to_owned();
+                self.order_now(OperatorOrder::Pause(PauseOrder { by, reason, until: None }))?;
+            }
+            Fault::StartStoppedMaster => self.start_stopped_master(),
+            Fault::OrderFailoverIfUnserved => {
+                if self.world.writable_hosts().is_empty() {
+                    self.fault(Fault::OrderFailoverAcceptingLoss)?;
+                }
+            }
+            Fault::Resume => self.order_now(OperatorOrder::Resume { by })?,
+            Fault::Acknowledge => self.order_now(OperatorOrder::Acknowledge { by })?,
+            other => {
+                let alarming = self.harm(other);
+                if alarming {
+                    let life = self.life;
+                    self.push(self.now.plus(1), Happening::Input(life, Input::Alarm));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn start_stopped_master(&mut self) {
+        let now = self.now;
+        let Some(master) = self.pair.as_ref().and_then(|pair| pair.memory().master.clone()) else {
+            return;
+        };
+        let services: Vec<_> = self.world.spec.services.iter().map(|s| s.name.clone()).collect();
+        let machine = self.world.machine_mut(&master);
+        if matches!(machine.database.postmaster, Postmaster::Stopped | Postmaster::Broken) {
+            machine.database.postmaster = Postmaster::Crashed;
+            machine.start_database(now);
+        }
+        for service in services {
+            machine.start_service(&service);
+        }
+    }
+
+    /// Does a fault to the world. True if a connection of the observer's breaks audibly.
+    fn harm(&mut self, fault: Fault) -> bool {
+        let now = self.now;
+        let world = &mut self.world;
+        match fault {
+            Fault::PowerOff(host) => world.machine_mut(&host).lose_power(Power::Off),
+            Fault::CrashHost(host) => {
+                world.machine_mut(&host).lose_power(Power::Crashed);
+                return world.network.passes(OBSERVER, host.as_str());
+            }
+            Fault::PowerOn(host) => {
+                if !world.machine(&host).is_up() {
+                    world.machine_mut(&host).boot();
+                }
+            }
+            Fault::KillDatabase(host) => return end(world, &host, Postmaster::Crashed),
+            Fault::BreakDatabase(host) => return end(world, &host, Postmaster::Broken),
+            Fault::StopDatabase(host) => return end(world, &host, Postmaster::Stopped),
+            Fault::HangDatabase(host) => {
+                let database = &mut world.machine_mut(&host).database;
+                if database.postmaster == Postmaster::Running {
+                    database.postmaster = Postmaster::Hung;
+                }
+            }
+            Fault::WakeDatabase(host) => {
+                let database = &mut world.machine_mut(&host).database;
+                if database.postmaster == Postmaster::Hung {
+                    database.postmaster = Postmaster::Running;
+                }
+            }
+            Fault::StartDatabase(host) => {
+                let machine = world.machine_mut(&host);
+                if machine.database.postmaster == Postmaster::Broken {
+                    machine.database.postmaster = Postmaster::Crashed;
+                }
+                machine.start_database(now);
+            }
+            Fault::RestartDatabase(host) => {
+                let machine = world.machine_mut(&host);
+                machine.end_database(Postmaster::Stopped);
+                machine.start_database(now);
+                return true;
+            }
+            Fault::PromoteByHand(host) => world.machine_mut(&host).promote(),
+            Fault::FillDisk(host) => world.machine_mut(&host).database.disk_full = true,
+            Fault::FreeDisk(host) => world.machine_mut(&host).database.disk_full = false,
+            Fault::PauseReplay(host) => world.machine_mut(&host).database.replay_paused = true,
+            Fault::StallReplication(host) => world.machine_mut(&host).database.stalled = true,
+            Fault::ResumeReplication(host) => {
+                let database = &mut world.machine_mut(&host).database;
+                database.stalled = false;
+                database.replay_paused = false;
+            }
+            Fault::KillApplication(host) => application(world, &host, ServiceState::Failed),
+            Fault::BreakApplication(host) => application(world, &host, ServiceState::Broken),
+            Fault::StopApplication(host) => application(world, &host, ServiceState::Stopped),
+            Fault::KillSshd(host) => {
+                world.machine_mut(&host).sshd = Running::No;
+                return true;
+            }
+            Fault::StartSshd(host) => world.machine_mut(&host).sshd = Running::Yes,
+            Fault::ChangeHostKey(host) => {
+                world.machine_mut(&host).key_changed = true;
+                return true;
+            }
+            Fault::Cut(a, b) => world.network.cut(&a, &b),
+            Fault::Heal(a, b) => world.network.heal(&a, &b),
+            Fault::Isolate(node) => world.network.isolate(&node),
+            Fault::Join(node) => world.network.join(&node),
+            Fault::HealNetwork => world.network.heal_all(),
+            Fault::StopHaproxy(proxy) => world.proxy_mut(&proxy).running = false,
+            Fault::StartHaproxy(proxy) => world.proxy_mut(&proxy).start(),
+            Fault::PowerOffProxy(proxy) => world.proxy_mut(&proxy).powered = false,
+            Fault::PowerOnProxy(proxy) => {
+                let proxy = world.proxy_mut(&proxy);
+                proxy.powered = true;
+                proxy.start();
+            }
+            Fault::EditRuntime(proxy, host) => {
+                let proxy = world.proxy_mut(&proxy);
+                proxy.runtime.insert(host, observer_core::sighting::Admission::LetIn);
+            }
+            Fault::EditFile(proxy, host) => {
+                let proxy = world.proxy_mut(&proxy);
+                proxy.file.insert(host, observer_core::sighting::Admission::LetIn);
+            }
+            _ => {}
+        }
+        false
+    }
+
+    /// What a failover ordered now would do, as the dry run prints it.
+    pub fn dry_run(&self) -> Option<observer_core::pair::DryRun> {
+        self.pair.as_ref()?.dry_run(LossOverride::None, self.now).ok()
+    }
+}
+
+fn end(world: &mut World, host: &HostName, how: Postmaster) -> bool {
+    let machine = world.machine_mut(host);
+    let ran = matches!(machine.database.postmaster, Postmaster::Running | Postmaster::Hung);
+    if ran && how == Postmaster::Broken {
+        machine.database.postmaster = Postmaster::Broken;
+        machine.database.heard_at = None;
+    } else {
+        machine.end_database(how);
+    }
+    ran && world.network.passes(OBSERVER, host.as_str())
+}
+
+fn application(world: &mut World, host: &HostName, state: ServiceState) {
+    let probed = world.spec.services.iter().find(|service| service.probed == Probed::Health);
+    let Some(name) = probed.map(|service| service.name.clone()) else { return };
+    let machine = world.machine_mut(host);
+    if machine.is_up() {
+        machine.services.insert(name, state);
+    }
+}

@@ -1,0 +1,339 @@
+//! The scenario language: a paragraph of intent, what happens, what must and must never be true.
+//!
+//! ```text
+//! # The master loses its power under load. The slave takes over, users wait a moment.
+//! proxies 1
+//! at 5s power-off node-a
+//! run 20s
+//! must master node-b
+//! must rule F1
+//! must gap <= 3s
+//! never promoted node-a
+//! ```
+//!
+//! Rules of the world (one writer, proof before promote, …) need not be written: every scenario is
+//! checked against all of them after every event.
+
+use observer_core::words::{HostName, ProxyName};
+
+use crate::fault::Fault;
+use crate::run::{Run, Setup};
+
+/// A scenario, parsed.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The paragraph on top.
+    pub intent: String,
+    lines: Vec<(usize, Line)>,
+    proxies: usize,
+    settings: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Line {
+    At(u64, Fault),
+    Run(u64),
+    Must(Demand),
+    Never(Demand),
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Demand {
+    Master(HostName),
+    ServedBy(HostName),
+    Unserved,
+    Protected,
+    Unprotected(String),
+    Rule(String),
+    Event(String, String),
+    Promoted(HostName),
+    GapAtMost(u64),
+    LostAtMost(u64),
+    NoOpenPlan,
+    Plans(usize),
+}
+
+/// Why a scenario failed, with its line.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// A line cannot be read.
+    #[error("line {0}: cannot read `{1}`")]
+    Syntax(usize, String),
+    /// A demand is not met.
+    #[error("line {line}: {what}\n{trace}")]
+    Unmet {
+        /// The line.
+        line: usize,
+        /// What was found.
+        what: String,
+        /// Every event of the run.
+        trace: String,
+    },
+    /// A safety rule is broken.
+    #[error("line {line}: {violation}\n{trace}")]
+    Broken {
+        /// The line that was running.
+        line: usize,
+        /// The rule.
+        violation: crate::check::Violation,
+        /// Every event of the run.
+        trace: String,
+    },
+}
+
+impl Scenario {
+    /// Reads a scenario.
+    pub fn parse(text: &str) -> Result<Self, ScenarioError> {
+        let mut scenario =
+            Self { intent: String::new(), lines: Vec::new(), proxies: 1, settings: Vec::new() };
+        for (index, raw) in text.lines().enumerate() {
+            let number = index + 1;
+            if let Some(said) = raw.strip_prefix('#') {
+                scenario.intent.push_str(said.trim());
+                scenario.intent.push(' ');
+                continue;
+            }
+            let words: Vec<&str> = raw.split_whitespace().collect();
+            if words.is_empty() {
+                continue;
+            }
+            let bad = || ScenarioError::Syntax(number, raw.to_owned());
+            match words[0] {
+                "proxies" => scenario.proxies = number_at(&words, 1).ok_or_else(bad)? as usize,
+                "set" => scenario.settings.push(words[1..].join(" ")),
+                _ => scenario.lines.push((number, line(&words).ok_or_else(bad)?)),
+            }
+        }
+        Ok(scenario)
+    }
+
+    /// Plays it with this seed.
+    pub fn play(&self, seed: u64) -> Result<Run, ScenarioError> {
+        let mut setup = Setup::usual(seed, self.proxies);
+        for setting in &self.settings {
+            apply_setting(&mut setup, setting)
+                .ok_or_else(|| ScenarioError::Syntax(0, setting.clone()))?;
+        }
+        let mut run = Run::new(setup);
+        for (_, line) in &self.lines {
+            if let Line::At(at, fault) = line {
+                run.schedule(*at, fault.clone());
+            }
+        }
+        for (number, line) in &self.lines {
+            match line {
+                Line::At(..) => {}
+                Line::Run(ms) => run.advance(*ms).map_err(|violation| ScenarioError::Broken {
+                    line: *number,
+                    violation,
+                    trace: trace(&run),
+                })?,
+                Line::Must(demand) => check(&run, demand, true, *number)?,
+                Line::Never(demand) => check(&run, demand, false, *number)?,
+            }
+        }
+        Ok(run)
+    }
+}
+
+/// Every event of a run, one per line, as a person reads them.
+pub fn trace(run: &Run) -> String {
+    let lines = run.events.iter().map(|event| {
+        let at = event.at.since(crate::run::START);
+        format!("  {:>7.3}s {}", at as f64 / 1_000.0, event.kind.text())
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn check(run: &Run, demand: &Demand, wanted: bool, line: usize) -> Result<(), ScenarioError> {
+    let (holds, found) = evaluate(run, demand);
+    if holds == wanted {
+        return Ok(());
+    }
+    let word = if wanted { "must" } else { "never" };
+    let what = format!("{word} {demand:?}; found {found}");
+    Err(ScenarioError::Unmet { line, what, trace: trace(run) })
+}
+
+fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
+    let text = |event: &observer_core::event::Event| event.kind.text();
+    match demand {
+        Demand::Master(host) => {
+            let master = run.pair().and_then(|pair| pair.memory().master.clone());
+            (master.as_ref() == Some(host), format!("{master:?}"))
+        }
+        Demand::ServedBy(host) => {
+            let writable = run.world.writable_hosts();
+            (writable == [host.clone()], format!("{writable:?}"))
+        }
+        Demand::Unserved => {
+            let writable = run.world.writable_hosts();
+            (writable.is_empty(), format!("{writable:?}"))
+        }
+        Demand::Protected => {
+            let word = run.pair().map(|pair| pair.protection());
+            (word.as_ref().is_some_and(|word| word.protected), format!("{word:?}"))
+        }
+        Demand::Unprotected(cause) => {
+            let word = run.pair().map(|pair| pair.protection());
+            let so = |word: &observer_core::pair::Protection| {
+                !word.protected && word.cause.name() == cause
+            };
+            (word.as_ref().is_some_and(so), format!("{word:?}"))
+        }
+        Demand::Rule(id) => {
+            let met = run.events.iter().any(|event| event.kind.rule() == Some(id));
+            (met, "no event names it".to_owned())
+        }
+        Demand::Event(name, part) => {
+            let met = run
+                .events
+                .iter()
+                .any(|event| event.kind.name() == name && text(event).contains(part.as_str()));
+            (met, "no such event".to_owned())
+        }
+        Demand::Promoted(host) => {
+            let times = run.world.promotions.iter().filter(|(_, h)| h == host).count();
+            (times > 0, format!("{times} promotions"))
+        }
+        Demand::GapAtMost(ms) => {
+            let gap = run.users.longest_gap_ms();
+            (gap <= *ms, format!("{gap} ms"))
+        }
+        Demand::LostAtMost(rows) => {
+            let lost = lost_rows(run);
+            (lost <= *rows, format!("{lost} rows lost"))
+        }
+        Demand::NoOpenPlan => {
+            let open = run.pair().is_some_and(|pair| pair.memory().open.is_some());
+            (!open, "a plan is open".to_owned())
+        }
+        Demand::Plans(count) => {
+            let opened =
+                run.events.iter().filter(|event| event.kind.name() == "plan-opened").count();
+            (opened == *count, format!("{opened} plans"))
+        }
+    }
+}
+
+/// Acknowledged rows that the present master does not hold.
+pub fn lost_rows(run: &Run) -> u64 {
+    let Some(master) = run.world.writable_hosts().first().cloned() else { return 0 };
+    let held: std::collections::BTreeSet<u64> =
+        run.world.machine(&master).database.rows.iter().copied().collect();
+    run.users.acknowledged.iter().filter(|(_, row, _)| !held.contains(row)).count() as u64
+}
+
+fn line(words: &[&str]) -> Option<Line> {
+    match words[0] {
+        "at" => Some(Line::At(duration(words.get(1)?)?, fault(&words[2..])?)),
+        "run" => Some(Line::Run(duration(words.get(1)?)?)),
+        "must" => Some(Line::Must(demand(&words[1..])?)),
+        "never" => Some(Line::Never(demand(&words[1..])?)),
+        _ => None,
+    }
+}
+
+fn demand(words: &[&str]) -> Option<Demand> {
+    let host = |index: usize| words.get(index).map(|name| HostName::new(name));
+    Some(match *words.first()? {
+        "master" => Demand::Master(host(1)?),
+        "served-by" => Demand::ServedBy(host(1)?),
+        "unserved" => Demand::Unserved,
+        "protected" => Demand::Protected,
+        "unprotected" => Demand::Unprotected((*words.get(1)?).to_owned()),
+        "rule" => Demand::Rule((*words.get(1)?).to_owned()),
+        "event" => Demand::Event((*words.get(1)?).to_owned(), words[2..].join(" ")),
+        "promoted" => Demand::Promoted(host(1)?),
+        "gap" => Demand::GapAtMost(duration(words.get(2)?)?),
+        "lost" => Demand::LostAtMost(words.get(2)?.parse().ok()?),
+        "no-open-plan" => Demand::NoOpenPlan,
+        "plans" => Demand::Plans(words.get(1)?.parse().ok()?),
+        _ => return None,
+    })
+}
+
+fn fault(words: &[&str]) -> Option<Fault> {
+    let host = || words.get(1).map(|name| HostName::new(name));
+    let proxy = || words.get(1).map(|name| ProxyName::new(name));
+    let node = |index: usize| words.get(index).map(|name| (*name).to_owned());
+    let count = || number_at(words, 1);
+    Some(match *words.first()? {
+        "power-off" => Fault::PowerOff(host()?),
+        "crash-host" => Fault::CrashHost(host()?),
+        "power-on" => Fault::PowerOn(host()?),
+        "kill-database" => Fault::KillDatabase(host()?),
+        "break-database" => Fault::BreakDatabase(host()?),
+        "hang-database" => Fault::HangDatabase(host()?),
+        "wake-database" => Fault::WakeDatabase(host()?),
+        "stop-database" => Fault::StopDatabase(host()?),
+        "start-database" => Fault::StartDatabase(host()?),
+        "restart-database" => Fault::RestartDatabase(host()?),
+        "promote-by-hand" => Fault::PromoteByHand(host()?),
+        "fill-disk" => Fault::FillDisk(host()?),
+        "free-disk" => Fault::FreeDisk(host()?),
+        "pause-replay" => Fault::PauseReplay(host()?),
+        "stall-replication" => Fault::StallReplication(host()?),
+        "resume-replication" => Fault::ResumeReplication(host()?),
+        "kill-application" => Fault::KillApplication(host()?),
+        "break-application" => Fault::BreakApplication(host()?),
+        "stop-application" => Fault::StopApplication(host()?),
+        "kill-sshd" => Fault::KillSshd(host()?),
+        "start-sshd" => Fault::StartSshd(host()?),
+        "change-host-key" => Fault::ChangeHostKey(host()?),
+        "cut" => Fault::Cut(node(1)?, node(2)?),
+        "heal" => Fault::Heal(node(1)?, node(2)?),
+        "isolate" => Fault::Isolate(node(1)?),
+        "join" => Fault::Join(node(1)?),
+        "heal-network" => Fault::HealNetwork,
+        "stop-haproxy" => Fault::StopHaproxy(proxy()?),
+        "start-haproxy" => Fault::StartHaproxy(proxy()?),
+        "power-off-proxy" => Fault::PowerOffProxy(proxy()?),
+        "power-on-proxy" => Fault::PowerOnProxy(proxy()?),
+        "edit-runtime" => Fault::EditRuntime(proxy()?, HostName::new(words.get(2)?)),
+        "edit-file" => Fault::EditFile(proxy()?, HostName::new(words.get(2)?)),
+        "kill-observer" => Fault::KillObserver,
+        "start-observer" => Fault::StartObserver,
+        "stop-observer" => Fault::StopObserver,
+        "kill-observer-after-records" => Fault::KillObserverAfterRecords(count()?),
+        "kill-observer-after-effects" => Fault::KillObserverAfterEffects(count()?),
+        "fill-observer-disk" => Fault::FillObserverDisk,
+        "free-observer-disk" => Fault::FreeObserverDisk,
+        "lose-replies" => Fault::LoseReplies(count()?),
+        "delay-effects" => Fault::DelayEffects(count()?),
+        "repeat-effects" => Fault::RepeatEffects(count()?),
+        "refuse-effects" => Fault::RefuseEffects(count()?),
+        "order-failover" => Fault::OrderFailover,
+        "order-failover-accepting-loss" => Fault::OrderFailoverAcceptingLoss,
+        "pause" => Fault::Pause,
+        "resume" => Fault::Resume,
+        "acknowledge" => Fault::Acknowledge,
+        _ => return None,
+    })
+}
+
+fn number_at(words: &[&str], index: usize) -> Option<u64> {
+    words.get(index)?.trim_end_matches('%').parse().ok()
+}
+
+fn duration(text: &&str) -> Option<u64> {
+    if let Some(ms) = text.strip_suffix("ms") {
+        return ms.parse().ok();
+    }
+    let seconds: f64 = text.strip_suffix('s')?.parse().ok()?;
+    Some((seconds * 1_000.0) as u64)
+}
+
+fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
+    use observer_core::policy::{FenceGrade, Mode, OnDatabaseCrash};
+    let policy = &mut setup.spec.policy;
+    match setting {
+        "mode observe-only" => policy.mode = Mode::ObserveOnly,
+        "mode off" => policy.mode = Mode::Off,
+        "fence stopped" => policy.fence = FenceGrade::Stopped,
+        "on-database-crash fail-over" => policy.on_database_crash = OnDatabaseCrash::FailOver,
+        "no-application" => setup.spec.services.clear(),
+        _ => return None,
+    }
+    Some(())
+}
