@@ -15,7 +15,7 @@ use crate::ssh::{Nature, OpenError, Ssh};
 pub enum AskError {
     /// The socket could not be opened: nothing was sent.
     #[error("the HAProxy socket cannot be opened: {0}")]
-    Open(#[source] OpenError),
+    Open(OpenError),
     /// The commands are not one line: nothing was sent.
     #[error("the commands hold a line break or a NUL byte")]
     NotOneLine,

@@ -66,7 +66,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_become_one_bounded_line(bytes in proptest::collection::vec(any::<u8>(), 0..9000)) {
+        fn any_bytes_become_one_bounded_line(
+            bytes in proptest::collection::vec(any::<u8>(), 0..9000)
+        ) {
             let line = shown(&bytes);
             prop_assert!(line.len() <= SHOWN_BYTES_MAX + '…'.len_utf8());
             prop_assert!(!line.chars().any(char::is_control));

@@ -182,7 +182,8 @@ async fn the_startup_probe_sees_a_server_and_leaves_no_trace() {
     let hba = cluster.data().join("pg_hba.conf");
     std::fs::write(&hba, "local all postgres trust\nhost all all all scram-sha-256\n").unwrap();
     run(&mut cluster.psql("postgres", "select pg_reload_conf()"));
-    std::thread::sleep(Duration::from_millis(200));
+    let reloaded = "reloading configuration files";
+    support::wait_until(reloaded, PATIENCE, || cluster.log().contains(reloaded));
     let before = cluster.log();
 
     let stream = ssh.open_tcp("127.0.0.1", cluster.port, PATIENCE).await.unwrap();
@@ -203,4 +204,21 @@ async fn the_startup_probe_sees_a_server_and_leaves_no_trace() {
         assert!(began.elapsed() < PATIENCE);
     }
     assert_eq!(cluster.log(), before);
+}
+
+/// Looks that fall into the very moment of a promotion see one role or the other, and no error.
+#[tokio::test]
+async fn a_look_in_the_middle_of_a_promotion_is_whole() {
+    let sshd = Sshd::start();
+    let primary = Cluster::start();
+    let mut standby = Cluster::copy_of(&primary, &[]);
+    standby.run();
+    let database = standby.database(&sshd.ssh());
+    database.look(PATIENCE).await.unwrap();
+    standby.sql("select pg_promote(false)");
+    let look = look_until("promotion", &database, |look| {
+        assert_eq!(look.in_recovery, look.written_lsn.is_none(), "{look:?}");
+        !look.in_recovery
+    });
+    assert_eq!(look.await.timeline, 2);
 }

@@ -127,7 +127,8 @@ pub(super) fn ended<T>(answer: &Result<T, Failure>) -> bool {
 
 /// Whether the schema or the table is not there yet.
 fn missing<T>(answer: &Result<T, Failure>) -> bool {
-    matches!(answer, Err(Failure::Other { sqlstate, .. }) if sqlstate == "42P01" || sqlstate == "3F000")
+    let absent = ["42P01", "3F000"];
+    matches!(answer, Err(Failure::Other { sqlstate, .. }) if absent.contains(&sqlstate.as_str()))
 }
 
 /// Both counters are written by us and never negative.

@@ -29,6 +29,9 @@ const APPLICATION_NAME: &str = "ha-observer";
 /// The server gives up a statement of ours after this time, in case we no longer can.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// SQLSTATE of a function that belongs to the other role.
+const WRONG_STATE: &str = "55000";
+
 /// How the server is reached.
 #[derive(Clone)]
 pub enum Door {
@@ -100,9 +103,21 @@ impl Database {
         self.looking.deaths()
     }
 
+    /// What the server said when it last ended the looking session by itself; told once. An
+    /// administrator's stop is [`Failure::ShuttingDown`], a crash says something else or nothing.
+    pub fn farewell(&self) -> Option<Failure> {
+        self.looking.farewell()
+    }
+
     /// Asks the server for everything about itself, in one round trip.
     pub async fn look(&self, deadline: Duration) -> Result<Look, Failure> {
-        let text = self.ask(look::SQL, deadline).await?;
+        let began = tokio::time::Instant::now();
+        let mut answer = self.ask(look::SQL, deadline).await;
+        if matches!(&answer, Err(Failure::Other { sqlstate, .. }) if sqlstate == WRONG_STATE) {
+            // The role changed in the middle of the look: the moment at which it matters most.
+            answer = self.ask(look::SQL, deadline.saturating_sub(began.elapsed())).await;
+        }
+        let text = answer?;
         serde_json::from_str(&text).map_err(|error| Failure::Other {
             sqlstate: "-".to_owned(),
             text: format!("the answer to the look is not understood: {error}"),
@@ -120,7 +135,7 @@ impl Database {
                 sqlstate: "-".to_owned(),
                 text: "pg_promote did not take the order".to_owned(),
             }),
-            Err(Failure::Other { sqlstate, .. }) if sqlstate == "55000" => {
+            Err(Failure::Other { sqlstate, .. }) if sqlstate == WRONG_STATE => {
                 Err(Failure::NotInRecovery)
             }
             Err(failure) => Err(failure),

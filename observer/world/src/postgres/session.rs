@@ -3,7 +3,7 @@
 //! A call that runs into its deadline takes the connection with it: what hangs on the other side
 //! would hold up every later call.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
@@ -18,6 +18,7 @@ pub(super) struct Session {
     target: Arc<DatabaseTarget>,
     live: Mutex<Option<Arc<Live>>>,
     deaths: watch::Sender<u64>,
+    farewell: Arc<std::sync::Mutex<Option<Failure>>>,
 }
 
 /// An open connection. Dropping it ends the task that moves its bytes.
@@ -34,7 +35,13 @@ impl Drop for Live {
 
 impl Session {
     pub(super) fn new(target: Arc<DatabaseTarget>) -> Self {
-        Self { target, live: Mutex::new(None), deaths: watch::Sender::new(0) }
+        let (live, deaths) = (Mutex::new(None), watch::Sender::new(0));
+        Self { target, live, deaths, farewell: Arc::default() }
+    }
+
+    /// How the last connection that ended by itself said farewell; told once.
+    pub(super) fn farewell(&self) -> Option<Failure> {
+        self.farewell.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(super) fn deaths(&self) -> watch::Receiver<u64> {
@@ -85,11 +92,14 @@ impl Session {
             .await
             .map_err(|_| Failure::Silent { after: deadline })?
             .map_err(|error| from_error(&error))?;
-        let deaths = self.deaths.clone();
+        let (deaths, farewell) = (self.deaths.clone(), self.farewell.clone());
         let driver = tokio::spawn(async move {
             // It ends by itself only when the server or the way to it goes away; when we drop the
             // connection this task is aborted and raises no alarm.
-            let _ = connection.await;
+            if let Err(error) = connection.await {
+                let said = from_error(&error);
+                *farewell.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
+            }
             deaths.send_modify(|count| *count += 1);
         });
         Ok(Live { client, driver: driver.abort_handle() })

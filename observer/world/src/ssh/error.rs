@@ -93,7 +93,7 @@ impl ConnectError {
 pub enum OpenError {
     /// The host itself could not be reached by SSH.
     #[error("no SSH connection: {0}")]
-    Connect(#[source] ConnectError),
+    Connect(ConnectError),
     /// Nobody listens there: the port answers with a reset, or the socket file has no owner.
     #[error("connection refused")]
     Refused,
@@ -143,10 +143,10 @@ impl OpenError {
 pub enum SshError {
     /// The command was never ordered: nothing can have happened because of it.
     #[error("not sent: {0}")]
-    NotSent(#[source] NotSent),
+    NotSent(NotSent),
     /// The command was ordered and its outcome is unknown: look at the proof.
     #[error("sent, and no reply: {0}")]
-    NoReply(#[source] NoReply),
+    NoReply(NoReply),
 }
 
 impl SshError {

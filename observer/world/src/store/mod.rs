@@ -123,7 +123,12 @@ fn lock(path: &Path) -> Result<Flock<File>, StoreError> {
 fn create_private(path: &Path) -> io::Result<()> {
     let file =
         OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    // SQLite syncs the entries of its own side files; this one is ours to sync.
+    match path.parent() {
+        Some(directory) if directory != Path::new("") => File::open(directory)?.sync_all(),
+        _ => Ok(()),
+    }
 }
 
 fn unusable(path: &Path, error: &io::Error) -> StoreError {
