@@ -61,7 +61,7 @@ impl Running {
         let folder = tempfile::tempdir().expect("a temporary directory can be made");
         write_configuration(folder.path(), configuration);
         let log = std::fs::File::create(folder.path().join("log")).expect("the log can be made");
-        let child = Command::new(binary)
+        let mut child = Command::new(binary)
             .arg("-W")
             .arg("-S")
             .arg(folder.path().join("master.sock"))
@@ -72,20 +72,24 @@ impl Running {
             .stderr(log)
             .spawn()
             .expect("haproxy can be started");
-        let mut running = Running { child, folder };
-        // The sockets of a file come up one after the other.
-        let named =
-            configuration.split("{dir}/").skip(1).filter_map(|rest| rest.split_whitespace().next());
-        let sockets: Vec<PathBuf> =
-            named.chain(["master.sock"]).map(|name| running.path(name)).collect();
+
+        // The sockets of a file come up one after the other. A frontend's is not connected to,
+        // because that would be a session.
+        let path = |name| folder.path().join(name);
+        let is_up = || {
+            UnixStream::connect(path("worker.sock")).is_ok()
+                && path("web.sock").exists()
+                && try_ask(&path("master.sock"), "show proc;quit\n")
+                    .is_some_and(|answer| answer.contains("worker "))
+        };
         let start = Instant::now();
-        while sockets.iter().any(|socket| UnixStream::connect(socket).is_err()) {
-            let ended = running.child.try_wait().expect("the child can be asked");
-            let log = std::fs::read_to_string(running.path("log")).unwrap_or_default();
+        while !is_up() {
+            let ended = child.try_wait().expect("the child can be asked");
+            let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
             assert!(ended.is_none() && start.elapsed() < PATIENCE, "haproxy is not up\n{log}");
             std::thread::sleep(Duration::from_millis(10));
         }
-        running
+        Running { child, folder }
     }
 
     /// A file in its directory.
@@ -100,12 +104,7 @@ impl Running {
 
     /// Writes a line to a socket and reads until HAProxy closes the connection.
     pub(crate) fn ask(&self, socket: &str, line: &str) -> String {
-        let mut stream = UnixStream::connect(self.path(socket)).expect("the socket is there");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-        stream.write_all(line.as_bytes()).expect("the line can be written");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("the connection is closed in time");
-        answer
+        try_ask(&self.path(socket), line).expect("HAProxy answers and closes the connection")
     }
 
     /// Looks again until `is_so`, or fails with HAProxy's log.
@@ -125,6 +124,17 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Asks a socket whose owner may be starting or reloading: a connection that is refused or cut is
+/// no answer.
+pub(crate) fn try_ask(socket: &Path, line: &str) -> Option<String> {
+    let mut stream = UnixStream::connect(socket).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    stream.write_all(line.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
 }
 
 fn write_configuration(folder: &Path, configuration: &str) {
