@@ -205,7 +205,7 @@ impl Pair {
     }
 
     /// What the gates look at, for an act of this kind asked for by `asker`.
-    fn gate_facts(&self, act: Act, asker: Asker, now: At) -> GateFacts {
+    pub fn gate_facts(&self, act: Act, asker: Asker, now: At) -> GateFacts {
         let failed = self.memory.last_undone.is_some_and(|(goal, at)| {
             let same = match goal {
                 crate::plan::Goal::FailOver => act == Act::ChangeMaster,
