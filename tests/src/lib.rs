@@ -2,5 +2,6 @@
 //!
 //! `README.md` beside this maps the tests. Nothing of the product is in here.
 
+pub mod desk;
 pub mod http;
 pub mod lab;
