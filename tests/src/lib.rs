@@ -5,3 +5,4 @@
 pub mod desk;
 pub mod http;
 pub mod lab;
+pub mod load;
