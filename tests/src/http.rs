@@ -43,9 +43,8 @@ pub fn post(
 ) -> Result<Answer, String> {
     let kind = "content-type: application/json";
     let length = json.len();
-    let request = format!(
-        "POST {path} HTTP/1.1\r\n{COMMON}{kind}\r\ncontent-length: {length}\r\n\r\n{json}"
-    );
+    let request =
+        format!("POST {path} HTTP/1.1\r\n{COMMON}{kind}\r\ncontent-length: {length}\r\n\r\n{json}");
     ask(address, &request, limit)
 }
 

@@ -58,7 +58,11 @@ fn up(services: Services) -> Result<ExitCode, LabError> {
     }
     println!("  client    10.80.0.30   ip netns exec {}-client bash", lab.id());
     println!();
-    println!("  application: http://{}/tickets    database: {}", lab.http_address(), lab.sql_url()?);
+    println!(
+        "  application: http://{}/tickets    database: {}",
+        lab.http_address(),
+        lab.sql_url()?
+    );
     println!("  Ctrl-C ends the lab and removes it.");
     loop {
         // The lab's own signal handler cleans up and ends this process.
@@ -68,9 +72,8 @@ fn up(services: Services) -> Result<ExitCode, LabError> {
 
 fn image() -> Result<ExitCode, LabError> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/lab-image");
-    let status = Command::new(script).status().map_err(|source| LabError::Io {
-        doing: format!("run {script}"),
-        source,
-    })?;
+    let status = Command::new(script)
+        .status()
+        .map_err(|source| LabError::Io { doing: format!("run {script}"), source })?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

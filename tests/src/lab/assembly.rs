@@ -91,7 +91,9 @@ impl Disks<'_> {
         let (lower, upper, work) = match self {
             Self::Fresh { image, seed } => {
                 let lower = format!("{}:{}", seed.layer(host).display(), image.display());
-                (lower, folder.join("changes"), folder.join("work"))
+                let changes = folder.join("changes");
+                copy_database(&seed.layer(host), &changes)?;
+                (lower, changes, folder.join("work"))
             }
             Self::Provisioned { image, making } => {
                 let (upper, work) = (making.join("disks").join(host), making.join("work"));
@@ -107,6 +109,20 @@ impl Disks<'_> {
         let root = root.display().to_string();
         run("mount", &["-t", "overlay", "overlay", "-o", &options, &root]).map(drop)
     }
+}
+
+/// Gives the machine a database of its own from the start, not one that is copied up file by file
+/// at each first write: after a crash PostgreSQL opens and syncs all files, which would take
+/// seconds here and takes none on a real disk.
+fn copy_database(seed: &Path, changes: &Path) -> Result<()> {
+    const DATABASE: &str = "var/lib/postgresql";
+    let (from, to) = (seed.join(DATABASE), changes.join("var/lib"));
+    fs::create_dir_all(&to).doing(|| format!("create {}", to.display()))?;
+    if !from.is_dir() {
+        return Ok(());
+    }
+    let (from, to) = (from.display().to_string(), to.display().to_string());
+    run("cp", &["--archive", "--reflink=auto", &from, &to]).map(drop)
 }
 
 /// Where the base image is, or what is missing to boot from it.

@@ -100,7 +100,7 @@ impl Network {
                 rules += &format!("iifname \"{from}\" oifname \"{to}\" drop\n");
             }
         }
-        rules += "} }\n";
+        rules += "}\n}\n";
         let space = format!("--net=/run/netns/{}", self.hub());
         let limit = Duration::from_secs(10);
         finish(Command::new("nsenter").args([&space, "nft", "-f", "-"]), rules.as_bytes(), limit)?

@@ -129,8 +129,7 @@ fn clean_on_signals() {
 
 /// When this process started, in the kernel's ticks: with the pid it names a process for ever.
 fn start_time() -> Result<String> {
-    let stat =
-        fs::read_to_string("/proc/self/stat").doing(|| "read /proc/self/stat".to_owned())?;
+    let stat = fs::read_to_string("/proc/self/stat").doing(|| "read /proc/self/stat".to_owned())?;
     let after_name = stat.rsplit(") ").next().expect("stat holds a bracketed name");
     Ok(after_name.split(' ').nth(19).expect("stat has 22 fields and more").to_owned())
 }

@@ -145,10 +145,9 @@ fn configure(assembly: &Assembly, making: &Path) -> Result<()> {
     fs::write(&file, &desk).doing(|| format!("write {}", file.display()))?;
     let script = |host: &str, script: &str, words: &[&str]| {
         let shell = ["/bin/sh", "-eus"];
-        let done = assembly.machine(host).exec_with_input(
-            &[&shell[..], words].concat(),
-            script.as_bytes(),
-        )?;
+        let done = assembly
+            .machine(host)
+            .exec_with_input(&[&shell[..], words].concat(), script.as_bytes())?;
         done.success()
     };
     for host in MACHINES {
@@ -177,6 +176,10 @@ fn configure(assembly: &Assembly, making: &Path) -> Result<()> {
         .exec_with_input(&[&psql[..], &["-d", "desk"]].concat(), SCHEMA.as_bytes())?
         .success()?;
     script("node-b", NODE_B, &[])?;
+    // A touched file lies in the seed whole, so that a lab can copy the database from there.
+    for host in ["node-a", "node-b"] {
+        script(host, "find /var/lib/postgresql -type f -exec touch -c {} +", &[])?;
+    }
     // The journals of the provisioning are no part of any scenario.
     for host in MACHINES {
         script(host.name, "mkdir -p /var/log/journal; rm -rf /var/log/journal/*", &[])?;

@@ -35,6 +35,7 @@ pub async fn run(load: &SqlLoad) -> std::io::Result<Record> {
     let run = format!("{}-{}", record.summary().began_unix_ms, std::process::id());
     for number in 0_u64.. {
         let id = format!("{run}-{number}");
+        ticks.tick().await;
         let start_us = record.now_us();
         let (outcome, why) = tokio::select! {
             // An attempt that the end of the load cuts short tells nothing about the system.
@@ -42,12 +43,8 @@ pub async fn run(load: &SqlLoad) -> std::io::Result<Record> {
                 ended?;
                 break;
             }
-            result = async {
-                ticks.tick().await;
-                attempt(load, &mut connection, &id).await
-            } => result,
+            result = attempt(load, &mut connection, &id) => result,
         };
-        // The wait for the tick is no part of the attempt; an attempt is rarely 1 ms late.
         let attempt =
             Attempt { start_us, end_us: record.now_us(), kind: Kind::Write, outcome, id, why };
         record.enter(attempt);
@@ -55,11 +52,7 @@ pub async fn run(load: &SqlLoad) -> std::io::Result<Record> {
     Ok(record)
 }
 
-async fn attempt(
-    load: &SqlLoad,
-    connection: &mut Option<Client>,
-    id: &str,
-) -> (Outcome, String) {
+async fn attempt(load: &SqlLoad, connection: &mut Option<Client>, id: &str) -> (Outcome, String) {
     let client = match connection.take() {
         Some(client) if !client.is_closed() => client,
         _ => match timeout(load.connect_limit, connect(&load.database)).await {
