@@ -23,14 +23,21 @@ impl Privileged {
         Self(argv.iter().map(|&word| word.to_owned()).collect())
     }
 
-    /// The command through sudo, which never asks.
-    pub(crate) fn command(&self) -> Command {
-        Command::new("sudo").arg("-n").arg("--").args(&self.0)
+    /// The words of the command through sudo, which never asks.
+    pub(crate) fn words(&self) -> Vec<&str> {
+        let sudo = ["sudo", "-n", "--"];
+        sudo.into_iter().chain(self.0.iter().map(String::as_str)).collect()
     }
 
-    /// The words of the command through sudo, for a script that gets them as arguments.
+    /// The command as it is run.
+    pub(crate) fn command(&self) -> Command {
+        let words = self.words();
+        Command::new(words[0]).args(&words[1..])
+    }
+
+    /// The command as it is shown; every word is plain, so that none needs a quote.
     pub(crate) fn line(&self) -> String {
-        format!("sudo -n -- {}", self.0.join(" "))
+        self.words().join(" ")
     }
 
     /// The command as a rule: sudoers reads some characters as syntax unless escaped.
@@ -74,9 +81,6 @@ pub(crate) struct HostCommands {
 pub(crate) struct ProxyCommands {
     /// The configuration file.
     pub(crate) config: String,
-    /// Where the new content is made ready: a dotfile, which HAProxy skips when it reads a
-    /// directory, beside the file, so that a rename is atomic.
-    pub(crate) draft: String,
     pub(crate) read: Privileged,
     pub(crate) hash: Privileged,
     /// Makes an empty draft with the file's owner, mode and attributes.
@@ -156,6 +160,7 @@ impl ProxyCommands {
         let not_absolute =
             || WorldError::NotAbsolute { machine: machine.to_owned(), path: config.clone() };
         let (folder, name) = config.rsplit_once('/').ok_or_else(not_absolute)?;
+        // A dotfile is skipped when HAProxy reads a directory; beside the file a rename is atomic.
         let draft = format!("{folder}/.{name}.ha-observer");
         let kept = format!("{draft}.last");
         let alike = ["/usr/bin/cp", "--attributes-only", "--preserve=all", "--remove-destination"];
@@ -177,7 +182,6 @@ impl ProxyCommands {
             draft_of_kept: Privileged::new(&[&copy[..], &[&kept, &draft]].concat()),
             reload: Privileged::new(&[SYSTEMCTL, "--no-block", "reload", &access.unit]),
             config,
-            draft,
         })
     }
 

@@ -3,9 +3,9 @@
 //! It decides nothing. `eyes` answers looks, `hands` performs effects and looks for proofs; this
 //! file holds the connections they share and the highest epoch that was seen.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use observer_core::drive::{Answer, Order, Reply};
@@ -16,10 +16,10 @@ use observer_core::words::{Epoch, HostName, ProxyName};
 use tokio::sync::{mpsc, watch};
 
 use crate::access::{
-    Alarm, CommandLine, Connection, HostAccess, PairAccess, ProxyAccess, WorldError,
+    Alarm, CommandLine, Connection, HostAccess, PairAccess, ProxyAccess, ProxyServer, WorldError,
 };
 use crate::commands::{self, HostCommands, ProxyCommands};
-use crate::eyes::{FileCache, look};
+use crate::eyes::{FileCache, RanInThisBoot, look};
 use crate::hands;
 use crate::postgres::{Database, DatabaseTarget, Door};
 use crate::ssh::Ssh;
@@ -43,6 +43,7 @@ pub(crate) struct Host {
     pub(crate) ssh: Ssh,
     pub(crate) database: Database,
     pub(crate) commands: HostCommands,
+    pub(crate) ran: RanInThisBoot,
 }
 
 /// One proxy with its connection.
@@ -51,6 +52,10 @@ pub(crate) struct Proxy {
     pub(crate) ssh: Ssh,
     pub(crate) commands: ProxyCommands,
     pub(crate) file: FileCache,
+    /// The pair's servers as the running process last had them.
+    pub(crate) seen_servers: Mutex<Vec<ProxyServer>>,
+    /// Hosts whose sessions were ordered to end: they are out only once none is left.
+    pub(crate) ending: Mutex<BTreeSet<HostName>>,
 }
 
 /// Alarms that nobody has taken yet; more than these say nothing new.
@@ -99,6 +104,15 @@ impl PairWorld {
         let proving = hands::prove(&self.inner, proof, epoch, deadline);
         let late = || Answer::Unknown(format!("no answer within {} ms", deadline.as_millis()));
         tokio::time::timeout(deadline, proving).await.unwrap_or_else(|_| late())
+    }
+
+    /// Makes a proxy load its file anew, proven by its processes. If that fails, the content that
+    /// was kept at the last rewrite is put back and loaded; the error says what became of it.
+    pub async fn reload(&self, proxy: &ProxyName, deadline: Duration) -> Result<String, String> {
+        match self.inner.proxy(proxy) {
+            Some(proxy) => hands::reload(proxy, deadline).await,
+            None => Err(format!("{proxy} is no proxy of the pair")),
+        }
     }
 
     /// A channel that speaks up at once when an established connection breaks. Each call makes a
@@ -175,7 +189,7 @@ impl Host {
             user: access.database.user.clone(),
             database: access.database.database.clone(),
         });
-        Ok(Self { access, ssh, database, commands })
+        Ok(Self { access, ssh, database, commands, ran: RanInThisBoot::default() })
     }
 }
 
@@ -183,7 +197,8 @@ impl Proxy {
     fn new(access: ProxyAccess) -> Result<Self, WorldError> {
         let ssh = Ssh::new(access.ssh.target(access.name.as_str())?);
         let commands = ProxyCommands::new(&access)?;
-        Ok(Self { access, ssh, commands, file: FileCache::default() })
+        let (file, seen_servers, ending) = Default::default();
+        Ok(Self { access, ssh, commands, file, seen_servers, ending })
     }
 }
 

@@ -2,20 +2,48 @@
 //!
 //! It judges nothing: what an answer means for the pair is the core's work.
 
+mod database;
+pub(crate) mod machine;
+pub(crate) mod port;
+pub(crate) mod proxy;
+pub(crate) mod proxy_file;
+mod silence;
+
 use std::time::Duration;
 
 use observer_core::sighting::{Look, Seen, Silent};
+use observer_core::words::{HostName, ProxyName};
 
-use crate::pair_world::Inner;
+pub(crate) use machine::RanInThisBoot;
+pub(crate) use proxy_file::FileCache;
 
-/// What is remembered of a proxy's file between two looks.
-#[derive(Default)]
-pub(crate) struct FileCache {}
+use crate::pair_world::{Host, Inner, Proxy};
 
+/// Answers one look within `deadline`, which the caller enforces.
 pub(crate) async fn look(
-    _world: &Inner,
+    world: &Inner,
     look_at: &Look,
-    _deadline: Duration,
+    deadline: Duration,
 ) -> Result<Seen, Silent> {
-    Err(Silent::Denied(format!("{look_at}: this look is not there yet")))
+    match look_at {
+        Look::Machine(name) => machine::look(world, host(world, name)?, deadline).await,
+        Look::Database(name) => database::look(host(world, name)?, deadline).await,
+        Look::Write(name) => database::write(world, host(world, name)?, deadline).await,
+        Look::Port { host: name, from } => {
+            port::database(world, host(world, name)?, from, deadline).await
+        }
+        Look::Application { host: name, from } => {
+            port::application(world, host(world, name)?, from, deadline).await
+        }
+        Look::Proxy(name) => proxy::look(world, proxy_of(world, name)?, deadline).await,
+        Look::ProxyFile(name) => proxy_file::look(world, proxy_of(world, name)?, deadline).await,
+    }
+}
+
+fn host<'a>(world: &'a Inner, name: &HostName) -> Result<&'a Host, Silent> {
+    world.host(name).ok_or_else(|| Silent::Denied(format!("{name} is no host of the pair")))
+}
+
+fn proxy_of<'a>(world: &'a Inner, name: &ProxyName) -> Result<&'a Proxy, Silent> {
+    world.proxy(name).ok_or_else(|| Silent::Denied(format!("{name} is no proxy of the pair")))
 }

@@ -1,27 +1,116 @@
 //! Performs effects and looks for their proofs.
+//!
+//! It decides nothing and remembers almost nothing: every effect may be ordered twice, and what
+//! came of it is seen by a proof, never by an exit code.
+
+mod admission;
+mod proofs;
+mod reload;
+mod rewrite;
+mod run;
+mod units;
 
 use std::time::Duration;
 
-use observer_core::drive::{Answer, Order, Reply};
-use observer_core::plan::{Effect, Proof};
-use observer_core::words::Epoch;
+use observer_core::drive::{Order, Reply};
+use observer_core::plan::{Effect, Sessions};
+use observer_core::words::{HostName, ProxyName};
+
+pub(crate) use proofs::prove;
+pub(crate) use reload::reload;
 
 use crate::access::CommandLine;
-use crate::pair_world::Inner;
+use crate::pair_world::{Host, Inner, Proxy};
+use crate::postgres::Failure;
 
-pub(crate) async fn perform(_world: &Inner, order: &Order, _deadline: Duration) -> Reply {
-    Reply::Refused(format!("{}: this effect is not there yet", order.effect))
+/// Performs one effect within `deadline`, which the caller enforces.
+pub(crate) async fn perform(world: &Inner, order: &Order, deadline: Duration) -> Reply {
+    let done = match &order.effect {
+        Effect::Look => Ok(()),
+        Effect::TakeOut { proxy, host, sessions } => match proxy_of(world, proxy) {
+            Ok(found) => admission::take_out(world, found, host, *sessions, deadline).await,
+            Err(fault) => Err(fault),
+        },
+        Effect::LetIn { proxy, host } => match proxy_of(world, proxy) {
+            Ok(found) => admission::let_in(world, found, host, deadline).await,
+            Err(fault) => Err(fault),
+        },
+        Effect::Rewrite { proxy, master } => match proxy_of(world, proxy) {
+            Ok(found) => rewrite::point_at(world, found, master, deadline).await,
+            Err(fault) => Err(fault),
+        },
+        Effect::Promote { host } => match host_of(world, host) {
+            Ok(found) => promote(found, deadline).await,
+            Err(fault) => Err(fault),
+        },
+        effect => units::perform(world, effect, deadline).await,
+    };
+    match done {
+        Ok(()) => Reply::Did,
+        Err(Fault::Refused(why)) => Reply::Refused(why),
+        Err(Fault::NoReply) => Reply::NoReply,
+    }
 }
 
-pub(crate) async fn prove(
-    _world: &Inner,
-    proof: &Proof,
-    _epoch: Epoch,
-    _deadline: Duration,
-) -> Answer {
-    Answer::Unknown(format!("{proof}: this proof is not there yet"))
+/// Why an effect has no claim to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It was certainly not done, and why.
+    Refused(String),
+    /// It was ordered, and nobody knows.
+    NoReply,
 }
 
-pub(crate) fn describe(_world: &Inner, _effect: &Effect) -> Vec<CommandLine> {
-    Vec::new()
+/// The exact commands of an effect, in order.
+pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
+    let at = |machine: &str, commands: Vec<String>| {
+        let line = |command| CommandLine { host: machine.to_owned(), command };
+        commands.into_iter().map(line).collect::<Vec<_>>()
+    };
+    match effect {
+        Effect::Look => Vec::new(),
+        Effect::TakeOut { proxy, host, sessions } => {
+            world.proxy(proxy).map_or_else(Vec::new, |p| {
+                at(proxy.as_str(), admission::describe_out(p, host, *sessions))
+            })
+        }
+        Effect::LetIn { proxy, host } => world
+            .proxy(proxy)
+            .map_or_else(Vec::new, |p| at(proxy.as_str(), admission::describe_in(p, host))),
+        Effect::Rewrite { proxy, .. } => {
+            world.proxy(proxy).map_or_else(Vec::new, |p| at(proxy.as_str(), rewrite::describe(p)))
+        }
+        Effect::Promote { host } => {
+            at(host.as_str(), vec![format!("psql: {}", crate::postgres::PROMOTE)])
+        }
+        effect => units::commands(world, effect).map_or_else(
+            |_| Vec::new(),
+            |(host, commands)| {
+                let lines = commands.iter().map(|command| command.line());
+                at(host.access.name.as_str(), lines.collect())
+            },
+        ),
+    }
+}
+
+async fn promote(host: &Host, deadline: Duration) -> Result<(), Fault> {
+    match host.database.promote(deadline).await {
+        // A primary needs no promotion: it was ordered before.
+        Ok(()) | Err(Failure::NotInRecovery) => Ok(()),
+        Err(Failure::Silent { .. } | Failure::Lost(_)) => Err(Fault::NoReply),
+        Err(failure) => Err(Fault::Refused(failure.to_string())),
+    }
+}
+
+pub(crate) fn host_of<'a>(world: &'a Inner, name: &HostName) -> Result<&'a Host, Fault> {
+    world.host(name).ok_or_else(|| Fault::Refused(format!("{name} is no host of the pair")))
+}
+
+pub(crate) fn proxy_of<'a>(world: &'a Inner, name: &ProxyName) -> Result<&'a Proxy, Fault> {
+    world.proxy(name).ok_or_else(|| Fault::Refused(format!("{name} is no proxy of the pair")))
+}
+
+/// Whether sessions shall end, as the word says.
+pub(crate) fn ends(sessions: Sessions) -> bool {
+    sessions == Sessions::End
 }

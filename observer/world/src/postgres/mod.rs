@@ -32,6 +32,9 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// SQLSTATE of a function that belongs to the other role.
 const WRONG_STATE: &str = "55000";
 
+/// The statement that ends recovery; it does not wait.
+pub(crate) const PROMOTE: &str = "select pg_promote(false)";
+
 /// How the server is reached.
 #[derive(Clone)]
 pub enum Door {
@@ -127,8 +130,8 @@ impl Database {
     /// Orders the end of recovery and does not wait for it. `Ok` means that the order was taken;
     /// whether it happened shows the next look.
     pub async fn promote(&self, deadline: Duration) -> Result<(), Failure> {
-        let sql = "select pg_promote(false)";
-        let answer = self.looking.call(deadline, async |client| client.simple_query(sql).await);
+        let order = async |client: &tokio_postgres::Client| client.simple_query(PROMOTE).await;
+        let answer = self.looking.call(deadline, order);
         match answer.await.map(|rows| first_text(&rows)) {
             Ok(Some(text)) if text == "t" => Ok(()),
             Ok(_) => Err(Failure::Other {

@@ -1,0 +1,196 @@
+//! Looks at a machine over SSH: systemd's state of it and of the units we care about.
+//!
+//! The answer is read between our own markers only: banners and shells that print are common.
+//! What stands there is still another machine's word, so anything odd is said to be unreadable.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use observer_core::digest::DATABASE_UNIT;
+use observer_core::sighting::{MachineReport, Seen, Silent, SystemState, UnitReport, UnitState};
+
+use super::silence;
+use crate::pair_world::{Host, Inner};
+use crate::ssh::{Command, ExecOutput};
+use crate::text::shown;
+
+/// Prints the machine's and the units' state. `systemctl show` prints one block per unit, in the
+/// order of its arguments, with a blank line between two.
+const SCRIPT: &str = r#"
+LC_ALL=C; export LC_ALL
+echo '=== ha-observer machine'
+cat /proc/sys/kernel/random/boot_id
+systemctl is-system-running 2>/dev/null
+echo '=== ha-observer units'
+systemctl show --property=LoadState,ActiveState,Result,ActiveEnterTimestampMonotonic -- "$@"
+echo '=== ha-observer end'
+"#;
+
+/// A report is a few hundred bytes per unit; more is not one.
+const OUTPUT_MAX: usize = 64 * 1024;
+
+/// The units that were seen running since a machine's boot. systemd forgets a stopped unit that
+/// nothing refers to, and then cannot tell it from one that never ran: a stop by a person's hand
+/// would look like a machine that has just booted.
+#[derive(Default)]
+pub(crate) struct RanInThisBoot(Mutex<(String, BTreeSet<String>)>);
+
+impl RanInThisBoot {
+    fn correct(&self, boot: &str, units: &mut [UnitReport]) {
+        let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.0 != boot {
+            *memory = (boot.to_owned(), BTreeSet::new());
+        }
+        for report in units {
+            match report.state {
+                UnitState::NeverStarted if memory.1.contains(&report.unit) => {
+                    report.state = UnitState::Stopped;
+                }
+                UnitState::NeverStarted => {}
+                _ => {
+                    memory.1.insert(report.unit.clone());
+                }
+            }
+        }
+    }
+}
+
+pub(super) async fn look(world: &Inner, host: &Host, deadline: Duration) -> Result<Seen, Silent> {
+    let began = tokio::time::Instant::now();
+    let output = match ask(world, host, deadline).await {
+        Ok(output) => output,
+        Err(error) => return silence::of_machine(error),
+    };
+    let mut report = read_output(world, host, &output)?;
+    // While the database runs, a tombstone stops nothing, and asking takes a sudo each time.
+    let running = [UnitState::Active, UnitState::Activating];
+    let unit = report.unit(DATABASE_UNIT).map(|unit| unit.state);
+    if !unit.is_some_and(|state| running.contains(&state)) {
+        let left = deadline.saturating_sub(began.elapsed());
+        report.tombstone = tombstone(host, left).await == Ok(true);
+    }
+    Ok(Seen::Machine(report))
+}
+
+/// The state of one host's units, for a proof.
+pub(crate) async fn units(
+    world: &Inner,
+    host: &Host,
+    deadline: Duration,
+) -> Result<MachineReport, Silent> {
+    match ask(world, host, deadline).await {
+        Ok(output) => read_output(world, host, &output),
+        Err(error) => Err(silence::of_command(error)),
+    }
+}
+
+/// The state of any one unit of a machine, for instance HAProxy's.
+pub(crate) async fn unit(
+    ssh: &crate::ssh::Ssh,
+    unit: &str,
+    deadline: Duration,
+) -> Result<UnitState, Silent> {
+    let output = ssh.exec(&command(&[unit]), "", deadline, OUTPUT_MAX).await;
+    let output = output.map_err(silence::of_command)?;
+    let (_, report) =
+        parse(&output.stdout, &[unit]).ok_or_else(|| Silent::Garbage(shown(&output.stdout)))?;
+    let found = report.unit(unit).map(|report| report.state);
+    found.ok_or_else(|| Silent::Denied(format!("systemd knows no unit {unit}")))
+}
+
+/// Whether a tombstone stands on a host.
+pub(crate) async fn tombstone(host: &Host, deadline: Duration) -> Result<bool, String> {
+    let command = host.commands.see_tombstone.command();
+    let output = host.ssh.exec(&command, "", deadline, 4096).await;
+    let output = output.map_err(|error| error.to_string())?;
+    let said = shown(&output.stderr);
+    match output.ending {
+        crate::ssh::Ending::Exited(0) => Ok(true),
+        // sudo that refuses exits alike, but never without a word.
+        crate::ssh::Ending::Exited(1) if said.is_empty() => Ok(false),
+        _ => Err(said),
+    }
+}
+
+async fn ask(
+    world: &Inner,
+    host: &Host,
+    deadline: Duration,
+) -> Result<ExecOutput, crate::ssh::SshError> {
+    let mut units = vec![host.access.database.unit.as_str()];
+    units.extend(world.spec.services.iter().map(|service| service.unit.as_str()));
+    host.ssh.exec(&command(&units), "", deadline, OUTPUT_MAX).await
+}
+
+fn command(units: &[&str]) -> Command {
+    Command::new("/bin/sh").arg("-c").arg(SCRIPT).arg("sh").args(units)
+}
+
+fn read_output(world: &Inner, host: &Host, output: &ExecOutput) -> Result<MachineReport, Silent> {
+    let mut names = vec![DATABASE_UNIT];
+    names.extend(world.spec.services.iter().map(|service| service.unit.as_str()));
+    match parse(&output.stdout, &names) {
+        Some((boot, mut report)) => {
+            host.ran.correct(&boot, &mut report.units);
+            Ok(report)
+        }
+        None if output.truncated => Err(Silent::Garbage("far too long".to_owned())),
+        None => Err(Silent::Garbage(shown(&[&output.stdout[..], &output.stderr].concat()))),
+    }
+}
+
+/// Reads what the script printed: the boot's id, and the report with each unit under the name
+/// that stands at its place in `names`. Units that systemd does not know are left out.
+fn parse(stdout: &[u8], names: &[&str]) -> Option<(String, MachineReport)> {
+    let text = String::from_utf8_lossy(stdout);
+    let (_, rest) = text.rsplit_once("=== ha-observer machine\n")?;
+    let (machine, rest) = rest.split_once("=== ha-observer units\n")?;
+    let (units, _) = rest.split_once("=== ha-observer end\n")?;
+    let mut machine = machine.lines();
+    let boot = machine.next()?.trim().to_owned();
+    let system = system_state(machine.next().unwrap_or("").trim());
+    let blocks: Vec<&str> = units.trim_end().split("\n\n").collect();
+    if blocks.len() != names.len() {
+        return None;
+    }
+    let states = names.iter().zip(blocks).filter_map(|(name, block)| {
+        Some(UnitReport { unit: (*name).to_owned(), state: unit_state(block)? })
+    });
+    Some((boot, MachineReport { system, units: states.collect(), tombstone: false }))
+}
+
+/// A systemd that does not answer leaves the machine's own answer over SSH: it is up.
+fn system_state(word: &str) -> SystemState {
+    match word {
+        "initializing" | "starting" => SystemState::Starting,
+        "stopping" => SystemState::Stopping,
+        _ => SystemState::Running,
+    }
+}
+
+fn unit_state(block: &str) -> Option<UnitState> {
+    let value = |name: &str| {
+        let mut lines = block.lines().filter_map(|line| line.split_once('='));
+        lines.find(|(key, _)| *key == name).map(|(_, value)| value.trim())
+    };
+    if value("LoadState")? == "not-found" {
+        return None;
+    }
+    let clean = value("Result").is_none_or(|result| result == "success");
+    let ran = value("ActiveEnterTimestampMonotonic").is_some_and(|at| at != "0" && !at.is_empty());
+    match value("ActiveState")? {
+        "active" | "reloading" | "refreshing" => Some(UnitState::Active),
+        "activating" => Some(UnitState::Activating),
+        "deactivating" => Some(UnitState::Deactivating),
+        "failed" => Some(UnitState::Failed),
+        "inactive" if !clean => Some(UnitState::Failed),
+        "inactive" if ran => Some(UnitState::Stopped),
+        "inactive" => Some(UnitState::NeverStarted),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;

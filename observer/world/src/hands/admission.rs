@@ -1,0 +1,196 @@
+//! Lets users in and takes them out, at the running proxy.
+//!
+//! It touches no file, except where HAProxy does not run: then only the file can keep a host out
+//! at its next start. The order inside: first nobody new comes in, then open sessions are ended,
+//! once, because a second time would also hit requests that wait for the next master.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use haproxy::runtime::{AdminState, Command, ServerName, Target, split_answers};
+use observer_core::plan::Sessions;
+use observer_core::sighting::UnitState;
+use observer_core::words::HostName;
+use tokio::time::Instant;
+
+use super::proofs::old_workers;
+use super::{Fault, ends, rewrite};
+use crate::eyes::machine;
+use crate::eyes::proxy::{NoTable, OwnRow, TABLE_MAX, server_name, table};
+use crate::haproxy_socket::{AskError, ask};
+use crate::pair_world::{Inner, Proxy};
+use crate::ssh::Nature;
+
+pub(super) async fn take_out(
+    world: &Inner,
+    proxy: &Proxy,
+    host: &HostName,
+    sessions: Sessions,
+    deadline: Duration,
+) -> Result<(), Fault> {
+    let until = Instant::now() + deadline;
+    let left = || until.saturating_duration_since(Instant::now());
+    let rows = match table(world, proxy, left()).await {
+        Ok(rows) => rows,
+        Err(error) if is_absent(&error) => {
+            return out_of_the_file(world, proxy, host, left()).await;
+        }
+        Err(error) => return Err(refused(proxy, &error)),
+    };
+    let servers = servers_of(proxy, &rows, host)?;
+    if ends(sessions) {
+        proxy.ending.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone());
+    }
+    order(proxy, Target::Worker, out_commands(&servers, sessions), left()).await?;
+    if ends(sessions) {
+        // What a reload left behind still carries sessions, and no order to the new worker
+        // reaches them.
+        for worker in old_workers(proxy, left()).await.unwrap_or_default() {
+            let shut = servers.iter().cloned().map(Command::ShutdownSessions).collect();
+            // An old worker that ends meanwhile has no session left: the proof looks.
+            let _ = order(proxy, Target::Pid(worker), shut, left()).await;
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn let_in(
+    world: &Inner,
+    proxy: &Proxy,
+    host: &HostName,
+    deadline: Duration,
+) -> Result<(), Fault> {
+    let until = Instant::now() + deadline;
+    let left = || until.saturating_duration_since(Instant::now());
+    let rows = table(world, proxy, left()).await.map_err(|error| refused(proxy, &error))?;
+    let servers = servers_of(proxy, &rows, host)?;
+    proxy.ending.lock().unwrap_or_else(PoisonError::into_inner).remove(host);
+    order(proxy, Target::Worker, in_commands(&servers), left()).await
+}
+
+/// What a dry run shows for taking a host out.
+pub(super) fn describe_out(proxy: &Proxy, host: &HostName, sessions: Sessions) -> Vec<String> {
+    describe(proxy, host, |servers| out_commands(servers, sessions))
+}
+
+/// What a dry run shows for letting a host in.
+pub(super) fn describe_in(proxy: &Proxy, host: &HostName) -> Vec<String> {
+    describe(proxy, host, in_commands)
+}
+
+fn describe(
+    proxy: &Proxy,
+    host: &HostName,
+    commands: impl Fn(&[ServerName]) -> Vec<Command>,
+) -> Vec<String> {
+    let socket = proxy.access.runtime_socket.display();
+    let known = proxy.seen_servers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let known = if known.is_empty() { proxy.access.servers.clone() } else { known };
+    let servers: Vec<ServerName> = known
+        .iter()
+        .filter(|server| server.host == *host)
+        .filter_map(|known| ServerName::new(known.backend.as_str(), known.server.as_str()).ok())
+        .collect();
+    if servers.is_empty() {
+        return vec![format!("{socket}: for every server of {host} (none was seen yet)")];
+    }
+    let lines = commands(&servers);
+    lines.iter().map(|command| format!("{socket}: {command}")).collect()
+}
+
+fn out_commands(servers: &[ServerName], sessions: Sessions) -> Vec<Command> {
+    let maint = |server: &ServerName| Command::SetServerState(server.clone(), AdminState::Maint);
+    let mut commands: Vec<Command> = servers.iter().map(maint).collect();
+    if ends(sessions) {
+        commands.extend(servers.iter().cloned().map(Command::ShutdownSessions));
+    }
+    commands
+}
+
+fn in_commands(servers: &[ServerName]) -> Vec<Command> {
+    let ready = |server: &ServerName| Command::SetServerState(server.clone(), AdminState::Ready);
+    servers.iter().map(ready).collect()
+}
+
+fn servers_of(proxy: &Proxy, rows: &[OwnRow], host: &HostName) -> Result<Vec<ServerName>, Fault> {
+    let own = rows.iter().filter(|own| own.host == *host);
+    let names: Result<Vec<ServerName>, String> = own.map(|own| server_name(&own.row)).collect();
+    let names = names.map_err(Fault::Refused)?;
+    if names.is_empty() {
+        let name = &proxy.access.name;
+        return Err(Fault::Refused(format!("{name} has no server that leads to {host}")));
+    }
+    Ok(names)
+}
+
+/// Sends commands that change something, and reads each one's answer.
+async fn order(
+    proxy: &Proxy,
+    target: Target,
+    commands: Vec<Command>,
+    deadline: Duration,
+) -> Result<(), Fault> {
+    let socket = match (&target, &proxy.access.master_socket) {
+        (Target::Worker, _) | (_, None) => &proxy.access.runtime_socket,
+        (_, Some(master)) => master,
+    };
+    let batch = haproxy::runtime::Batch::new(target, commands)
+        .map_err(|bad| Fault::Refused(format!("the commands cannot be sent: {bad}")))?;
+    let path = socket.to_string_lossy();
+    let answer = match ask(&proxy.ssh, &path, &batch.render(), deadline, TABLE_MAX).await {
+        Ok(answer) => String::from_utf8_lossy(&answer).into_owned(),
+        Err(error) if error.was_sent() => return Err(Fault::NoReply),
+        Err(error) => return Err(refused(proxy, &NoTable::Ask(error))),
+    };
+    let name = &proxy.access.name;
+    let answers = split_answers(&batch, &answer)
+        .map_err(|error| Fault::Refused(format!("HAProxy on {name}: {error}")))?;
+    for (command, answer) in batch.commands().iter().zip(answers) {
+        let outcome = command.outcome(answer);
+        outcome
+            .map_err(|error| Fault::Refused(format!("HAProxy on {name}: {command}: {error}")))?;
+    }
+    Ok(())
+}
+
+/// Keeps the host out of the file of a HAProxy that does not run.
+async fn out_of_the_file(
+    world: &Inner,
+    proxy: &Proxy,
+    host: &HostName,
+    deadline: Duration,
+) -> Result<(), Fault> {
+    let until = Instant::now() + deadline;
+    let name = &proxy.access.name;
+    match machine::unit(&proxy.ssh, &proxy.access.unit, deadline).await {
+        Ok(UnitState::Stopped | UnitState::NeverStarted | UnitState::Failed) => {}
+        Ok(_) => {
+            let why = format!("HAProxy on {name} is on its way up or down");
+            return Err(Fault::Refused(why));
+        }
+        Err(silent) => {
+            let why =
+                format!("HAProxy on {name} has no socket, and its unit is not seen: {silent}");
+            return Err(Fault::Refused(why));
+        }
+    }
+    let left = until.saturating_duration_since(Instant::now());
+    rewrite::keep_out(world, proxy, host, left).await.map_err(|fault| match fault {
+        Fault::Refused(why) => Fault::Refused(format!("HAProxy is not running on {name}; {why}")),
+        Fault::NoReply => Fault::NoReply,
+    })
+}
+
+/// Whether nobody listens on the runtime socket, for certain.
+pub(super) fn is_absent(error: &NoTable) -> bool {
+    matches!(error, NoTable::Ask(AskError::Open(error)) if error.nature() == Nature::Definite)
+}
+
+pub(super) fn refused(proxy: &Proxy, error: &NoTable) -> Fault {
+    let name = &proxy.access.name;
+    Fault::Refused(match error {
+        error if is_absent(error) => format!("HAProxy is not running on {name}"),
+        NoTable::Ask(error) => format!("{name}: {error}"),
+        NoTable::Unreadable(text) => format!("{name}: {text}"),
+    })
+}

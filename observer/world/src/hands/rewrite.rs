@@ -1,0 +1,221 @@
+//! Changes a proxy's haproxy.cfg: which servers of the pair it lets in at its next start.
+//!
+//! It never reloads: the running proxy was told already. The order rule, each line proven before
+//! the next: read → edit the document → same proxies and servers as before → a draft beside the
+//! file, with its owner and mode, written through to the disk → the draft is what was meant →
+//! HAProxy accepts it → the present content is kept → the file is still what was read → rename.
+//! Whoever edits the file meanwhile wins: the draft is dropped and the edit is shown.
+
+use std::time::Duration;
+
+use haproxy::{Document, Inventory, Refusal, ServerChange, ServerEdit, point, pointed_at};
+use observer_core::words::HostName;
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use super::Fault;
+use super::run::Machine;
+use crate::commands::Privileged;
+use crate::eyes::proxy_file::{members, read_as_root};
+use crate::pair_world::{Inner, Proxy};
+use crate::quote::quote;
+use crate::ssh::{Command, Ending};
+use crate::text::shown;
+
+/// Makes the file say that of the pair's hosts only `master` is let in.
+pub(super) async fn point_at(
+    world: &Inner,
+    proxy: &Proxy,
+    master: &HostName,
+    deadline: Duration,
+) -> Result<(), Fault> {
+    let members = members(world, proxy);
+    let edit = |document: &Document| point(document, &members, &[master.as_str()]);
+    Rewrite::new(proxy, deadline).run(edit).await
+}
+
+/// Makes the file keep `host` out, and leaves everything else as it is.
+pub(super) async fn keep_out(
+    world: &Inner,
+    proxy: &Proxy,
+    host: &HostName,
+    deadline: Duration,
+) -> Result<(), Fault> {
+    let members = members(world, proxy);
+    let edit = |document: &Document| {
+        let pointed = pointed_at(document, &members)?;
+        let own = pointed.into_iter().filter(|pointed| pointed.host == host.as_str());
+        let edits: Vec<ServerEdit> = own
+            .map(|own| ServerEdit::new(own.backend, own.server, ServerChange::Disable))
+            .collect();
+        let mut turned = document.clone();
+        turned.edit_servers(&edits)?;
+        Ok(turned)
+    };
+    Rewrite::new(proxy, deadline).run(edit).await
+}
+
+/// The commands of a rewrite, in order, for a dry run.
+pub(super) fn describe(proxy: &Proxy) -> Vec<String> {
+    let own = &proxy.commands;
+    let order = [
+        &own.read,
+        &own.shape_draft,
+        &own.write_draft,
+        &own.hash_draft,
+        &own.check_draft,
+        &own.keep,
+        &own.hash,
+        &own.put,
+        &own.sync,
+    ];
+    order.iter().map(|command| command.line()).collect()
+}
+
+/// Puts the content that was kept at the last rewrite back in its place.
+pub(super) async fn restore(proxy: &Proxy, deadline: Duration) -> Result<(), Fault> {
+    let rewrite = Rewrite::new(proxy, deadline);
+    for command in [&proxy.commands.draft_of_kept, &proxy.commands.check_draft] {
+        rewrite.run_one(command).await?;
+    }
+    rewrite.run_one(&proxy.commands.put).await?;
+    rewrite.run_one(&proxy.commands.sync).await
+}
+
+struct Rewrite<'a> {
+    proxy: &'a Proxy,
+    machine: Machine<'a>,
+    until: Instant,
+}
+
+/// The exit code of the last step's script when the file is not what was read.
+const CHANGED: u32 = 79;
+
+impl<'a> Rewrite<'a> {
+    fn new(proxy: &'a Proxy, deadline: Duration) -> Self {
+        Self { proxy, machine: Machine::proxy(proxy), until: Instant::now() + deadline }
+    }
+
+    async fn run(
+        &self,
+        edit: impl Fn(&Document) -> Result<Document, Refusal>,
+    ) -> Result<(), Fault> {
+        self.insist_on_real_path().await?;
+        let before = self.read().await?;
+        let document = Document::parse(&before);
+        let turned = edit(&document).map_err(|refusal| self.refuse(&refusal.to_string()))?;
+        let after = turned.to_bytes();
+        if after == before {
+            return Ok(());
+        }
+        let lost = Inventory::of(&document).differences(&Inventory::of(&turned));
+        if let Some(difference) = lost.first() {
+            return Err(self.refuse(&format!("the edit would change more: {difference}")));
+        }
+        let done = self.draft_and_put(&before, after).await;
+        if done.is_err() {
+            // A draft that stays does no harm: HAProxy skips it and the next rewrite replaces it.
+            let _ = self.run_one(&self.proxy.commands.drop_draft).await;
+        }
+        done
+    }
+
+    async fn draft_and_put(&self, before: &[u8], after: Vec<u8>) -> Result<(), Fault> {
+        let own = &self.proxy.commands;
+        self.run_one(&own.shape_draft).await?;
+        let meant = hash(&after);
+        self.machine.run(&own.write_draft, after, self.left()).await?;
+        let written = self.machine.run(&own.hash_draft, "", self.left()).await?;
+        if !written.stdout.starts_with(meant.as_bytes()) {
+            return Err(self.refuse("the draft on the disk is not what was written"));
+        }
+        let check = self.machine.try_run(&own.check_draft, "", self.left()).await?;
+        if !check.succeeded() {
+            let said = shown(&[&check.stderr[..], &check.stdout].concat());
+            return Err(self.refuse(&format!("HAProxy rejects the new file: {said}")));
+        }
+        self.run_one(&own.keep).await?;
+        self.put(before).await?;
+        self.run_one(&own.sync).await
+    }
+
+    /// Renames the draft over the file if the file is still what was read. Both in one call, so
+    /// that an edit has the shortest moment to slip in between.
+    async fn put(&self, before: &[u8]) -> Result<(), Fault> {
+        let own = &self.proxy.commands;
+        let words = |command: &Privileged| {
+            let line = quote(&command.words()).map_err(|error| self.refuse(&error.to_string()))?;
+            Ok::<String, Fault>(String::from_utf8_lossy(&line).into_owned())
+        };
+        let script = format!(
+            "now=$({}) || exit 1\ncase $now in \"$1 \"*) exec {};; *) exit {CHANGED};; esac",
+            words(&own.hash)?,
+            words(&own.put)?,
+        );
+        let command = Command::new("/bin/sh").arg("-c").arg(script).arg("sh").arg(hash(before));
+        let ssh = self.machine.ssh;
+        let output = ssh.exec(&command, "", self.left(), 64 * 1024).await;
+        let output = output.map_err(|error| self.machine.lost(&error))?;
+        match output.ending {
+            Ending::Exited(0) => Ok(()),
+            Ending::Exited(CHANGED) => Err(self.changed_by_somebody(before).await),
+            _ => Err(self.machine.failed(&own.put, &output)),
+        }
+    }
+
+    async fn changed_by_somebody(&self, before: &[u8]) -> Fault {
+        let now = self.read().await.unwrap_or_default();
+        let name = self.proxy.commands.config.as_str();
+        let diff = haproxy::unified_diff(name, before, &now);
+        let changes = diff.lines().skip(2).filter(|line| line.starts_with(['+', '-']));
+        let changes = changes.take(CHANGES_SHOWN).collect::<Vec<_>>().join(" | ");
+        let text = format!("it was changed by somebody meanwhile: {changes}");
+        self.refuse(&shown(text.as_bytes()))
+    }
+
+    /// A symbolic link would be replaced by the rename, and its target left as it was.
+    async fn insist_on_real_path(&self) -> Result<(), Fault> {
+        let config = &self.proxy.commands.config;
+        let command = Command::new("readlink").arg("-e").arg("--").arg(config);
+        let output = self.machine.ssh.exec(&command, "", self.left(), 64 * 1024).await;
+        let output = output.map_err(|error| self.machine.lost(&error))?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        // A login shell that prints comes first.
+        let real = said.lines().last().unwrap_or("");
+        if output.ending != Ending::Exited(0) || real.is_empty() {
+            return Err(self.refuse("it is not there"));
+        }
+        if real != config {
+            let real = shown(real.as_bytes());
+            return Err(self.refuse(&format!(
+                "it is reached through a symbolic link: name {real} in the pair's configuration, \
+                 and install the sudoers file anew"
+            )));
+        }
+        Ok(())
+    }
+
+    async fn read(&self) -> Result<Vec<u8>, Fault> {
+        let read = read_as_root(self.proxy, self.left()).await;
+        read.map_err(|silent| self.refuse(&format!("it cannot be read: {silent}")))
+    }
+
+    async fn run_one(&self, command: &Privileged) -> Result<(), Fault> {
+        self.machine.run(command, "", self.left()).await.map(drop)
+    }
+
+    fn refuse(&self, why: &str) -> Fault {
+        Fault::Refused(format!("{} on {}: {why}", self.proxy.commands.config, self.machine.name))
+    }
+
+    fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+}
+
+/// Changed lines that a refusal shows; whoever reads it can look at the file.
+const CHANGES_SHOWN: usize = 6;
+
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,77 @@
+//! Runs one privileged command and says in one sentence why it failed.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::Fault;
+use crate::commands::Privileged;
+use crate::ssh::{Ending, ExecOutput, Ssh, SshError};
+use crate::sudo::obstacle;
+use crate::text::shown;
+
+/// The machine that a command goes to.
+#[derive(Clone, Copy)]
+pub(super) struct Machine<'a> {
+    pub(super) ssh: &'a Ssh,
+    pub(super) name: &'a str,
+    pub(super) user: &'a str,
+}
+
+/// What is kept of a command's words.
+const OUTPUT_MAX: usize = 64 * 1024;
+
+impl<'a> Machine<'a> {
+    pub(super) fn host(host: &'a crate::pair_world::Host) -> Self {
+        let access = &host.access;
+        Self { ssh: &host.ssh, name: access.name.as_str(), user: &access.ssh.user }
+    }
+
+    pub(super) fn proxy(proxy: &'a crate::pair_world::Proxy) -> Self {
+        let access = &proxy.access;
+        Self { ssh: &proxy.ssh, name: access.name.as_str(), user: &access.ssh.user }
+    }
+
+    /// Runs the command and insists on success.
+    pub(super) async fn run(
+        self,
+        command: &Privileged,
+        stdin: impl Into<Bytes>,
+        deadline: Duration,
+    ) -> Result<ExecOutput, Fault> {
+        let output = self.try_run(command, stdin, deadline).await?;
+        if output.succeeded() { Ok(output) } else { Err(self.failed(command, &output)) }
+    }
+
+    /// Runs the command and leaves its exit code to the caller.
+    pub(super) async fn try_run(
+        self,
+        command: &Privileged,
+        stdin: impl Into<Bytes>,
+        deadline: Duration,
+    ) -> Result<ExecOutput, Fault> {
+        let done = self.ssh.exec(&command.command(), stdin, deadline, OUTPUT_MAX).await;
+        done.map_err(|error| self.lost(&error))
+    }
+
+    pub(super) fn lost(self, error: &SshError) -> Fault {
+        match error {
+            SshError::NotSent(why) => Fault::Refused(format!("{}: {why}", self.name)),
+            SshError::NoReply(_) => Fault::NoReply,
+        }
+    }
+
+    pub(super) fn failed(self, command: &Privileged, output: &ExecOutput) -> Fault {
+        if let Some(found) = obstacle(&output.stderr, self.name, self.user) {
+            return Fault::Refused(found.advice);
+        }
+        let how = match &output.ending {
+            Ending::Exited(code) => format!("ended with {code}"),
+            Ending::Signalled(signal) => format!("was ended by SIG{signal}"),
+            Ending::CutOff => "said too much".to_owned(),
+        };
+        let said = shown(&output.stderr);
+        let line = command.line();
+        Fault::Refused(format!("{}: `{line}` {how}: {said}", self.name))
+    }
+}
