@@ -6,8 +6,8 @@
 use crate::document::Document;
 use crate::line_edit;
 use crate::refusal::{Reason, Refusal};
-use crate::server::{self, Server, State, Unclear};
-use crate::server_keyword;
+use crate::server::{Address, Server, State, Unclear};
+use crate::server_line::{Failure, ServerLine, quoted};
 use crate::view::{Section, View};
 
 /// What an edit did.
@@ -37,6 +37,14 @@ pub enum ServerChange {
     Enable,
     /// Keep traffic off it: `disabled`.
     Disable,
+    /// Give it another address, port included, as one word.
+    SetAddress(String),
+    /// Give it another port.
+    SetPort(u16),
+    /// Set a keyword: a flag such as `backup` or `check`, or one with a value such as `weight`.
+    SetKeyword(String, Option<String>),
+    /// Take a keyword out wherever it stands on the line.
+    RemoveKeyword(String),
 }
 
 impl Document {
@@ -74,62 +82,56 @@ impl Document {
     }
 
     fn edit_server(&mut self, place: &Place, change: &ServerChange) -> Result<(), Reason> {
-        match change {
-            ServerChange::Enable => self.switch_server(place, State::Enabled),
-            ServerChange::Disable => self.switch_server(place, State::Disabled),
-        }
-    }
-
-    fn switch_server(&mut self, place: &Place, wanted: State) -> Result<(), Reason> {
-        let (keep, drop) = match wanted {
-            State::Enabled => ("enabled", "disabled"),
-            _ => ("disabled", "enabled"),
-        };
-        let unsafe_because = |unclear| place.unsafe_because(unclear);
-        let says = |document: &Document| -> Result<Option<State>, Reason> {
-            let words = document.lines()[place.line - 1].words().list;
-            let keywords = server_keyword::keywords(&words[place.keywords_from..]);
-            server::switch(&keywords).map_err(unsafe_because)
-        };
-        says(self)?;
-        self.remove_keyword(place, drop);
-        // An inherited state that is not known is not the wanted one: the line then says it.
-        if says(self)?.unwrap_or(place.inherited) == wanted {
-            return Ok(());
-        }
-        let before = self.lines()[place.line - 1].clone();
-        let last = before.words().list.len() - 1;
-        line_edit::insert_behind(self, place.line, last, keep.as_bytes());
-        // Behind an unknown keyword, or one without its value, the word would be taken for a
-        // value. Directly behind the address it never is.
-        if says(self) != Ok(Some(wanted)) {
-            self.restore(place.line, before);
-            line_edit::insert_behind(self, place.line, place.keywords_from - 1, keep.as_bytes());
-        }
-        Ok(())
-    }
-
-    /// Takes every use of a keyword out of a server line, its values with it.
-    fn remove_keyword(&mut self, place: &Place, name: &str) {
-        loop {
-            let words = self.lines()[place.line - 1].words().list;
-            let keywords = server_keyword::keywords(&words[place.keywords_from..]);
-            let mut at = place.keywords_from;
-            let mut found = None;
-            for keyword in &keywords {
-                let next = at + 1 + keyword.values.len();
-                if keyword.known && keyword.word.is(name) {
-                    found = Some(at..next);
-                    break;
-                }
-                at = next;
+        let keywords_from = place.keywords_from;
+        let mut line = ServerLine { document: self, number: place.line, keywords_from };
+        let done = match change {
+            ServerChange::Enable => place.switch(&mut line, State::Enabled).map_err(Failure::from),
+            ServerChange::Disable => {
+                place.switch(&mut line, State::Disabled).map_err(Failure::from)
             }
-            match found {
-                Some(range) => line_edit::remove(self, place.line, range),
-                None => return,
-            }
-        }
+            ServerChange::SetAddress(address) => set_address(&mut line, address),
+            ServerChange::SetPort(port) => set_port(&mut line, *port),
+            ServerChange::SetKeyword(name, value) => line.set(name, value.as_deref()),
+            ServerChange::RemoveKeyword(name) => line.remove(name).map_err(Failure::from),
+        };
+        done.map_err(|failure| match failure {
+            Failure::Unclear(unclear) => place.unsafe_because(unclear),
+            Failure::Reason(reason) => reason,
+        })
     }
+}
+
+fn set_address(line: &mut ServerLine<'_>, address: &str) -> Result<(), Failure> {
+    let at = line.keywords_from - 1;
+    let words = line.document.lines()[line.number - 1].words().list;
+    let word = &words[at];
+    if word.variable || word.text.contains(&b'$') {
+        return Err(Failure::Unclear(Unclear::Variable));
+    }
+    if *word.text != *address.as_bytes() {
+        let with = quoted(address).map_err(Failure::Reason)?;
+        line_edit::replace(line.document, line.number, at, with.as_bytes());
+    }
+    Ok(())
+}
+
+fn set_port(line: &mut ServerLine<'_>, port: u16) -> Result<(), Failure> {
+    let words = line.document.lines()[line.number - 1].words().list;
+    let address = Address::of(&words[line.keywords_from - 1]);
+    if address.variable {
+        return Err(Failure::Unclear(Unclear::Variable));
+    }
+    let Some(_) = address.host else {
+        let reason = Reason::BadWord(format!("{} with port {port}", address.text));
+        return Err(Failure::Reason(reason));
+    };
+    let text = &address.text;
+    let bare = match address.port {
+        Some(old) => &text[..text.len() - old.len() - 1],
+        None => text,
+    };
+    let wanted = format!("{bare}:{port}");
+    set_address(line, &wanted)
 }
 
 impl ServerEdit {
@@ -176,6 +178,20 @@ impl Place {
             return Ok(place);
         };
         Err(Refusal::at(server.line, place.unsafe_because(unclear)))
+    }
+
+    fn switch(&self, line: &mut ServerLine<'_>, wanted: State) -> Result<(), Unclear> {
+        let (keep, drop) = match wanted {
+            State::Enabled => ("enabled", "disabled"),
+            _ => ("disabled", "enabled"),
+        };
+        line.uses(keep)?;
+        line.remove(drop)?;
+        // An inherited state that is not known is not the wanted one: the line then says it.
+        if self.inherited != wanted && line.uses(keep)?.is_empty() {
+            line.append(keep, keep)?;
+        }
+        Ok(())
     }
 
     fn unsafe_because(&self, unclear: Unclear) -> Reason {

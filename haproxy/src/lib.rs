@@ -13,8 +13,10 @@ mod pair;
 mod refusal;
 pub mod runtime;
 mod section;
+mod section_edit;
 mod server;
 mod server_keyword;
+mod server_line;
 mod view;
 mod word;
 
@@ -25,6 +27,7 @@ pub use inventory::{Difference, Direction, Inventory, Item, ProxyId};
 pub use pair::{Members, Pointed, point, pointed_at};
 pub use refusal::{Reason, Refusal};
 pub use section::SectionKind;
+pub use section_edit::NewServer;
 pub use server::{Address, Server, State, Unclear};
 pub use server_keyword::Keyword;
 pub use view::{Bind, Section, ServerSetting, Setting, View};

@@ -124,6 +124,12 @@ pub fn point(
     if pointed.is_empty() {
         return Err(Refusal::anywhere(Reason::NoMembers));
     }
+    let template = State::Unclear(Unclear::Template);
+    if let Some(found) = pointed.iter().find(|pointed| pointed.state == template) {
+        let (backend, server) = (found.backend.clone(), found.server.clone());
+        let unclear = Unclear::Template;
+        return Err(Refusal::at(found.line, Reason::Unsafe { backend, server, unclear }));
+    }
     let edits: Vec<ServerEdit> = pointed
         .into_iter()
         .map(|pointed| {

@@ -83,6 +83,17 @@ pub enum Reason {
         /// The server's name.
         server: String,
     },
+    /// More than one section has the name.
+    #[error("backend \"{0}\" stands in several sections")]
+    AmbiguousBackend(String),
+    /// Another line names the server that shall go.
+    #[error("server \"{server}\" of backend \"{backend}\" is named by this line")]
+    StillNamed {
+        /// The backend's name.
+        backend: String,
+        /// The server's name.
+        server: String,
+    },
     /// A value that cannot be written as one word of a configuration line.
     #[error("\"{0}\" cannot be written as one word of a line")]
     BadWord(String),

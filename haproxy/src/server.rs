@@ -119,8 +119,7 @@ impl<'a> Server<'a> {
 pub(crate) fn switch(keywords: &[Keyword<'_, '_>]) -> Result<Option<State>, Unclear> {
     let mut state = None;
     for (index, keyword) in keywords.iter().enumerate() {
-        let expands = |word: &Word<'_>| word.variable && word.text.ends_with(b"[*]}");
-        if keyword.word.variable || keyword.values.iter().any(expands) {
+        if keyword.may_hide_keywords() {
             return Err(Unclear::Variable);
         }
         let said = match &*keyword.word.text {
@@ -139,7 +138,7 @@ pub(crate) fn switch(keywords: &[Keyword<'_, '_>]) -> Result<Option<State>, Uncl
 
 impl<'a> Address<'a> {
     /// Takes an address word apart as HAProxy does: the last colon outside brackets is the port's.
-    fn of(word: &'a Word<'_>) -> Address<'a> {
+    pub(crate) fn of(word: &'a Word<'_>) -> Address<'a> {
         let text = String::from_utf8_lossy(&word.text);
         // HAProxy expands variables in addresses even where quotes would forbid it elsewhere.
         let variable = word.variable || word.text.contains(&b'$');

@@ -16,6 +16,44 @@ pub struct Keyword<'w, 'a> {
     pub known: bool,
 }
 
+impl Keyword<'_, '_> {
+    /// Whether expanding a variable in it could bring forth words that are keywords.
+    pub(crate) fn may_hide_keywords(&self) -> bool {
+        let expands = |word: &Word<'_>| word.variable && word.text.ends_with(b"[*]}");
+        self.word.variable || self.values.iter().any(expands)
+    }
+}
+
+/// How a keyword that can be edited is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Flag,
+    Valued,
+}
+
+/// The shape of a known keyword; none for `source`, whose values vary.
+pub(crate) fn shape(name: &str) -> Option<Shape> {
+    if FLAGS.binary_search(&name.as_bytes()).is_ok() {
+        Some(Shape::Flag)
+    } else if VALUED.binary_search(&name.as_bytes()).is_ok() {
+        Some(Shape::Valued)
+    } else {
+        None
+    }
+}
+
+/// The flag that undoes a flag, as `no-check` does `check`.
+pub(crate) fn opposite(name: &str) -> Option<String> {
+    let other = match name {
+        "enabled" => "disabled".to_owned(),
+        "disabled" => "enabled".to_owned(),
+        "stick" => "non-stick".to_owned(),
+        "non-stick" => "stick".to_owned(),
+        _ => name.strip_prefix("no-").map_or_else(|| format!("no-{name}"), str::to_owned),
+    };
+    (shape(&other) == Some(Shape::Flag)).then_some(other)
+}
+
 /// Splits keyword words into keywords. HAProxy stops at an empty word, and so does this.
 pub(crate) fn keywords<'w, 'a>(words: &'w [Word<'a>]) -> Vec<Keyword<'w, 'a>> {
     let end = words.iter().position(|word| word.text.is_empty()).unwrap_or(words.len());
