@@ -186,7 +186,7 @@ fn nothing_is_left_behind() -> Result<()> {
 
 /// Whatever this computer shows that bears the run's id.
 fn traces_of(id: &str) -> Vec<String> {
-    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    let mounts = std::fs::read_to_string("/proc/self/mounts").expect("proc is mounted");
     let mut traces: Vec<String> =
         mounts.lines().filter(|line| line.contains(id)).map(str::to_owned).collect();
     let folders =
@@ -198,7 +198,7 @@ fn traces_of(id: &str) -> Vec<String> {
             }
         }
     }
-    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+    for process in std::fs::read_dir("/proc").expect("proc is mounted").flatten() {
         let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
         if String::from_utf8_lossy(&line).contains(id) {
             traces.push(process.path().display().to_string());

@@ -25,6 +25,7 @@ const PROXY: &str = include_str!("assets/proxy.sh");
 const SCHEMA: &str = include_str!("assets/schema.sql");
 const DESK_UNIT: &str = include_str!("assets/desk.service");
 const SCHEDULER_UNIT: &str = include_str!("assets/desk-scheduler.service");
+const SEEDS_KEPT: usize = 4;
 /// A change of any of these makes another seed.
 const INPUTS: [&str; 11] = [
     HAPROXY_CFG,
@@ -100,7 +101,24 @@ fn make(image: &Path, folder: &Path) -> Result<()> {
         return outcome;
     }
     let _ = fs::remove_dir_all(making.join("work"));
-    fs::rename(&making, folder).doing(|| format!("create {}", folder.display()))
+    fs::rename(&making, folder).doing(|| format!("create {}", folder.display()))?;
+    forget_old_seeds();
+    Ok(())
+}
+
+/// Keeps the newest few. An older one may be under a lab that runs, and it is no harm to keep one.
+fn forget_old_seeds() {
+    let entries = fs::read_dir(cache_folder()).into_iter().flatten().flatten();
+    let mut seeds: Vec<_> = entries
+        .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"seed-"))
+        .filter(|entry| entry.path().is_dir())
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    seeds.sort();
+    for (_, path) in seeds.iter().rev().skip(SEEDS_KEPT) {
+        // The cache may be shared with another who does the same.
+        let _ = fs::remove_dir_all(path);
+    }
 }
 
 fn provision(image: &Path, making: &Path) -> Result<()> {
