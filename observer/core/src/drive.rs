@@ -14,7 +14,8 @@
 //!
 //! A plan taken up by a later life of the observer is walked again from its first step, looking
 //! first: what is still so is passed, what is not is ordered again. The world went on while nobody
-//! looked, and a fence that stood then may have fallen since.
+//! looked, and a fence that stood then may have fallen since. For the same reason a pivot that did
+//! not succeed is not simply ordered again: the plan is walked again up to it.
 
 use crate::journal::{Mark, OpenPlan, Outcome, Record, Way};
 use crate::lint::ArmedPlan;
@@ -30,6 +31,9 @@ const LOST_REPLY_MS: u64 = 1_000;
 const REFUSED_MS: u64 = 250;
 /// Pause before a step that must succeed is tried again after its deadline.
 const INSIST_MS: u64 = 1_000;
+/// How long a step before the pivot is tried when the plan is walked again past its pivot: users
+/// wait, and it is not needed any more unless it is a fence, which is insisted on anyway.
+const PASSING_MS: u64 = 2_000;
 /// How long one look at a proof may take.
 const PROOF_DEADLINE_MS: u64 = 2_000;
 
@@ -144,6 +148,11 @@ pub struct Drive {
     touched: Vec<bool>,
     /// Steps that an earlier life has ordered: they are looked at before they are ordered again.
     look_first: Vec<bool>,
+    /// True once a promotion was ordered and not certainly refused: it may have happened.
+    promoted_perhaps: bool,
+    /// Times the pivot was ordered and did not succeed, and when that began.
+    pivot_tries: u32,
+    pivot_since: Option<At>,
     attempt: u32,
     began_at: At,
     ordered_at: At,
@@ -164,6 +173,9 @@ impl Drive {
             stage: Stage::Begin,
             look_first: vec![false; touched.len()],
             touched,
+            promoted_perhaps: false,
+            pivot_tries: 0,
+            pivot_since: None,
             attempt: 0,
             began_at: At::default(),
             ordered_at: At::default(),
@@ -187,6 +199,7 @@ impl Drive {
             drive.touched[step] = open.marks.contains_key(&(step, Way::Forward));
         }
         drive.look_first.clone_from(&drive.touched);
+        drive.promoted_perhaps = drive.plan().pivot().is_some_and(|pivot| drive.touched[pivot]);
         drive.turned_back = open.turned_back.clone();
         drive.began_at = now;
         if open.turned_back.is_some() {
@@ -220,9 +233,10 @@ impl Drive {
         self.stage == Stage::Begin || self.stage == Stage::Over
     }
 
-    /// True once the pivot was ordered: from there the plan only goes forward.
+    /// True once the pivot may have happened: from there the plan only goes forward. A pivot that
+    /// was certainly refused has not happened.
     pub fn is_past_pivot(&self) -> bool {
-        self.plan().pivot().is_some_and(|pivot| self.touched[pivot])
+        self.promoted_perhaps
     }
 
     /// True once the closing record is durable.
@@ -237,7 +251,14 @@ impl Drive {
         }
         match &self.stage {
             Stage::Begin => Some(self.begin_step(now)),
-            Stage::OrderAgainAt(at) if *at <= now => Some(self.order(now)),
+            Stage::OrderAgainAt(at) if *at <= now => {
+                let pivot = self.plan().pivot() == Some(self.cursor);
+                let walked = self.last_reply == LastReply::FromBefore;
+                if self.way == Way::Forward && pivot && !walked {
+                    return Some(self.walk_again(now));
+                }
+                Some(self.order(now))
+            }
             Stage::LookAt(at) if *at <= now => {
                 self.stage = Stage::Looking;
                 Some(self.prove())
@@ -309,6 +330,9 @@ impl Drive {
                 LastReply::Refused
             }
         };
+        if matches!(self.effect(), Effect::Promote { .. }) {
+            self.promoted_perhaps |= self.last_reply != LastReply::Refused;
+        }
         self.stage = Stage::LookAt(now);
     }
 
@@ -360,6 +384,11 @@ impl Drive {
         self.began_at = now;
         self.ordered_at = now;
         self.attempt = 0;
+        if self.way == Way::Forward && self.plan().pivot() == Some(self.cursor) {
+            // However often the plan is walked up to it, the pivot has one deadline.
+            self.attempt = self.pivot_tries;
+            self.began_at = *self.pivot_since.get_or_insert(now);
+        }
         self.why.clear();
         self.last_reply = LastReply::None;
         if self.way == Way::Forward && std::mem::take(&mut self.look_first[self.cursor]) {
@@ -368,6 +397,15 @@ impl Drive {
             return self.prove();
         }
         self.order(now)
+    }
+
+    /// Goes back to the first step: what is still so is passed, what is not is ordered again.
+    fn walk_again(&mut self, now: At) -> Want {
+        self.look_first.clone_from(&self.touched);
+        self.look_first[self.cursor] = self.promoted_perhaps;
+        self.pivot_tries += 1;
+        self.cursor = 0;
+        self.begin_step(now)
     }
 
     fn prove(&self) -> Want {
@@ -391,7 +429,7 @@ impl Drive {
     }
 
     fn not_shown(&mut self, now: At) -> Option<Want> {
-        if now.since(self.began_at) >= self.step().deadline_ms {
+        if now.since(self.began_at) >= self.deadline_ms() {
             return self.fail(now);
         }
         let again = self.step().lost_reply == LostReply::Repeat;
@@ -406,6 +444,13 @@ impl Drive {
             _ => Stage::LookAt(now.plus(LOOK_AGAIN_MS)),
         };
         None
+    }
+
+    /// The step's deadline; short for a step before the pivot that is only walked past again.
+    fn deadline_ms(&self) -> u64 {
+        let before = self.plan().pivot().is_some_and(|pivot| self.cursor < pivot);
+        let given = self.step().deadline_ms;
+        if before && self.is_past_pivot() { given.min(PASSING_MS) } else { given }
     }
 
     fn fail(&mut self, now: At) -> Option<Want> {
@@ -425,6 +470,7 @@ impl Drive {
             OnFailure::Insist => {
                 self.stuck.push(Want::SayStuck { step: self.cursor, why: self.why.clone() });
                 self.began_at = now;
+                self.pivot_since = None;
                 self.stage = Stage::OrderAgainAt(now.plus(INSIST_MS));
                 None
             }
@@ -435,7 +481,10 @@ impl Drive {
     fn on_failure(&self) -> OnFailure {
         if self.way == Way::Forward {
             let past = self.is_past_pivot();
+            let pivot = self.plan().pivot() == Some(self.cursor);
             return match (self.step().on_failure, self.proof()) {
+                // Refused every time: it has not happened, so there is a way back.
+                (OnFailure::Insist, _) if pivot && !past => OnFailure::GiveUp,
                 // A plan taken up past its pivot walks its first steps again, and there is no
                 // way back any more: a fence is still insisted on, the rest is passed.
                 (OnFailure::GiveUp, Proof::IsOut { .. }) if past => OnFailure::Insist,

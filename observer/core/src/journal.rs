@@ -251,7 +251,11 @@ impl Memory {
                 }
             }
             Outcome::Done => {}
-            Outcome::Undone { .. } => self.last_undone = Some((plan.goal, at)),
+            Outcome::Undone { .. } => {
+                // Its effects carried its epoch, so the world refuses anything older from now on.
+                self.epoch = self.epoch.max(plan.epoch);
+                self.last_undone = Some((plan.goal, at));
+            }
         }
     }
 }

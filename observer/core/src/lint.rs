@@ -159,8 +159,7 @@ fn check_before(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &mut Vec<F
         let proofs = |step: &&Step| step.proof == fence && step.on_failure == OnFailure::GiveUp;
         let after_waiting =
             before.iter().skip(last_wait.map_or(0, |wait| wait + 1)).any(|step| proofs(&step));
-        let ordered = before.iter().filter(proofs).any(|step| step.effect != Effect::Look);
-        if !ordered || !after_waiting {
+        if !after_waiting {
             findings.push(Finding::Unfenced(proxy.to_string()));
         }
     }

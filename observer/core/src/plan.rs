@@ -128,7 +128,8 @@ pub enum Effect {
         /// The host.
         host: HostName,
     },
-    /// End recovery on a standby. The pivot.
+    /// End recovery on a standby; a standby that is not running is started first, and the
+    /// promotion refused until it answers. The pivot.
     Promote {
         /// The host.
         host: HostName,

@@ -16,6 +16,8 @@ use crate::scenario::trace;
 const CHAOS_MS: u64 = 30_000;
 /// How long the pair may take to come to rest once everything is healed, in milliseconds.
 const REST_MS: u64 = 150_000;
+/// How often it is looked whether it has.
+const LOOK_MS: u64 = 10_000;
 
 /// Why a random run failed; the seed reproduces it.
 #[derive(Debug, thiserror::Error)]
@@ -76,13 +78,17 @@ pub fn play(seed: u64) -> Result<Run, Failure> {
         return Err(unsafe_run(&run, violation));
     }
     heal(&mut run, &hosts, &names);
-    if let Err(violation) = run.advance(REST_MS) {
-        return Err(unsafe_run(&run, violation));
+    let mut what = String::new();
+    for _ in 0..REST_MS / LOOK_MS {
+        if let Err(violation) = run.advance(LOOK_MS) {
+            return Err(unsafe_run(&run, violation));
+        }
+        match unrest(&run) {
+            None => return Ok(run),
+            Some(missing) => what = missing,
+        }
     }
-    match unrest(&run) {
-        None => Ok(run),
-        Some(what) => Err(Failure::NotLive { seed, what, faults: told, trace: trace(&run) }),
-    }
+    Err(Failure::NotLive { seed, what, faults: told, trace: trace(&run) })
 }
 
 /// One misfortune: what happens, and what follows from it after so many milliseconds.
@@ -157,6 +163,8 @@ fn heal(run: &mut Run, hosts: &[HostName], proxies: &[ProxyName]) {
         Fault::RepeatEffects(0),
         Fault::RefuseEffects(0),
         Fault::FreeObserverDisk,
+        // Takes a death that is still to come back.
+        Fault::KillObserverAfterRecords(u64::MAX),
         Fault::StartObserver,
     ];
     for host in hosts {

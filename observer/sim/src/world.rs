@@ -375,7 +375,11 @@ impl World {
                 let reply = self.on_host(host, |machine| {
                     let ready = machine.database.postmaster == Postmaster::Running;
                     machine.promote();
-                    if ready { Reply::Did } else { Reply::Refused("not running".to_owned()) }
+                    if ready {
+                        return Reply::Did;
+                    }
+                    machine.start_database(now);
+                    Reply::Refused("was not running".to_owned())
                 });
                 if reply == Some(Reply::Did) {
                     self.promotions.push((epoch, host.clone()));

@@ -36,17 +36,19 @@ pub(super) fn fence(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step
     }
 }
 
-/// Proves once more, right before the pivot, that the fence at one proxy stands: replaying may
-/// have taken a minute, and a HAProxy restarted meanwhile has gone back to its file.
+/// Fences once more right before the pivot: replaying may have taken a minute, and a HAProxy that
+/// was restarted meanwhile has gone back to its file. Sessions are not ended a second time, since
+/// by now the waiting room holds users that have nothing to do with the old master.
 pub(super) fn still_fenced(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
     Step {
         name: format!("still fenced at {proxy}"),
-        effect: Effect::Look,
-        proof: Proof::IsOut { proxy: proxy.clone(), host: host.clone() },
-        lost_reply: LostReply::LookOnly,
+        effect: Effect::TakeOut {
+            proxy: proxy.clone(),
+            host: host.clone(),
+            sessions: Sessions::Finish,
+        },
         undo: Undo::NothingToUndo,
-        on_failure: OnFailure::GiveUp,
-        deadline_ms: spec.policy.proxy_deadline_ms,
+        ..fence(spec, proxy, host)
     }
 }
 

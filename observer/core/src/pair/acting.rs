@@ -15,7 +15,7 @@ use crate::words::At;
 
 impl Pair {
     /// Everything this pair looks at, given who the master is.
-    pub(super) fn looks(&self) -> Vec<Look> {
+    pub(super) fn looks_now(&self) -> Vec<Look> {
         let spec = &self.spec;
         let master = self.memory.master.as_ref();
         let has_health = spec.services.iter().any(|s| s.probed == crate::policy::Probed::Health);
@@ -42,11 +42,12 @@ impl Pair {
 
     /// Asks for every look that is due.
     pub(super) fn ask_due(&mut self, now: At) {
-        for look in self.looks() {
-            if self.pace.due(&look, &self.spec.policy, now) <= now {
-                self.pace.ask(&look, now);
-                let deadline_ms = self.spec.policy.timeout_ms;
-                self.outbox.push_back(Work::Look { look, deadline_ms });
+        let deadline_ms = self.spec.policy.timeout_ms;
+        let late = self.pace.is_late(&self.spec.policy, now);
+        for look in &self.looks {
+            if self.pace.due(look, &self.spec.policy, now, late) <= now {
+                self.pace.ask(look, now);
+                self.outbox.push_back(Work::Look { look: look.clone(), deadline_ms });
             }
         }
     }
@@ -233,9 +234,9 @@ impl Pair {
     /// Looks that are no longer asked are forgotten, and everything is looked at afresh before
     /// the next judgement: the world has just been changed.
     fn roles_changed(&mut self, now: At) {
-        let looks = self.looks();
-        self.snapshot.retain(&looks);
-        self.unanswered = looks.into_iter().collect();
+        self.looks = self.looks_now();
+        self.snapshot.retain(&self.looks);
+        self.unanswered = self.looks.iter().cloned().collect();
         self.pace.hurry(now);
     }
 

@@ -69,6 +69,7 @@ pub struct Pair {
     doing: Option<Ticket>,
     last_ticket: u64,
     outbox: VecDeque<Work>,
+    looks: Vec<Look>,
     unanswered: BTreeSet<Look>,
     stopping: bool,
 }
@@ -89,12 +90,14 @@ impl Pair {
             doing: None,
             last_ticket: 0,
             outbox: VecDeque::new(),
+            looks: Vec::new(),
             unanswered: BTreeSet::new(),
             stopping: false,
             memory,
             spec,
         };
-        pair.unanswered = pair.looks().into_iter().collect();
+        pair.looks = pair.looks_now();
+        pair.unanswered = pair.looks.iter().cloned().collect();
         pair.ask_due(now);
         pair
     }
@@ -124,8 +127,8 @@ impl Pair {
             Input::Stop => self.on_stop(now),
             Input::Reconfigured(spec) => {
                 self.spec = *spec;
-                let looks = self.looks();
-                self.snapshot.retain(&looks);
+                self.looks = self.looks_now();
+                self.snapshot.retain(&self.looks);
                 self.rejudge(now);
             }
         }
@@ -143,7 +146,7 @@ impl Pair {
 
     /// When the next `Tick` is due.
     pub fn wakes_at(&self, now: At) -> At {
-        let looks = self.pace.next_due(&self.looks(), &self.spec.policy, now);
+        let looks = self.pace.next_due(&self.looks, &self.spec.policy, now);
         let drive = self.drive.as_ref().and_then(Drive::wakes_at).unwrap_or(looks);
         if self.stopping { drive } else { looks.min(drive) }
     }

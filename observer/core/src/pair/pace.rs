@@ -47,6 +47,13 @@ impl Mood {
     }
 }
 
+/// Whether a query is taking suspiciously long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Late {
+    Yes,
+    No,
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Asked {
     last: Option<At>,
@@ -84,11 +91,11 @@ impl Pace {
         asked.in_flight += 1;
     }
 
-    /// When `look` is due.
-    pub(super) fn due(&self, look: &Look, policy: &Policy, now: At) -> At {
+    /// When `look` is due; `late` as [`Pace::is_late`] says.
+    pub(super) fn due(&self, look: &Look, policy: &Policy, now: At, late: Late) -> At {
         let Some(asked) = self.asked.get(look) else { return now };
         let Some(last) = asked.last else { return now };
-        let mood = if self.is_late(policy, now) { self.mood.max_doubt() } else { self.mood };
+        let mood = if late == Late::Yes { self.mood.max_doubt() } else { self.mood };
         let pause_ms = match mood {
             Mood::Easy if is_costly(look) => policy.interval_ms * COSTLY_EVERY,
             Mood::Easy => policy.interval_ms,
@@ -110,7 +117,8 @@ impl Pace {
 
     /// When the next of `looks` is due.
     pub(super) fn next_due(&self, looks: &[Look], policy: &Policy, now: At) -> At {
-        let next = looks.iter().map(|look| self.due(look, policy, now)).min();
+        let late = self.is_late(policy, now);
+        let next = looks.iter().map(|look| self.due(look, policy, now, late)).min();
         let late_at = self.asked.iter().filter_map(|(look, asked)| {
             let waits = asked.in_flight > 0 && matches!(look, Look::Database(_));
             asked.last.filter(|_| waits).map(|last| last.plus(policy.timeout_ms / 2))
@@ -122,12 +130,13 @@ impl Pace {
 
     /// A query over an open connection takes milliseconds: one that has taken half its time is a
     /// first sign, and not yet an answer.
-    fn is_late(&self, policy: &Policy, now: At) -> bool {
-        self.asked.iter().any(|(look, asked)| {
+    pub(super) fn is_late(&self, policy: &Policy, now: At) -> Late {
+        let late = self.asked.iter().any(|(look, asked)| {
             matches!(look, Look::Database(_))
                 && asked.in_flight > 0
                 && asked.last.is_some_and(|last| now.since(last) >= policy.timeout_ms / 2)
-        })
+        });
+        if late { Late::Yes } else { Late::No }
     }
 }
 
