@@ -1,0 +1,123 @@
+//! A checker that cannot fail is worth nothing: each is shown a world or a record that breaks its
+//! rule, and must say so.
+
+use observer_core::drive::Order;
+use observer_core::facts::Asker;
+use observer_core::journal::{Outcome, PauseOrder, Record, Way};
+use observer_core::plan::{Effect, Goal, Plan};
+use observer_core::sighting::Admission;
+use observer_core::words::{At, Epoch, PlanId};
+use observer_sim::check::Checks;
+use observer_sim::run::{Run, Setup, Users};
+use observer_sim::world::World;
+
+fn world() -> World {
+    World::new(Setup::usual(0, 1).spec)
+}
+
+fn plan(id: u64, epoch: u64) -> Plan {
+    Plan {
+        id: PlanId(id),
+        goal: Goal::FailOver,
+        epoch: Epoch(epoch),
+        rule: "F1".to_owned(),
+        asker: Asker::Operator,
+        drafted_at: At(0),
+        trouble_since: At(0),
+        master: "node-a".into(),
+        next_master: "node-b".into(),
+        steps: Vec::new(),
+    }
+}
+
+fn opened(id: u64, epoch: u64) -> Record {
+    Record::PlanOpened { at: At(1), plan: Box::new(plan(id, epoch)) }
+}
+
+fn order(epoch: u64) -> Order {
+    Order {
+        plan: PlanId(1),
+        step: 0,
+        way: Way::Forward,
+        epoch: Epoch(epoch),
+        effect: Effect::Promote { host: "node-b".into() },
+        deadline_ms: 1_000,
+    }
+}
+
+#[test]
+fn rule_1_sees_two_hosts_that_users_can_write_to() {
+    let mut world = world();
+    assert!(Checks::default().after_event(&world, At(1)).is_ok());
+    world.machine_mut(&"node-b".into()).promote();
+    world.proxy_mut(&"proxy-1".into()).runtime.insert("node-b".into(), Admission::LetIn);
+    let broken = Checks::default().after_event(&world, At(1)).expect_err("two writers");
+    assert_eq!(broken.rule, 1);
+}
+
+#[test]
+fn rule_2_sees_a_promotion_without_a_fence() {
+    let broken = Checks::default().before_effect(&order(2), &world(), At(1));
+    assert_eq!(broken.expect_err("node-a is let in").rule, 2);
+}
+
+#[test]
+fn rule_3_sees_an_effect_that_was_not_recorded() {
+    let broken = Checks::default().on_order(&order(2), &[opened(1, 2)]);
+    assert_eq!(broken.expect_err("no record of the step").rule, 3);
+}
+
+#[test]
+fn rule_3_sees_an_epoch_that_promotes_twice() {
+    let mut world = world();
+    world.promotions = vec![(2, "node-b".into()), (2, "node-a".into())];
+    let broken = Checks::default().after_event(&world, At(1)).expect_err("one epoch, two hosts");
+    assert_eq!(broken.rule, 3);
+}
+
+#[test]
+fn rule_4_sees_a_serving_master_given_up() {
+    // The simulated user writes every 50 ms, so a plan of the observer's own, opened in the middle
+    // of a healthy run, gives up a master that serves.
+    let mut run = Run::new(Setup::usual(1, 1));
+    run.advance(2_000).expect("a healthy run breaks nothing");
+    let now = run.users.last_served().expect("users were served");
+    let mut wrong = plan(1, 2);
+    wrong.asker = Asker::Observer;
+    let record = Record::PlanOpened { at: now, plan: Box::new(wrong) };
+    let broken = Checks::default().on_record(&record, &run.world, &run.users, now);
+    assert_eq!(broken.expect_err("node-a was serving").rule, 4);
+}
+
+#[test]
+fn rule_6_sees_an_undone_plan_that_left_its_mark() {
+    let mut world = world();
+    let mut checks = Checks::default();
+    let users = Users::default();
+    checks.on_record(&opened(1, 2), &world, &users, At(1)).expect("opening breaks nothing");
+    world.promotions.push((2, "node-b".into()));
+    let outcome = Outcome::Undone { why: String::new() };
+    let closed = Record::PlanClosed { at: At(2), plan: PlanId(1), outcome };
+    let broken = checks.on_record(&closed, &world, &users, At(2));
+    assert_eq!(broken.expect_err("undone and promoted").rule, 6);
+}
+
+#[test]
+fn rule_9_sees_work_during_a_pause() {
+    let mut checks = Checks::default();
+    let pause = PauseOrder { by: String::new(), reason: String::new(), until: None };
+    let paused = Record::Paused { at: At(1), pause };
+    checks.on_record(&paused, &world(), &Users::default(), At(1)).expect("pausing is allowed");
+    let broken = checks.on_record(&opened(1, 2), &world(), &Users::default(), At(2));
+    assert_eq!(broken.expect_err("opened while paused").rule, 9);
+    assert_eq!(checks.on_order(&order(2), &[]).expect_err("ordered while paused").rule, 9);
+}
+
+#[test]
+fn rule_12_sees_a_second_plan_over_an_open_one() {
+    let mut checks = Checks::default();
+    let users = Users::default();
+    checks.on_record(&opened(1, 2), &world(), &users, At(1)).expect("the first is allowed");
+    let broken = checks.on_record(&opened(2, 3), &world(), &users, At(2));
+    assert_eq!(broken.expect_err("two plans").rule, 12);
+}

@@ -1,0 +1,128 @@
+//! The lint, broken on purpose: a real failover plan passes, and with any one of its safeguards
+//! taken out it does not.
+
+use observer_core::facts::Asker;
+use observer_core::lint::{Finding, lint};
+use observer_core::plan::{Effect, OnFailure, Plan, Proof, Undo};
+use observer_core::policy::FenceGrade;
+use observer_core::words::Epoch;
+use observer_sim::run::{Run, Setup};
+
+fn failover_plan() -> (Plan, Setup) {
+    let setup = Setup::usual(3, 2);
+    let mut run = Run::new(setup.clone());
+    run.advance(3_000).expect("a healthy run breaks nothing");
+    let mut plan = run.dry_run().expect("a healthy pair has a plan").plan;
+    plan.asker = Asker::Observer;
+    (plan, setup)
+}
+
+#[track_caller]
+fn expect(change: impl FnOnce(&mut Plan), finding: impl Fn(&Finding) -> bool) {
+    let (mut plan, setup) = failover_plan();
+    change(&mut plan);
+    let findings = lint(plan, &setup.spec, Epoch(1)).expect_err("the lint lets it pass");
+    assert!(findings.iter().any(finding), "found only {findings:?}");
+}
+
+fn step(plan: &mut Plan, wanted: impl Fn(&Proof) -> bool) -> &mut observer_core::plan::Step {
+    plan.steps.iter_mut().find(|step| wanted(&step.proof)).expect("the plan has such a step")
+}
+
+#[test]
+fn a_drafted_plan_passes() {
+    let (plan, setup) = failover_plan();
+    assert!(lint(plan, &setup.spec, Epoch(1)).is_ok());
+}
+
+#[test]
+fn a_fence_taken_out_or_not_insisted_on_is_found() {
+    expect(
+        |plan| plan.steps.retain(|step| !matches!(step.proof, Proof::IsOut { .. })),
+        |finding| matches!(finding, Finding::Unfenced(_)),
+    );
+    expect(
+        |plan| {
+            for step in plan.steps.iter_mut().filter(|s| matches!(s.proof, Proof::IsOut { .. })) {
+                step.on_failure = OnFailure::GoOn;
+            }
+        },
+        |finding| matches!(finding, Finding::Unfenced(_)),
+    );
+}
+
+#[test]
+fn a_fence_that_may_have_fallen_during_replay_is_found() {
+    expect(
+        |plan| {
+            let replay =
+                plan.steps.iter().position(|s| matches!(s.proof, Proof::ReplayedAll { .. }));
+            let pivot = plan.pivot().expect("it promotes");
+            plan.steps.drain(replay.expect("it replays") + 1..pivot);
+        },
+        |finding| matches!(finding, Finding::Unfenced(_)),
+    );
+}
+
+#[test]
+fn missing_proofs_before_the_pivot_are_found() {
+    expect(
+        |plan| plan.steps.retain(|step| !matches!(step.proof, Proof::ReplayedAll { .. })),
+        |finding| *finding == Finding::NotReplayed,
+    );
+    expect(
+        |plan| plan.steps.retain(|step| !matches!(step.proof, Proof::LossWithin { .. })),
+        |finding| *finding == Finding::LossUnmeasured,
+    );
+}
+
+#[test]
+fn users_let_in_to_the_wrong_host_or_too_early_are_found() {
+    expect(
+        |plan| {
+            let admission = step(plan, |proof| matches!(proof, Proof::IsIn { .. }));
+            if let Effect::LetIn { host, .. } = &mut admission.effect {
+                *host = "node-a".into();
+            }
+        },
+        |finding| matches!(finding, Finding::LetsInWrongHost(_)),
+    );
+    expect(
+        |plan| plan.steps.retain(|step| !matches!(step.proof, Proof::CanWrite { .. })),
+        |finding| *finding == Finding::LetInTooEarly,
+    );
+}
+
+#[test]
+fn undo_before_and_forward_after_the_pivot_are_demanded() {
+    expect(
+        |plan| step(plan, |proof| matches!(proof, Proof::IsOut { .. })).undo = Undo::ForwardOnly,
+        |finding| matches!(finding, Finding::NoUndo(_)),
+    );
+    expect(
+        |plan| {
+            let write = step(plan, |proof| matches!(proof, Proof::CanWrite { .. }));
+            write.on_failure = OnFailure::GiveUp;
+        },
+        |finding| matches!(finding, Finding::GivesUpTooLate(_)),
+    );
+}
+
+#[test]
+fn a_wrong_epoch_and_a_wrong_heir_are_found() {
+    expect(|plan| plan.epoch = Epoch(1), |finding| matches!(finding, Finding::WrongEpoch { .. }));
+    expect(|plan| plan.next_master = "node-a".into(), |finding| *finding == Finding::WrongHeir);
+    expect(
+        |plan| plan.steps.retain(|step| !matches!(step.effect, Effect::Promote { .. })),
+        |finding| *finding == Finding::PivotCount,
+    );
+}
+
+#[test]
+fn the_grade_stopped_demands_a_proven_stop() {
+    let (mut plan, mut setup) = failover_plan();
+    setup.spec.policy.fence = FenceGrade::Stopped;
+    plan.steps.retain(|step| !matches!(step.proof, Proof::DatabaseStopped { .. }));
+    let findings = lint(plan, &setup.spec, Epoch(1)).expect_err("the lint lets it pass");
+    assert!(findings.contains(&Finding::NotStopped), "found only {findings:?}");
+}
