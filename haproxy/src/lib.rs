@@ -17,7 +17,9 @@ mod section_edit;
 mod server;
 mod server_keyword;
 mod server_line;
+mod time;
 mod view;
+mod waiting_room;
 mod word;
 
 pub use diff::unified_diff;
@@ -31,4 +33,8 @@ pub use section_edit::NewServer;
 pub use server::{Address, Server, State, Unclear};
 pub use server_keyword::Keyword;
 pub use view::{Bind, Section, ServerSetting, Setting, View};
+pub use waiting_room::{
+    Gap, GapKind, HOLD_ADDRESS, HOLD_MS, HOLD_SERVER, PERIOD_MS, WaitingRoom, add_waiting_rooms,
+    waiting_rooms,
+};
 pub use word::{Fault, Word, Words};

@@ -181,6 +181,11 @@ impl<'a> View<'a> {
         None
     }
 
+    /// Like [`View::setting`], but only what is surely on: not negated, and in no condition.
+    pub fn setting_on(&self, section: &Section<'a>, name: &str) -> Option<Setting<'a>> {
+        self.setting(section, name).filter(|setting| !setting.negated && !setting.conditional)
+    }
+
     /// The last of `keywords` that is in force on a server: its own line first, then the
     /// `default-server` lines before it, then those of the `defaults` sections.
     pub fn server_setting(

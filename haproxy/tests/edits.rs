@@ -204,7 +204,7 @@ fn turned(text: &str, members: &Members, receivers: &[&str]) -> String {
             let again = point(&new, members, receivers);
             assert_eq!(again.as_ref(), Ok(&new), "pointing twice is pointing once");
             assert_eq!(Inventory::of(&old).differences(&Inventory::of(&new)), []);
-            for pointed in pointed_at(&new, members).unwrap() {
+            for pointed in pointed_at(&new, members).expect("it was told before") {
                 let receives = receivers.contains(&pointed.host.as_str());
                 let wanted = if receives { State::Enabled } else { State::Disabled };
                 assert_eq!(pointed.state, wanted, "{pointed:?}");
