@@ -37,7 +37,7 @@ pub struct Digest {
     pub loss: LossEstimate,
     /// Whether the master's SSH answers.
     pub master_ssh: Reach,
-    /// The master's last known timeline.
+    /// The timeline a promotion must leave behind.
     pub timeline: Option<Timeline>,
     /// Stale primaries: hosts that were replaced and accept writes.
     pub stale: Vec<HostName>,
@@ -123,8 +123,11 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         Some(name) if votes::ssh(inputs, name) == votes::Vote::Alive => Reach::Answers,
         _ => Reach::Silent,
     };
-    let timeline =
-        master.as_ref().and_then(|name| inputs.last_report(name)).map(|report| report.timeline);
+    // What the candidate follows will do where the master's own was never seen: promoting it must
+    // leave that behind.
+    let known = [master.as_ref(), candidate.as_ref()];
+    let reports = known.into_iter().flatten().filter_map(|name| inputs.last_report(name));
+    let timeline = reports.map(|report| report.timeline).max();
     Digest {
         facts,
         adoptable: adoptable(inputs),
