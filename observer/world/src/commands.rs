@@ -210,24 +210,33 @@ pub(crate) fn sudoers(machine: &str, users: &BTreeMap<&str, Vec<&Privileged>>) -
         "# What HA Observer may run as root on {machine}. Generated: do not edit.\n\
          # Install as /etc/sudoers.d/ha-observer, owner root, mode 0440.\n"
     );
-    for (user, commands) in users {
+    for (number, (user, commands)) in users.iter().enumerate() {
         let mut rules: Vec<String> = commands.iter().map(|command| command.rule()).collect();
         rules.sort();
         rules.dedup();
+        let (looks, acts): (Vec<String>, Vec<String>) = rules.into_iter().partition(is_look);
+        let mut alias = |name: &str, rules: &[String]| {
+            let list = rules.join(", \\\n    ");
+            writeln!(text, "\nCmnd_Alias {name} = \\\n    {list}").expect("a string takes all");
+        };
+        let (looking, acting) =
+            (format!("HA_OBSERVER_LOOKS_{number}"), format!("HA_OBSERVER_ACTS_{number}"));
+        alias(&looking, &looks);
+        alias(&acting, &acts);
         // Looks come often: a line in the system's log for each would bury everything else. What
         // changes something is logged.
-        writeln!(text, "Defaults:{user} !requiretty, !pam_session").expect("a string takes all");
-        for rule in &rules {
-            if is_look(rule) {
-                writeln!(text, "Defaults!{rule} !syslog").expect("a string takes all");
-            }
-            writeln!(text, "{user} ALL=(root) NOPASSWD: {rule}").expect("a string takes all");
-        }
+        write!(
+            text,
+            "\nDefaults:{user} !requiretty, !pam_session\n\
+             Defaults!{looking} !syslog\n\
+             {user} ALL=(root) NOPASSWD: {looking}, {acting}\n"
+        )
+        .expect("a string takes all");
     }
     text
 }
 
-fn is_look(rule: &str) -> bool {
+fn is_look(rule: &String) -> bool {
     ["/usr/bin/test ", "/usr/bin/cat ", "/usr/bin/sha256sum "]
         .iter()
         .any(|program| rule.starts_with(program))
@@ -251,3 +260,7 @@ fn absolute(machine: &str, path: &Path) -> Result<String, WorldError> {
     }
     Ok(text)
 }
+
+#[cfg(test)]
+#[path = "commands_tests.rs"]
+mod tests;
