@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use tests::http::{get, post};
 use tests::lab::{Lab, LabSpec, MACHINES, POSTGRES_UNIT, Result, SCHEDULER_UNIT, Whom, wait_for};
+use tests::load::{HTTP_IDS, SQL_IDS, Summary, compare_with};
 
 const SHORT: Duration = Duration::from_millis(700);
 const PATIENT: Duration = Duration::from_secs(15);
@@ -105,6 +106,35 @@ fn the_account_of_the_observer_is_open_everywhere(lab: &Lab) -> Result<()> {
         .machine("node-b")
         .run(&[&["runuser", "-u", "ha-observer", "--"][..], &psql].concat())?;
     assert_eq!(seen, "ha_observer|t|t");
+    Ok(())
+}
+
+/// Both loads run undisturbed: nothing fails, no write is lost or done twice, and the time
+/// between two acknowledged writes is near their pace.
+#[test]
+fn the_loads_keep_true_books() -> Result<()> {
+    let lab = Lab::boot(LabSpec::standard())?;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let program = lab.program("load").display().to_string();
+    let (sql, http) = (folder.path().join("sql.json"), folder.path().join("http.json"));
+    let (url, address) = (lab.sql_url()?, lab.http_address().to_string());
+    let load = |kind: &str, url: &str, out: &Path| {
+        let out = out.display().to_string();
+        lab.client_exec(&[&program, kind, "--url", url, "--for", "3s", "--out", &out])?.success()
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| load("http", &address, &http));
+        load("sql", &url, &sql)?;
+        other.join().expect("the load does not panic")
+    })?;
+    for (path, query) in [(&sql, SQL_IDS), (&http, HTTP_IDS)] {
+        let summary = Summary::read(path).expect("the load wrote its summary");
+        assert_eq!(summary.failed, [], "{query}");
+        assert!(summary.writes_ok > 50, "{} writes in 3 s", summary.writes_ok);
+        assert!(summary.longest_gap_ms < 1000.0, "{} ms", summary.longest_gap_ms);
+        let compared = compare_with(lab.machine("node-a"), query, path)?;
+        assert_eq!((compared.lost.len(), compared.doubled.len()), (0, 0), "{compared:?}");
+    }
     Ok(())
 }
 

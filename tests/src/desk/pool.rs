@@ -20,8 +20,13 @@ pub enum DatabaseError {
     #[error("the database is silent")]
     Silent,
     /// It refused, or the connection broke.
-    #[error("the database failed: {}", .0.as_db_error().map_or_else(|| .0.to_string(), |e| e.message().to_owned()))]
+    #[error("the database failed: {}", said(.0))]
     Failed(#[from] tokio_postgres::Error),
+}
+
+/// The server's own words where it said any: the driver shows only that it did.
+fn said(error: &tokio_postgres::Error) -> String {
+    error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }
 
 /// Connections, opened when needed and kept while they work.

@@ -46,6 +46,8 @@ pub const DESK_UNIT: &str = "desk.service";
 /// The unit that must run on exactly one host.
 pub const SCHEDULER_UNIT: &str = "desk-scheduler.service";
 
+/// Names a folder; when set, each lab leaves its machines' journals there.
+const JOURNALS_VARIABLE: &str = "HA_OBSERVER_LAB_JOURNALS";
 const CLIENT_LIMIT: Duration = Duration::from_secs(120);
 const SERVICE_LIMIT: Duration = Duration::from_secs(30);
 
@@ -221,6 +223,22 @@ impl Lab {
         })
     }
 
+    /// Writes the journal of every machine, with all its boots, to `folder` as `<host>.journal`.
+    /// It works for machines that are off, too.
+    pub fn save_journals(&self, folder: &Path) -> Result<()> {
+        use error::Doing;
+        std::fs::create_dir_all(folder).doing(|| format!("create {}", folder.display()))?;
+        for machine in self.machines() {
+            let from = format!("--directory={}", machine.root().join("var/log/journal").display());
+            let mut command = Command::new("journalctl");
+            command.args(["--no-pager", "--quiet", "--output=short-precise", &from]);
+            let text = command::finish(&mut command, b"", CLIENT_LIMIT)?.success()?;
+            let file = folder.join(format!("{}.journal", machine.name()));
+            std::fs::write(&file, text).doing(|| format!("write {}", file.display()))?;
+        }
+        Ok(())
+    }
+
     /// Starts master and slave, and returns when the slave streams and users are served.
     fn start_in_role(&self) -> Result<()> {
         let start = |host: &str, units: &[&str]| {
@@ -247,6 +265,19 @@ impl Lab {
             Ok(state) if state == "streaming" => Ok(()),
             Ok(state) => Err(format!("state of replication: '{state}'")),
             Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl Drop for Lab {
+    /// The journals go with the machines, unless whoever looks for a fault wants them kept.
+    #[expect(clippy::print_stderr, reason = "a drop has nobody else to tell")]
+    fn drop(&mut self) {
+        let Some(folder) = std::env::var_os(JOURNALS_VARIABLE) else { return };
+        let folder = Path::new(&folder).join(self.id());
+        match self.save_journals(&folder) {
+            Ok(()) => eprintln!("journals of {} are in {}", self.id(), folder.display()),
+            Err(error) => eprintln!("journals of {} are not kept: {error}", self.id()),
         }
     }
 }

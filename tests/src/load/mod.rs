@@ -8,10 +8,12 @@ mod record;
 mod sql;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::lab::{self, LabError, Machine};
 pub use http::{HttpLoad, run as run_http};
 pub use record::{Attempt, Kind, Outcome, Record, Summary, acknowledged_path};
 pub use sql::{SqlLoad, run as run_sql};
@@ -50,6 +52,21 @@ pub fn compare<'a>(
     }
     comparison.unacknowledged = times.len();
     comparison
+}
+
+/// Where the writes of `load sql` are.
+pub const SQL_IDS: &str = "select id from load_rows";
+/// Where the writes of `load http` are, those that were done a second time included.
+pub const HTTP_IDS: &str = "select id from tickets union all select id from ticket_repeats";
+
+/// Compares what a load wrote to `summary` with the database of a machine; `query` is
+/// [`SQL_IDS`] or [`HTTP_IDS`].
+pub fn compare_with(machine: &Machine, query: &str, summary: &Path) -> lab::Result<Comparison> {
+    let path = acknowledged_path(summary);
+    let acknowledged = std::fs::read_to_string(&path)
+        .map_err(|source| LabError::Io { doing: format!("read {}", path.display()), source })?;
+    let found = machine.sql("desk", query)?;
+    Ok(compare(acknowledged.lines(), found.lines()))
 }
 
 /// Returns when the load is to end: after `duration`, or when the process is told to.
