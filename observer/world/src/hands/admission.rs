@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::proofs::old_workers;
 use super::{Fault, ends, rewrite};
+use crate::access::ProxyServer;
 use crate::eyes::machine;
 use crate::eyes::proxy::{NoTable, OwnRow, TABLE_MAX, server_name, table};
 use crate::haproxy_socket::{AskError, ask};
@@ -64,13 +65,15 @@ pub(super) async fn let_in(
     let left = || until.saturating_duration_since(Instant::now());
     let rows = table(world, proxy, left()).await.map_err(|error| refused(proxy, &error))?;
     let servers = servers_of(proxy, &rows, host)?;
+    let others = rows.iter().filter(|own| own.host != *host).map(|own| server_name(&own.row));
+    let others: Vec<ServerName> = others.collect::<Result<_, _>>().map_err(Fault::Refused)?;
     proxy.ending.lock().unwrap_or_else(PoisonError::into_inner).remove(host);
-    order(proxy, Target::Worker, in_commands(&servers), left()).await
+    order(proxy, Target::Worker, in_commands(&servers, &others), left()).await
 }
 
 /// What a dry run shows for taking a host out.
 pub(super) fn describe_out(proxy: &Proxy, host: &HostName, sessions: Sessions) -> Vec<String> {
-    describe(proxy, host, |servers| out_commands(servers, sessions))
+    describe(proxy, host, |servers, _| out_commands(servers, sessions))
 }
 
 /// What a dry run shows for letting a host in.
@@ -81,20 +84,23 @@ pub(super) fn describe_in(proxy: &Proxy, host: &HostName) -> Vec<String> {
 fn describe(
     proxy: &Proxy,
     host: &HostName,
-    commands: impl Fn(&[ServerName]) -> Vec<Command>,
+    commands: impl Fn(&[ServerName], &[ServerName]) -> Vec<Command>,
 ) -> Vec<String> {
     let socket = proxy.access.runtime_socket.display();
     let known = proxy.seen_servers.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let known = if known.is_empty() { proxy.access.servers.clone() } else { known };
-    let servers: Vec<ServerName> = known
-        .iter()
-        .filter(|server| server.host == *host)
-        .filter_map(|known| ServerName::new(known.backend.as_str(), known.server.as_str()).ok())
-        .collect();
+    let of_host = |wanted: bool| -> Vec<ServerName> {
+        let known = known.iter().filter(|server| (server.host == *host) == wanted);
+        let name = |server: &ProxyServer| {
+            ServerName::new(server.backend.as_str(), server.server.as_str()).ok()
+        };
+        known.filter_map(name).collect()
+    };
+    let (servers, others) = (of_host(true), of_host(false));
     if servers.is_empty() {
         return vec![format!("{socket}: for every server of {host} (none was seen yet)")];
     }
-    let lines = commands(&servers);
+    let lines = commands(&servers, &others);
     lines.iter().map(|command| format!("{socket}: {command}")).collect()
 }
 
@@ -107,9 +113,12 @@ fn out_commands(servers: &[ServerName], sessions: Sessions) -> Vec<Command> {
     commands
 }
 
-fn in_commands(servers: &[ServerName]) -> Vec<Command> {
+/// The others go out first, in the same batch: users are let in to one host or to none.
+fn in_commands(servers: &[ServerName], others: &[ServerName]) -> Vec<Command> {
     let ready = |server: &ServerName| Command::SetServerState(server.clone(), AdminState::Ready);
-    servers.iter().map(ready).collect()
+    let mut commands = out_commands(others, Sessions::Finish);
+    commands.extend(servers.iter().map(ready));
+    commands
 }
 
 fn servers_of(proxy: &Proxy, rows: &[OwnRow], host: &HostName) -> Result<Vec<ServerName>, Fault> {

@@ -40,7 +40,7 @@ pub(crate) async fn perform(world: &Inner, order: &Order, deadline: Duration) ->
             Err(fault) => Err(fault),
         },
         Effect::Promote { host } => match host_of(world, host) {
-            Ok(found) => promote(found, deadline).await,
+            Ok(found) => promote(world, found, deadline).await,
             Err(fault) => Err(fault),
         },
         effect => units::perform(world, effect, deadline).await,
@@ -93,11 +93,20 @@ pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
     }
 }
 
-async fn promote(host: &Host, deadline: Duration) -> Result<(), Fault> {
+/// Ends recovery. A standby that does not run is started, and the promotion refused until it
+/// answers: its files say that it starts as a standby.
+async fn promote(world: &Inner, host: &Host, deadline: Duration) -> Result<(), Fault> {
     match host.database.promote(deadline).await {
         // A primary needs no promotion: it was ordered before.
         Ok(()) | Err(Failure::NotInRecovery) => Ok(()),
         Err(Failure::Silent { .. } | Failure::Lost(_)) => Err(Fault::NoReply),
+        Err(failure @ Failure::NotRunning(_)) => {
+            let start = Effect::StartDatabase { host: host.access.name.clone() };
+            match units::perform(world, &start, deadline).await {
+                Ok(()) => Err(Fault::Refused(format!("{failure}; it is being started"))),
+                Err(fault) => Err(fault),
+            }
+        }
         Err(failure) => Err(Fault::Refused(failure.to_string())),
     }
 }

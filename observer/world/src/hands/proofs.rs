@@ -205,6 +205,12 @@ async fn is_in(world: &Inner, proxy: &Proxy, host: &HostName, deadline: Duration
     if own.is_empty() {
         return Answer::NotYet(format!("no server that leads to {host} was found"));
     }
+    let others = rows.iter().filter(|own| own.host != *host);
+    let mut open = others.filter(|own| admission(&own.row) != Admission::TakenOut);
+    if let Some(open) = open.next() {
+        let text = format!("{}/{} takes sessions too", open.row.backend, open.row.server);
+        return Answer::NotYet(shown(text.as_bytes()));
+    }
     match own.iter().find(|row| admission(row) != Admission::LetIn) {
         None => Answer::Shown(format!("{} servers take sessions", own.len())),
         Some(shut) => {
