@@ -1,0 +1,88 @@
+//! The bodies of requests and answers, beside the reports themselves.
+//!
+//! Every answer is JSON. An answer that is no success has the form of [`Problem`].
+
+use observer_core::words::At;
+use serde::{Deserialize, Serialize};
+
+use crate::shell::archive::StoredEvent;
+
+/// Query of `GET /v1/pairs/{pair}/events`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EventsQuery {
+    /// Only events with a greater number, oldest first.
+    pub(crate) after: Option<u64>,
+    /// Only events at this moment or later, in milliseconds since the Unix epoch.
+    pub(crate) since: Option<u64>,
+    /// At most so many (default 100, at most 10000); the newest unless `after` is given.
+    pub(crate) limit: Option<usize>,
+    /// With `after`: wait so long for a newer event if there is none yet, in milliseconds, at
+    /// most 30000.
+    pub(crate) wait_ms: Option<u64>,
+}
+
+/// Answer of `GET /v1/pairs/{pair}/events`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct EventsAnswer {
+    /// The events, oldest first.
+    pub(crate) events: Vec<StoredEvent>,
+}
+
+/// Body of `POST /v1/pairs/{pair}/failover`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FailoverRequest {
+    /// Only answer with the plan ([`PlanReport`](crate::report::plan::PlanReport)).
+    #[serde(default)]
+    pub(crate) dry_run: bool,
+    /// Accept whatever is lost, this once. Needs a reason.
+    #[serde(default)]
+    pub(crate) accept_loss: bool,
+    /// Why; kept in the events.
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+}
+
+/// Body of `POST /v1/pairs/{pair}/pause`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PauseRequest {
+    /// Why; shown by `status` to everybody.
+    pub(crate) reason: String,
+    /// When it ends by itself, in milliseconds of the daemon's clock (`at` of `status`).
+    #[serde(default)]
+    pub(crate) until: Option<At>,
+}
+
+/// Answer to an order that was accepted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Accepted {
+    /// What comes of it is told by the events after this number.
+    pub(crate) after: u64,
+}
+
+/// Why a request was not served.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Problem {
+    /// What kind of problem, for programs.
+    pub(crate) kind: ProblemKind,
+    /// What is wrong, in a sentence.
+    pub(crate) message: String,
+    /// What to do about it.
+    pub(crate) fix: String,
+}
+
+/// Kinds of problems.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ProblemKind {
+    /// No pair of that name (404).
+    UnknownPair,
+    /// The order was understood and is not carried out (409).
+    Refused,
+    /// The request cannot be read (400).
+    BadRequest,
+    /// The daemon cannot serve it now (503).
+    Unavailable,
+}

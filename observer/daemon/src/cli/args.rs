@@ -1,0 +1,161 @@
+//! What can be typed: verbs and their options.
+//!
+//! Help, manual page and completions are generated from these.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use super::exit::EXIT_CODES;
+
+/// Watches a pair of servers and moves users to the slave when the master really is dead.
+#[derive(Parser, Debug)]
+#[command(name = "ha-observer", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Typed {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Options of every verb.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Common {
+    /// The pair; not needed where there is only one.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) pair: Option<String>,
+    /// For people (text) or for programs (json).
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Text)]
+    pub(crate) output: Format,
+    /// The daemon's socket; else $HA_OBSERVER_SOCKET, else /run/ha-observer/ha-observer.sock.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+/// How output is written.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Verb {
+    /// Run the daemon in the foreground; systemd does this.
+    Run {
+        /// Where observer.toml and pairs/ are.
+        #[arg(long, value_name = "DIR", default_value = crate::config::DEFAULT_DIRECTORY)]
+        config: PathBuf,
+    },
+    /// Are we protected? First line: yes or no, and why; then hosts, proxies, and what is next.
+    Status,
+    /// Why the verdict is what it is, what it rests on, and which fact would change it.
+    Why,
+    /// What happened.
+    Events(EventsArgs),
+    /// The report of one plan as Markdown, with the time each phase took.
+    Incident {
+        /// The plan's number; the newest change of master if left out.
+        plan: Option<u64>,
+    },
+    /// The verdict table and the gates.
+    Rules,
+    /// Move users to the slave now.
+    Failover(FailoverArgs),
+    /// Act on nothing until resumed; watch and report on.
+    Pause {
+        /// Why, for whoever finds it paused.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Ends by itself after this time, like 2h.
+        #[arg(long = "for", value_name = "TIME", value_parser = crate::config::time_ms)]
+        for_ms: Option<u64>,
+    },
+    /// End the pause.
+    Resume,
+    /// Allow the next automatic failover; accept a master made by other hands.
+    Ack,
+    /// Default files, checks, and the sudo rights a machine needs.
+    Config(ConfigArgs),
+    /// Print completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+/// Options of `events`.
+#[derive(Args, Debug)]
+pub(crate) struct EventsArgs {
+    /// Go on showing new ones.
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only those since a moment (2026-05-04T03:00:00Z) or within a time before now (2h).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// At most so many, the newest.
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub(crate) limit: usize,
+}
+
+/// Options of `failover`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct FailoverArgs {
+    /// Only show every command, host, deadline and undo.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask for the pair's name to be typed.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Accept whatever is lost, this once.
+    #[arg(long, requires = "reason")]
+    pub(crate) accept_loss: bool,
+    /// Why; kept in the events.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+/// Options of `config`.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub(crate) struct ConfigArgs {
+    /// Print a commented default file.
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "pair", value_name = "FILE")]
+    pub(crate) default: Option<DefaultFile>,
+    #[command(subcommand)]
+    pub(crate) action: Option<ConfigAction>,
+}
+
+/// Which default file.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum DefaultFile {
+    /// observer.toml
+    Observer,
+    /// pairs/NAME.toml
+    Pair,
+}
+
+/// What to do with the configuration.
+#[derive(Subcommand, Debug)]
+pub(crate) enum ConfigAction {
+    /// Show everything that is wrong in the files.
+    Check {
+        /// Where observer.toml and pairs/ are.
+        #[arg(default_value = crate::config::DEFAULT_DIRECTORY, value_name = "DIR")]
+        directory: PathBuf,
+    },
+    /// Print the exact sudo rights the observer needs on a host or proxy.
+    Sudoers {
+        /// The host's or proxy's configured name.
+        host: String,
+        /// Where observer.toml and pairs/ are.
+        #[arg(long, default_value = crate::config::DEFAULT_DIRECTORY, value_name = "DIR")]
+        directory: PathBuf,
+    },
+}

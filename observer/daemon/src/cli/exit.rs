@@ -1,0 +1,52 @@
+//! How the process ends: the one list of exit codes.
+
+use std::process::ExitCode;
+
+/// Every exit code, with its meaning.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Done; for `status`: every pair shown is protected.
+    Ok = 0,
+    /// Something unexpected; the message says what.
+    Unexpected = 1,
+    /// The command line cannot be read.
+    Usage = 2,
+    /// `status`: a pair is not protected.
+    Unprotected = 3,
+    /// The order was understood and refused; the message names the reason and the fix.
+    Refused = 4,
+    /// The plan was opened and taken back: the pair is as it was.
+    Undone = 5,
+    /// The daemon does not answer.
+    Unreachable = 6,
+    /// The configuration is not valid.
+    ConfigInvalid = 7,
+    /// `run`: stopped, and a plan is left resumable for the next start.
+    PlanLeftOpen = 8,
+    /// `run`: another daemon uses the same state directory or socket.
+    AlreadyRunning = 9,
+    /// The confirmation was not given; nothing was ordered.
+    NotConfirmed = 10,
+}
+
+/// The list, as it stands in `--help` and the manual page.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+   0  done; for `status`: every pair shown is protected
+   1  something unexpected; the message says what
+   2  the command line cannot be read
+   3  `status`: a pair is not protected
+   4  the order was refused; the message names the reason and the fix
+   5  the plan was opened and taken back: the pair is as it was
+   6  the daemon does not answer
+   7  the configuration is not valid
+   8  `run`: stopped, and a plan is left resumable for the next start
+   9  `run`: another daemon uses the same state directory or socket
+  10  the confirmation was not given; nothing was ordered";
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}

@@ -1,0 +1,208 @@
+//! The command line: every verb is a thin reader of the daemon's reports, or an order to it.
+//!
+//! It judges nothing. One place turns every failure into a message with a fix and an exit code.
+
+mod args;
+mod client;
+mod config;
+mod events;
+mod exit;
+mod failover;
+mod incident;
+mod orders;
+mod output;
+mod rules;
+mod status;
+mod why;
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser};
+use serde::Serialize;
+
+use crate::api::types::ProblemKind;
+use crate::report::view::StatusReport;
+use crate::shell::{self, RunError};
+use args::{Common, Format, Typed, Verb};
+use client::{Client, ClientError, escaped};
+pub(crate) use exit::Exit;
+pub(crate) use output::one_line;
+use output::{print, say};
+
+/// Why a verb did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The daemon did not answer, or refused.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The daemon did not start.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// What was typed does not fit.
+    #[error("{0}")]
+    Usage(String),
+    /// The configuration is wrong.
+    #[error("{0}")]
+    Config(String),
+    /// The order was refused.
+    #[error("{0}")]
+    Refused(String),
+    /// The confirmation was not given.
+    #[error("{0}")]
+    NotConfirmed(String),
+    /// Something unexpected.
+    #[error("{0}")]
+    Unexpected(String),
+}
+
+impl Failure {
+    fn exit(&self) -> Exit {
+        use observer_world::store::StoreError;
+        match self {
+            Failure::Client(ClientError::NotRunning(_) | ClientError::Denied(_)) => {
+                Exit::Unreachable
+            }
+            Failure::Client(ClientError::Problem(problem)) => match problem.kind {
+                ProblemKind::UnknownPair | ProblemKind::BadRequest => Exit::Usage,
+                ProblemKind::Refused => Exit::Refused,
+                ProblemKind::Unavailable => Exit::Unreachable,
+            },
+            Failure::Client(ClientError::Answer(_)) => Exit::Unexpected,
+            Failure::Run(RunError::Config(_) | RunError::World { .. }) => Exit::ConfigInvalid,
+            Failure::Run(RunError::Store(StoreError::InUse { .. }) | RunError::Socket(_)) => {
+                Exit::AlreadyRunning
+            }
+            Failure::Run(_) | Failure::Unexpected(_) => Exit::Unexpected,
+            Failure::Usage(_) => Exit::Usage,
+            Failure::Config(_) => Exit::ConfigInvalid,
+            Failure::Refused(_) => Exit::Refused,
+            Failure::NotConfirmed(_) => Exit::NotConfirmed,
+        }
+    }
+}
+
+/// Reads the command line, does what it says, and tells how it ended.
+pub(crate) fn main() -> Exit {
+    let typed = match Typed::try_parse() {
+        Ok(typed) => typed,
+        Err(why) => {
+            // clap writes help to standard output and mistakes to standard error.
+            let _ = why.print();
+            return if why.use_stderr() { Exit::Usage } else { Exit::Ok };
+        }
+    };
+    let json = typed.common.output == Format::Json;
+    match carry_out(typed) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            match &failure {
+                Failure::Client(ClientError::Problem(problem)) if json => print_json(problem),
+                _ => say(&format!("ha-observer: {failure}")),
+            }
+            failure.exit()
+        }
+    }
+}
+
+fn carry_out(typed: Typed) -> Result<Exit, Failure> {
+    let Typed { common, verb } = typed;
+    match verb {
+        Verb::Run { config } => {
+            let stopped = shell::run(&config)?;
+            Ok(if stopped.open_plans.is_empty() { Exit::Ok } else { Exit::PlanLeftOpen })
+        }
+        Verb::Rules => Ok(rules::show(common.output)),
+        Verb::Config(args) => config::carry_out(args),
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Typed::command(), "ha-observer", &mut script);
+            print(&String::from_utf8_lossy(&script));
+            Ok(Exit::Ok)
+        }
+        Verb::Man => {
+            let mut page = Vec::new();
+            let rendered = clap_mangen::Man::new(Typed::command()).render(&mut page);
+            rendered.map_err(|why| Failure::Unexpected(why.to_string()))?;
+            print(&String::from_utf8_lossy(&page));
+            Ok(Exit::Ok)
+        }
+        verb => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|why| Failure::Unexpected(why.to_string()))?;
+            runtime.block_on(ask(common, verb))
+        }
+    }
+}
+
+/// The verbs that talk to the daemon.
+async fn ask(common: Common, verb: Verb) -> Result<Exit, Failure> {
+    let desk = Desk { client: Client::new(socket(&common)), common };
+    match verb {
+        Verb::Status => status::show(&desk).await,
+        Verb::Why => why::show(&desk).await,
+        Verb::Events(args) => events::show(&desk, args).await,
+        Verb::Incident { plan } => incident::show(&desk, plan).await,
+        Verb::Failover(args) => failover::order(&desk, args).await,
+        Verb::Pause { reason, for_ms } => orders::pause(&desk, reason, for_ms).await,
+        Verb::Resume => orders::resume(&desk).await,
+        Verb::Ack => orders::acknowledge(&desk).await,
+        Verb::Run { .. } | Verb::Rules | Verb::Config(_) | Verb::Completions { .. } | Verb::Man => {
+            Err(Failure::Unexpected("this verb does not talk to the daemon".to_owned()))
+        }
+    }
+}
+
+fn socket(common: &Common) -> PathBuf {
+    let named = common.socket.clone();
+    let from_environment = || std::env::var_os("HA_OBSERVER_SOCKET").map(PathBuf::from);
+    named.or_else(from_environment).unwrap_or_else(|| crate::config::DEFAULT_SOCKET.into())
+}
+
+/// The daemon with the options that every verb has.
+struct Desk {
+    client: Client,
+    common: Common,
+}
+
+impl Desk {
+    fn is_json(&self) -> bool {
+        self.common.output == Format::Json
+    }
+
+    async fn status(&self) -> Result<StatusReport, Failure> {
+        Ok(self.client.get("/v1/status").await?)
+    }
+
+    /// The pair that is meant: the one that was named, or the only one.
+    async fn pair(&self) -> Result<String, Failure> {
+        if let Some(pair) = &self.common.pair {
+            return Ok(pair.clone());
+        }
+        let status = self.status().await?;
+        match status.pairs.as_slice() {
+            [only] => Ok(only.pair.to_string()),
+            pairs => {
+                let names: Vec<&str> = pairs.iter().map(|pair| pair.pair.as_str()).collect();
+                let names = names.join(", ");
+                Err(Failure::Usage(format!(
+                    "there are {} pairs: {names}\n  fix: say which one with --pair NAME",
+                    pairs.len()
+                )))
+            }
+        }
+    }
+
+    /// The address of something of the pair that is meant.
+    async fn path(&self, what: &str) -> Result<String, Failure> {
+        Ok(format!("/v1/pairs/{}/{what}", escaped(&self.pair().await?)))
+    }
+}
+
+fn print_json<T: Serialize>(value: &T) {
+    // Reports are made of plain data: writing them as JSON cannot fail.
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    print(&format!("{text}\n"));
+}
+
+#[cfg(test)]
+mod tests;

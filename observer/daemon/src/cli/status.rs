@@ -1,0 +1,131 @@
+//! `status`: one line that says whether we are protected; then who is what, and what is next.
+
+use observer_core::facts::Journal;
+use observer_core::journal::Way;
+use observer_core::policy::Mode;
+use observer_core::words::{HostName, human_bytes};
+
+use super::output::{Look, Tone, one_line, print};
+use super::{Desk, Exit, Failure, print_json};
+use crate::report::date_time;
+use crate::report::members::{HostStatus, ProxyStatus, Role};
+use crate::report::view::{PairStatus, PlanStatus};
+
+pub(super) async fn show(desk: &Desk) -> Result<Exit, Failure> {
+    let mut report = desk.status().await?;
+    if let Some(name) = &desk.common.pair {
+        let known: Vec<String> = report.pairs.iter().map(|pair| pair.pair.to_string()).collect();
+        report.pairs.retain(|pair| pair.pair.as_str() == name);
+        if report.pairs.is_empty() {
+            let known = known.join(", ");
+            return Err(Failure::Usage(format!(
+                "no pair is called \"{name}\"\n  fix: use one of: {known}"
+            )));
+        }
+    }
+    if desk.is_json() {
+        print_json(&report);
+    } else {
+        let look = Look::of_stdout();
+        let texts: Vec<String> = report.pairs.iter().map(|pair| text(pair, look)).collect();
+        print(&texts.join("\n"));
+    }
+    let all = report.pairs.iter().all(|pair| pair.protected);
+    Ok(if all { Exit::Ok } else { Exit::Unprotected })
+}
+
+/// One pair as a person reads it.
+pub(super) fn text(status: &PairStatus, look: Look) -> String {
+    let mut text = first_line(status, look);
+    let hosts: Vec<Vec<String>> = status.hosts.iter().map(host).collect();
+    text.push_str(
+        &look.table(&["HOST", "ROLE", "MACHINE", "DATABASE", "LAG", "APPLICATION"], &hosts),
+    );
+    let proxies: Vec<Vec<String>> = status.proxies.iter().map(proxy).collect();
+    text.push_str(
+        &look.table(&["PROXY", "STATE", "USERS GO TO", "ITS FILE SAYS", "SESSIONS"], &proxies),
+    );
+    if let Some(plan) = &status.plan {
+        text.push_str(&plan_lines(plan, look));
+    }
+    if let Some(pause) = &status.pause {
+        let until = pause.until.map_or_else(
+            || "until `ha-observer resume`".to_owned(),
+            |until| format!("until {}", date_time(until)),
+        );
+        let line = format!("paused by {}, {until}: {}", pause.by, one_line(&pause.reason));
+        text.push_str(&format!("{}\n", look.paint(Tone::Warn, &line)));
+    }
+    match status.mode {
+        Mode::Auto => {}
+        Mode::ObserveOnly => text.push_str("mode: observe-only, it never acts by itself\n"),
+        Mode::Off => text.push_str("mode: off, it only shows what it sees\n"),
+    }
+    if status.journal == Journal::Failing {
+        let line = "the journal cannot be written: nothing will be ordered";
+        text.push_str(&format!("{}\n", look.paint(Tone::Bad, line)));
+    }
+    if let Some(plan) = status.unacknowledged {
+        text.push_str(&format!(
+            "plan {plan} changed the master by itself; the next automatic change waits for the \
+             pair to be protected again, or for `ha-observer ack`\n"
+        ));
+    }
+    text.push_str(&format!("next: {}\n", one_line(&status.next)));
+    if !status.protected {
+        text.push_str(&format!("you can: {}\n", status.advice));
+    }
+    text
+}
+
+fn first_line(status: &PairStatus, look: Look) -> String {
+    let word = match status.protected {
+        true => look.paint(Tone::Good, "PROTECTED"),
+        false => look.paint(Tone::Bad, "NOT PROTECTED"),
+    };
+    let rule = status.rule.as_ref().map_or_else(String::new, |rule| format!(" {rule}"));
+    let cause = look.paint(Tone::Faint, &format!("[{}{rule}]", status.cause.name()));
+    format!("{word}  {}: {} {cause}\n", status.pair, status.sentence)
+}
+
+fn host(host: &HostStatus) -> Vec<String> {
+    let role = match host.role {
+        Role::Master => "master",
+        Role::Slave => "slave",
+        Role::StraySecondMaster => "SECOND MASTER",
+    };
+    vec![
+        host.name.to_string(),
+        role.to_owned(),
+        one_line(&host.machine),
+        one_line(&host.database),
+        host.lag_bytes.map_or_else(|| "-".to_owned(), human_bytes),
+        host.application.as_deref().map_or_else(|| "-".to_owned(), one_line),
+    ]
+}
+
+fn proxy(proxy: &ProxyStatus) -> Vec<String> {
+    let names = |hosts: &[HostName]| {
+        let names: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+        if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
+    };
+    vec![
+        proxy.name.to_string(),
+        one_line(&proxy.state),
+        names(&proxy.lets_in),
+        proxy.file_lets_in.as_deref().map_or_else(|| "not read".to_owned(), names),
+        proxy.sessions.to_string(),
+    ]
+}
+
+fn plan_lines(plan: &PlanStatus, look: Look) -> String {
+    let PlanStatus { plan: id, goal, rule, step, steps, what, way, waiting_for, .. } = plan;
+    let way = match (way, plan.past_pivot) {
+        (Way::Back, _) => "being taken back",
+        (Way::Forward, true) => "past its pivot, only forward",
+        (Way::Forward, false) => "can still be taken back",
+    };
+    let head = format!("plan {id}: {goal} [{rule}], step {step} of {steps}, {way}");
+    let head = look.paint(Tone::Strong, &head);
+    format!("{head}\n  doing: {}\n  waits for: {}\n", one_line(what), one_line(waiting_for))
+}

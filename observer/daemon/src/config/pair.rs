@@ -1,0 +1,368 @@
+//! Reads one pair's file: who its members are, where they are and how they are reached.
+//!
+//! It never says who is master: that is observed. Files named in it (the SSH key) are looked at
+//! only when asked to, so that a file can be checked on another machine.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use observer_core::policy::{PairSpec, Probed};
+use observer_core::words::{HostName, PairName, ProxyName};
+use observer_world::ssh::HostKey;
+
+use super::access::{
+    DatabaseAccess, HostAccess, HttpProbe, PairAccess, ProxyAccess, ProxyServer, SshAccess,
+};
+use super::finding::Finding;
+use super::policy;
+use super::section::{Document, Section};
+
+/// What a check may look at beside the text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reach {
+    /// Also the files that the text names.
+    Files,
+    /// The text alone.
+    Text,
+}
+
+/// Reads a pair's file. All that is wrong in it is returned, not only the first finding.
+pub(crate) fn read(file: &Path, text: &str, reach: Reach) -> Result<PairAccess, Vec<Finding>> {
+    let (document, table) = Document::parse(file, text);
+    let access = {
+        let root = document.root(&table);
+        let access = read_root(&root, file, reach);
+        root.finish();
+        access
+    };
+    let findings = document.into_findings();
+    if findings.is_empty() { Ok(access) } else { Err(findings) }
+}
+
+fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
+    let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or("pair");
+    let pair = root.table("pair");
+    let name = pair.text("name").unwrap_or_else(|| stem.to_owned());
+    if !is_name(&name) {
+        pair.wrong("name", &format!("\"{name}\" cannot name a pair"), NAME_FIX);
+    }
+    pair.finish();
+    let ssh = root.table("ssh");
+    let database = root.table("database");
+    let application = root.table("application");
+    let services = policy::services(&root.tables("service"));
+    let probed = services.iter().any(|service| service.probed == Probed::Health);
+    let mut readers = Readers { ssh, database, application, reach, names: BTreeSet::new() };
+    let hosts: Vec<HostAccess> =
+        root.tables("host").iter().map(|host| readers.host(host, probed)).collect();
+    let names: Vec<HostName> = hosts.iter().map(|host| host.name.clone()).collect();
+    let proxies: Vec<ProxyAccess> =
+        root.tables("proxy").iter().map(|proxy| readers.proxy(proxy, &names)).collect();
+    if hosts.len() < 2 {
+        root.wrong(
+            "host",
+            &format!("a pair needs at least two hosts, found {}", hosts.len()),
+            "write one [[host]] for each machine of the pair",
+        );
+    }
+    if proxies.is_empty() {
+        root.wrong(
+            "proxy",
+            "a pair needs at least one proxy: without it nobody can be fenced off",
+            "write one [[proxy]] for each HAProxy machine in front of the pair",
+        );
+    }
+    readers.finish();
+    let spec = PairSpec {
+        name: PairName::new(&name),
+        hosts: names,
+        proxies: proxies.iter().map(|proxy| proxy.name.clone()).collect(),
+        services,
+        policy: policy::read(&root.table("policy")),
+    };
+    PairAccess { spec, hosts, proxies }
+}
+
+const NAME_FIX: &str = "use letters, digits, dots, dashes and underscores, 64 at most";
+const KEY_FIX: &str = "run `ssh-keyscan -t ed25519 ADDRESS`, compare its fingerprint with \
+    `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine's own console, then write \
+    host_keys = [\"ssh-ed25519 AAAA…\"]";
+
+struct Readers<'d, 't> {
+    ssh: Section<'d, 't>,
+    database: Section<'d, 't>,
+    application: Section<'d, 't>,
+    reach: Reach,
+    names: BTreeSet<String>,
+}
+
+impl<'d, 't> Readers<'d, 't> {
+    fn host(&mut self, section: &Section<'d, 't>, probed: bool) -> HostAccess {
+        let name = self.name(section, "node-a");
+        let address = address(section);
+        let ssh = self.ssh(section, &address);
+        let database = section.table("database");
+        let probe = section.table("application");
+        let access = HostAccess {
+            name: HostName::new(&name),
+            ssh,
+            database: self.database(database, &address),
+            application: self.application(probe, &address),
+        };
+        if probed && access.application.is_none() {
+            section.amiss(
+                "a service is probed by health, and there is no [application] to ask",
+                "write [application] with port, path and status",
+            );
+        }
+        section.finish();
+        access
+    }
+
+    fn proxy(&mut self, section: &Section<'d, 't>, hosts: &[HostName]) -> ProxyAccess {
+        let name = self.name(section, "proxy");
+        let address = address(section);
+        let path = |key, default: &str| absolute(section, key, Some(default)).unwrap_or_default();
+        let unit = section.text("unit").unwrap_or_else(|| "haproxy.service".to_owned());
+        check_unit(section, &unit);
+        let access = ProxyAccess {
+            name: ProxyName::new(&name),
+            ssh: self.ssh(section, &address),
+            runtime_socket: path("runtime_socket", "/run/haproxy/admin.sock"),
+            master_socket: absolute(section, "master_socket", None),
+            config: path("config", "/etc/haproxy/haproxy.cfg"),
+            unit,
+            servers: servers(&section.tables("server"), hosts),
+        };
+        section.finish();
+        access
+    }
+
+    fn name(&mut self, section: &Section<'d, 't>, such_as: &str) -> String {
+        let name = section.required("name", &format!("name it, like name = \"{such_as}\""));
+        if name.is_empty() {
+            return name;
+        }
+        if !is_name(&name) {
+            section.wrong("name", &format!("\"{name}\" cannot name a machine"), NAME_FIX);
+        } else if !self.names.insert(name.clone()) {
+            section.wrong(
+                "name",
+                &format!("another machine of this pair is called \"{name}\""),
+                "give each host and proxy its own name",
+            );
+        }
+        name
+    }
+
+    fn ssh(&self, section: &Section<'d, 't>, address: &str) -> SshAccess {
+        let own = section.table("ssh");
+        let ssh_address = own.text("address").unwrap_or_else(|| address.to_owned());
+        let ssh = Layered { own: &own, shared: &self.ssh };
+        let user = ssh.text("user").unwrap_or_else(|| "ha-observer".to_owned());
+        let key = ssh.text("key").unwrap_or_else(|| DEFAULT_KEY.to_owned());
+        let port = ssh.section("port").number("port", 22, 1..=65_535) as u16;
+        if self.reach == Reach::Files {
+            check_key(ssh.section("key"), Path::new(&key));
+        }
+        own.finish();
+        SshAccess {
+            address: ssh_address,
+            port,
+            user,
+            key: PathBuf::from(key),
+            host_keys: host_keys(section),
+        }
+    }
+
+    fn database(&self, own: Section<'d, 't>, address: &str) -> DatabaseAccess {
+        let database = Layered { own: &own, shared: &self.database };
+        let path = |key| absolute(database.section(key), key, None);
+        let port = database.section("port").number("port", 5_432, 1..=65_535) as u16;
+        let needs = |key, fix: &str| {
+            let section = database.section(key);
+            let text = section.required(key, fix);
+            (section, text)
+        };
+        let (section, unit) = needs(
+            "unit",
+            "write unit = \"postgresql@15-main.service\", as \
+            `systemctl list-units 'postgresql*'` shows it there",
+        );
+        if !unit.is_empty() {
+            check_unit(section, &unit);
+        }
+        let (section, _) = needs("data_directory", "write what `show data_directory` says there");
+        let access = DatabaseAccess {
+            unit,
+            socket: path("socket")
+                .unwrap_or_else(|| format!("/var/run/postgresql/.s.PGSQL.{port}").into()),
+            address: database.text("address").unwrap_or_else(|| address.to_owned()),
+            port,
+            user: database.text("user").unwrap_or_else(|| "ha_observer".to_owned()),
+            database: database.text("name").unwrap_or_else(|| "ha_observer".to_owned()),
+            data_directory: absolute(section, "data_directory", None).unwrap_or_default(),
+            bin_directory: path("bin_directory"),
+        };
+        own.finish();
+        access
+    }
+
+    fn application(&self, own: Section<'d, 't>, address: &str) -> Option<HttpProbe> {
+        if !own.is_present() && !self.application.is_present() {
+            return None;
+        }
+        let probe = Layered { own: &own, shared: &self.application };
+        let section = probe.section("path");
+        let path = section.text("path").unwrap_or_else(|| "/".to_owned());
+        let plain = path.bytes().all(|byte| byte.is_ascii_graphic());
+        if !path.starts_with('/') || !plain {
+            section.wrong(
+                "path",
+                &format!("\"{path}\" is no path of a URL"),
+                "write it like path = \"/healthcheck\"",
+            );
+        }
+        let http = Some(HttpProbe {
+            address: probe.text("address").unwrap_or_else(|| address.to_owned()),
+            port: probe.section("port").number("port", 8_080, 1..=65_535) as u16,
+            path,
+            host_header: probe.text("host_header"),
+            status: probe.section("status").number("status", 200, 100..=599) as u16,
+        });
+        own.finish();
+        http
+    }
+
+    fn finish(&self) {
+        self.ssh.finish();
+        self.database.finish();
+        self.application.finish();
+    }
+}
+
+const DEFAULT_KEY: &str = "/etc/ha-observer/ssh/id_ed25519";
+
+/// A machine's own table over the one that all machines share.
+struct Layered<'a, 'd, 't> {
+    own: &'a Section<'d, 't>,
+    shared: &'a Section<'d, 't>,
+}
+
+impl<'a, 'd, 't> Layered<'a, 'd, 't> {
+    /// The table that answers for `key`.
+    fn section(&self, key: &'static str) -> &'a Section<'d, 't> {
+        self.own.knows(key);
+        if self.own.has(key) { self.own } else { self.shared }
+    }
+
+    fn text(&self, key: &'static str) -> Option<String> {
+        self.section(key).text(key)
+    }
+}
+
+fn servers(sections: &[Section<'_, '_>], hosts: &[HostName]) -> Vec<ProxyServer> {
+    let read = |section: &Section<'_, '_>| {
+        let host = section.required("host", "name the host of this pair that the server leads to");
+        if !host.is_empty() && !hosts.iter().any(|known| known.as_str() == host) {
+            let known: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+            section.wrong(
+                "host",
+                &format!("no host of this pair is called \"{host}\""),
+                &format!("use one of: {}", known.join(", ")),
+            );
+        }
+        let server = ProxyServer {
+            backend: section.required("backend", "name the backend as in haproxy.cfg"),
+            server: section.required("server", "name the server as in haproxy.cfg"),
+            host: HostName::new(&host),
+        };
+        section.finish();
+        server
+    };
+    sections.iter().map(read).collect()
+}
+
+fn host_keys(section: &Section<'_, '_>) -> Vec<String> {
+    let keys = section.texts("host_keys");
+    if keys.is_empty() && !section.has("host_keys") {
+        section.wrong(
+            "host_keys",
+            "is missing: a machine whose key is not pinned is not trusted",
+            KEY_FIX,
+        );
+    } else if keys.is_empty() {
+        section.wrong("host_keys", "is empty", KEY_FIX);
+    }
+    for key in &keys {
+        if let Err(why) = key.parse::<HostKey>() {
+            section.wrong("host_keys", &why.to_string(), KEY_FIX);
+        }
+    }
+    keys
+}
+
+fn address(section: &Section<'_, '_>) -> String {
+    let address = section.required("address", "write its address, like address = \"192.0.2.11\"");
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-:_%".contains(c);
+    if !address.is_empty() && (!address.chars().all(plain) || address.starts_with('-')) {
+        section.wrong(
+            "address",
+            &format!("\"{address}\" is no IP address and no host name"),
+            "write the address alone, without user or port",
+        );
+    }
+    address
+}
+
+fn absolute(
+    section: &Section<'_, '_>,
+    key: &'static str,
+    default: Option<&str>,
+) -> Option<PathBuf> {
+    let text = section.text(key).or_else(|| default.map(str::to_owned))?;
+    if !text.starts_with('/') {
+        section.wrong(key, &format!("\"{text}\" is no absolute path"), "start it with /");
+    }
+    Some(PathBuf::from(text))
+}
+
+fn check_unit(section: &Section<'_, '_>, unit: &str) {
+    if !policy::is_unit(unit) {
+        section.wrong(
+            "unit",
+            &format!("\"{unit}\" is no service unit's name"),
+            "write it as `systemctl` shows it, like postgresql@15-main.service",
+        );
+    }
+}
+
+/// A private key that others can read is as good as published.
+fn check_key(section: &Section<'_, '_>, key: &Path) {
+    match std::fs::metadata(key) {
+        Ok(meta) if !meta.is_file() => {
+            section.wrong("key", &format!("{} is no file", key.display()), "name the private key");
+        }
+        Ok(meta) if meta.permissions().mode() & 0o077 != 0 => section.wrong(
+            "key",
+            &format!(
+                "{} can be read by others (mode {:o})",
+                key.display(),
+                meta.permissions().mode() & 0o777
+            ),
+            &format!("chmod 600 {}", key.display()),
+        ),
+        Ok(_) => {}
+        Err(why) => section.wrong(
+            "key",
+            &format!("{}: {why}", key.display()),
+            &format!("ssh-keygen -t ed25519 -N '' -f {}, owned by ha-observer", key.display()),
+        ),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    (1..=64).contains(&name.len()) && name.chars().all(plain) && !name.starts_with(['-', '.'])
+}

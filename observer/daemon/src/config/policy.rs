@@ -1,0 +1,107 @@
+//! Reads the `[policy]` and `[[service]]` tables of a pair.
+//!
+//! The shipped numbers live in `Policy::default`; the commented default file shows the same ones,
+//! which a test proves.
+
+use std::collections::BTreeSet;
+
+use observer_core::policy::{
+    FenceGrade, Mode, OnDatabaseCrash, Placement, Policy, Probed, ServiceSpec,
+};
+use observer_core::words::ServiceName;
+
+use super::section::Section;
+
+const MODES: &[(&str, Mode)] =
+    &[("auto", Mode::Auto), ("observe-only", Mode::ObserveOnly), ("off", Mode::Off)];
+const FENCES: &[(&str, FenceGrade)] =
+    &[("proxied-off", FenceGrade::ProxiedOff), ("stopped", FenceGrade::Stopped)];
+const ON_CRASH: &[(&str, OnDatabaseCrash)] =
+    &[("start", OnDatabaseCrash::Start), ("fail-over", OnDatabaseCrash::FailOver)];
+const PLACEMENTS: &[(&str, Placement)] =
+    &[("all", Placement::All), ("master", Placement::Master), ("slave", Placement::Slave)];
+const PROBES: &[(&str, Probed)] = &[("health", Probed::Health), ("unit", Probed::Unit)];
+
+/// Shortest pace that makes sense: a look over SSH takes 1 to 5 ms, a loaded one tens.
+const SHORTEST_MS: u64 = 50;
+
+/// Reads `[policy]`; what is missing has its shipped value.
+pub(super) fn read(section: &Section<'_, '_>) -> Policy {
+    let shipped = Policy::default();
+    let time = |key, default| section.time_ms(key, default, 1);
+    let policy = Policy {
+        mode: section.choice("mode", MODES, shipped.mode),
+        interval_ms: section.time_ms("interval", shipped.interval_ms, SHORTEST_MS),
+        suspect_interval_ms: section.time_ms(
+            "suspect_interval",
+            shipped.suspect_interval_ms,
+            SHORTEST_MS,
+        ),
+        timeout_ms: section.time_ms("timeout", shipped.timeout_ms, SHORTEST_MS),
+        failures: section.number("failures", shipped.failures.into(), 1..=100) as u32,
+        restart_grace_ms: time("restart_grace", shipped.restart_grace_ms),
+        on_database_crash: section.choice("on_database_crash", ON_CRASH, shipped.on_database_crash),
+        database_start_deadline_ms: time(
+            "database_start_deadline",
+            shipped.database_start_deadline_ms,
+        ),
+        repair_window_ms: time("repair_window", shipped.repair_window_ms),
+        fence: section.choice("fence", FENCES, shipped.fence),
+        loss_budget_bytes: section.size_bytes("loss_budget", shipped.loss_budget_bytes),
+        loss_budget_ms: section.time_ms("loss_budget_time", shipped.loss_budget_ms, 0),
+        lag_limit_bytes: section.size_bytes("lag_limit", shipped.lag_limit_bytes),
+        walreceiver_fresh_ms: time("walreceiver_fresh", shipped.walreceiver_fresh_ms),
+        replay_deadline_ms: time("replay_deadline", shipped.replay_deadline_ms),
+        promote_deadline_ms: time("promote_deadline", shipped.promote_deadline_ms),
+        proxy_deadline_ms: time("proxy_deadline", shipped.proxy_deadline_ms),
+    };
+    if policy.suspect_interval_ms > policy.interval_ms {
+        section.wrong(
+            "suspect_interval",
+            "is longer than interval, so doubt would look more slowly than calm",
+            "make it at most as long as interval",
+        );
+    }
+    section.finish();
+    policy
+}
+
+/// Reads every `[[service]]`, in start order.
+pub(super) fn services(sections: &[Section<'_, '_>]) -> Vec<ServiceSpec> {
+    let mut names = BTreeSet::new();
+    let mut services = Vec::new();
+    for section in sections {
+        let name = section.required("name", "name the service, like name = \"desk\"");
+        let unit = section.required("unit", "name its systemd unit, like unit = \"desk.service\"");
+        if !name.is_empty() && !names.insert(name.clone()) {
+            section.wrong(
+                "name",
+                &format!("another service is called \"{name}\""),
+                "give each service its own name",
+            );
+        }
+        if !unit.is_empty() && !is_unit(&unit) {
+            section.wrong(
+                "unit",
+                &format!("\"{unit}\" is no unit's name"),
+                "write it as `systemctl` shows it, like desk.service",
+            );
+        }
+        services.push(ServiceSpec {
+            name: ServiceName::new(&name),
+            unit,
+            placement: section.choice("placement", PLACEMENTS, Placement::All),
+            probed: section.choice("probed", PROBES, Probed::Unit),
+            start_deadline_ms: section.time_ms("start_deadline", 30_000, 1),
+        });
+        section.finish();
+    }
+    services
+}
+
+/// A name that systemd takes, with its suffix: it is passed on as one argument.
+pub(super) fn is_unit(unit: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
+    let (stem, suffix) = unit.rsplit_once('.').unwrap_or((unit, ""));
+    !stem.is_empty() && !stem.starts_with('-') && unit.chars().all(plain) && suffix == "service"
+}

@@ -1,0 +1,1 @@
+//! Files that are right and files that are wrong.

@@ -1,0 +1,237 @@
+//! One plan as an incident: what happened, in order, and how long each phase took.
+//!
+//! Computed from stored events alone, so it can be made long after, by anybody. Durations between
+//! events are differences of their moments; nothing is estimated.
+
+use observer_core::event::EventKind;
+use observer_core::facts::Asker;
+use observer_core::journal::{Outcome, Way};
+use observer_core::judge::Verdict;
+use observer_core::plan::Goal;
+use observer_core::words::{At, HostName, PairName, PlanId, human_ms};
+use serde::{Deserialize, Serialize};
+
+use super::{clock_time, date_time};
+use crate::shell::archive::StoredEvent;
+
+/// How long after the plan's end its report still shows what happened.
+const AFTERMATH_MS: u64 = 60_000;
+
+/// The report of one plan.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Incident {
+    /// The pair.
+    pub(crate) pair: PairName,
+    /// The plan.
+    pub(crate) plan: PlanId,
+    /// What it was for, in words.
+    pub(crate) goal: String,
+    /// The rule or verb that asked for it.
+    pub(crate) rule: String,
+    /// Who asked.
+    pub(crate) asker: Asker,
+    /// The master before.
+    pub(crate) master: HostName,
+    /// The master after, if it was carried out.
+    pub(crate) next_master: HostName,
+    /// The first sign of trouble.
+    pub(crate) trouble_at: At,
+    /// When the plan was opened.
+    pub(crate) opened_at: At,
+    /// When it was closed; none while it is open.
+    pub(crate) closed_at: Option<At>,
+    /// How it ended.
+    pub(crate) outcome: Option<Outcome>,
+    /// What was seen, as told by the verdict that led to it.
+    pub(crate) evidence: Vec<String>,
+    /// The phases that took place, in order.
+    pub(crate) phases: Vec<Phase>,
+    /// Everything that happened, in order.
+    pub(crate) timeline: Vec<Moment>,
+}
+
+/// One phase.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Phase {
+    /// `detect`, `confirm`, `fence`, `stop`, `replay`, `promote`, `first-write`, `services`,
+    /// `proxy`, `file`.
+    pub(crate) name: String,
+    /// From its beginning to its proof, in milliseconds.
+    pub(crate) took_ms: u64,
+    /// From the first sign of trouble to its proof, in milliseconds.
+    pub(crate) until_ms: u64,
+}
+
+/// One line of the timeline.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Moment {
+    /// When.
+    pub(crate) at: At,
+    /// What, on one line.
+    pub(crate) text: String,
+}
+
+impl Incident {
+    /// The report of `plan`, or of the newest change of master; none if the events do not hold it.
+    pub(crate) fn of(events: &[StoredEvent], plan: Option<PlanId>) -> Option<Self> {
+        let opened = events.iter().rev().find(|stored| match &stored.event.kind {
+            EventKind::PlanOpened { plan: id, goal, .. } => {
+                plan.map_or(*goal == Goal::FailOver, |wanted| wanted == *id)
+            }
+            _ => false,
+        })?;
+        let EventKind::PlanOpened { plan, goal, rule, asker, decided_ms, master, next_master } =
+            &opened.event.kind
+        else {
+            return None;
+        };
+        let opened_at = opened.event.at;
+        let trouble_at = At(opened_at.0.saturating_sub(*decided_ms));
+        let closed = events.iter().find_map(|stored| match &stored.event.kind {
+            EventKind::PlanClosed { plan: id, outcome, .. } if id == plan => {
+                Some((stored.event.at, outcome.clone()))
+            }
+            _ => None,
+        });
+        let last = closed.as_ref().map_or(At(u64::MAX), |(at, _)| at.plus(AFTERMATH_MS));
+        let part: Vec<&StoredEvent> =
+            events.iter().filter(|stored| (trouble_at..=last).contains(&stored.event.at)).collect();
+        let moment =
+            |stored: &&StoredEvent| Moment { at: stored.event.at, text: stored.event.kind.text() };
+        Some(Self {
+            pair: opened.event.pair.clone(),
+            plan: *plan,
+            goal: goal.to_string(),
+            rule: rule.clone(),
+            asker: *asker,
+            master: master.clone(),
+            next_master: next_master.clone(),
+            trouble_at,
+            opened_at,
+            closed_at: closed.as_ref().map(|(at, _)| *at),
+            outcome: closed.map(|(_, outcome)| outcome),
+            evidence: evidence(&part, opened_at),
+            phases: phases(&part, *plan, trouble_at, opened_at),
+            timeline: part.iter().map(moment).collect(),
+        })
+    }
+
+    /// The report as Markdown.
+    pub(crate) fn markdown(&self) -> String {
+        let Self { pair, plan, goal, master, next_master, rule, .. } = self;
+        let outcome = match &self.outcome {
+            None => "still open".to_owned(),
+            Some(Outcome::Done) => "done".to_owned(),
+            Some(Outcome::Undone { why }) => format!("undone, the pair is as it was: {why}"),
+        };
+        let who = match self.asker {
+            Asker::Observer => format!("the observer, by rule {rule}"),
+            Asker::Operator => "a person".to_owned(),
+        };
+        let moved = if master == next_master {
+            format!("on {master}")
+        } else {
+            format!("from {master} to {next_master}")
+        };
+        let mut text = format!("# Incident: {goal} of pair {pair}, {moved}\n\n");
+        text.push_str(&format!("- plan {plan}, ordered by {who}\n- outcome: {outcome}\n"));
+        text.push_str(&format!("- first sign of trouble: {}\n", date_time(self.trouble_at)));
+        if let Some(closed_at) = self.closed_at {
+            let whole = human_ms(closed_at.since(self.trouble_at));
+            text.push_str(&format!("- from the first sign to the end of the plan: {whole}\n"));
+        }
+        if !self.evidence.is_empty() {
+            text.push_str("\n## What was seen\n\n");
+            for line in &self.evidence {
+                text.push_str(&format!("- {line}\n"));
+            }
+        }
+        text.push_str("\n## How long it took\n\n| phase | took | since the first sign |\n");
+        text.push_str("|---|---:|---:|\n");
+        for Phase { name, took_ms, until_ms } in &self.phases {
+            let (took, until) = (human_ms(*took_ms), human_ms(*until_ms));
+            text.push_str(&format!("| {name} | {took} | {until} |\n"));
+        }
+        text.push_str("\n## What happened\n\n| time | event |\n|---|---|\n");
+        for Moment { at, text: what } in &self.timeline {
+            let what = crate::cli::one_line(what).replace('|', "\\|");
+            text.push_str(&format!("| {} | {what} |\n", clock_time(*at)));
+        }
+        text
+    }
+}
+
+/// What the last verdict before the opening rested on.
+fn evidence(part: &[&StoredEvent], opened_at: At) -> Vec<String> {
+    let before = part.iter().rev().filter(|stored| stored.event.at <= opened_at);
+    let told = before.into_iter().find_map(|stored| match &stored.event.kind {
+        EventKind::VerdictChanged { evidence, .. } => Some(evidence.clone()),
+        _ => None,
+    });
+    told.unwrap_or_default()
+}
+
+fn phases(part: &[&StoredEvent], plan: PlanId, trouble_at: At, opened_at: At) -> Vec<Phase> {
+    let mut phases = Vec::new();
+    // Detected: the first verdict that is not steady. Confirmed: the plan was opened.
+    let detected = part.iter().find_map(|stored| match &stored.event.kind {
+        EventKind::VerdictChanged { verdict, .. } if *verdict != Verdict::Steady => {
+            Some(stored.event.at)
+        }
+        _ => None,
+    });
+    let detected = detected.unwrap_or(opened_at).min(opened_at);
+    let mut add = |name: &str, from: At, to: At| {
+        let until_ms = to.since(trouble_at);
+        phases.push(Phase { name: name.to_owned(), took_ms: to.since(from), until_ms });
+    };
+    add("detect", trouble_at, detected);
+    add("confirm", detected, opened_at);
+    // Steps run one after the other, so each phase begins where the one before was proven.
+    let mut from = opened_at;
+    let mut open: Option<(&'static str, At)> = None;
+    for stored in part {
+        let EventKind::StepProven { plan: id, name, way: Way::Forward, .. } = &stored.event.kind
+        else {
+            continue;
+        };
+        if *id != plan {
+            continue;
+        }
+        let phase = phase_of(name);
+        match &mut open {
+            Some((current, to)) if *current == phase => *to = stored.event.at,
+            _ => {
+                if let Some((current, to)) = open.take() {
+                    add(current, from, to);
+                    from = to;
+                }
+                open = Some((phase, stored.event.at));
+            }
+        }
+    }
+    if let Some((current, to)) = open {
+        add(current, from, to);
+    }
+    phases
+}
+
+/// Which phase a step belongs to, by its stable name.
+fn phase_of(step: &str) -> &'static str {
+    const PHASES: &[(&str, &str)] = &[
+        ("fence at", "fence"),
+        ("stop ", "stop"),
+        ("measure loss", "replay"),
+        ("replay", "replay"),
+        ("promote", "promote"),
+        ("first write", "first-write"),
+        ("let in at", "proxy"),
+        ("rewrite", "file"),
+        ("leave tombstone", "tombstone"),
+        ("start database", "start"),
+        ("start ", "services"),
+        ("restart ", "services"),
+    ];
+    let found = PHASES.iter().find(|(prefix, _)| step.starts_with(prefix));
+    found.map_or("other", |(_, phase)| phase)
+}

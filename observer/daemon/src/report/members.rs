@@ -1,0 +1,188 @@
+//! What each host and proxy shows of itself, in words for a table.
+//!
+//! It repeats what was seen and judges nothing: what it means is the digest's.
+
+use observer_core::ledger::Snapshot;
+use observer_core::pair::Pair;
+use observer_core::sighting::{
+    Admission, DatabaseBusy, DatabaseReport, Look, ProxyReport, Seen, Silent, SystemState, Vantage,
+};
+use observer_core::words::{HostName, ProxyName};
+use serde::{Deserialize, Serialize};
+
+/// What a host is now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Role {
+    /// The journal's master.
+    Master,
+    /// Any other host whose database does not claim to be a primary.
+    Slave,
+    /// Not the journal's master, and its database takes writes.
+    StraySecondMaster,
+}
+
+/// One host's line.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct HostStatus {
+    /// Its name.
+    pub(crate) name: HostName,
+    /// Its role.
+    pub(crate) role: Role,
+    /// Its machine, over SSH.
+    pub(crate) machine: String,
+    /// Its database.
+    pub(crate) database: String,
+    /// Bytes of the master's log it has not received; none for the master or where unknown.
+    pub(crate) lag_bytes: Option<u64>,
+    /// Its application; none where no service is probed.
+    pub(crate) application: Option<String>,
+}
+
+/// One proxy's line.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct ProxyStatus {
+    /// Its name.
+    pub(crate) name: ProxyName,
+    /// Whether it answers, in words.
+    pub(crate) state: String,
+    /// The hosts it lets users in to now.
+    pub(crate) lets_in: Vec<HostName>,
+    /// The hosts its file lets users in to at its next start; none where it was not read.
+    pub(crate) file_lets_in: Option<Vec<HostName>>,
+    /// Sessions open to hosts of the pair.
+    pub(crate) sessions: u64,
+}
+
+/// Every host's line, in configured order.
+pub(crate) fn hosts(pair: &Pair) -> Vec<HostStatus> {
+    let snapshot = pair.snapshot();
+    let master = pair.memory().master.as_ref();
+    let of_master = master.and_then(|host| last_report(snapshot, host));
+    let line = |name: &HostName| {
+        let report = match snapshot.seen(&Look::Database(name.clone())) {
+            Some(Seen::Database(report)) => Some(report),
+            _ => None,
+        };
+        let is_master = master == Some(name);
+        let lag = match (report, of_master) {
+            (Some(report), Some(of_master)) if !is_master && report.in_recovery => {
+                Some(report.lsn.behind(of_master.lsn))
+            }
+            _ => None,
+        };
+        HostStatus {
+            name: name.clone(),
+            role: match report {
+                _ if is_master => Role::Master,
+                Some(report) if !report.in_recovery && master.is_some() => Role::StraySecondMaster,
+                _ => Role::Slave,
+            },
+            machine: machine(snapshot, name),
+            database: database(snapshot, name),
+            lag_bytes: lag,
+            application: application(snapshot, name),
+        }
+    };
+    pair.spec().hosts.iter().map(line).collect()
+}
+
+/// Every proxy's line, in configured order.
+pub(crate) fn proxies(pair: &Pair) -> Vec<ProxyStatus> {
+    let snapshot = pair.snapshot();
+    let line = |name: &ProxyName| {
+        let entry = snapshot.get(&Look::Proxy(name.clone()));
+        let (state, report) = match entry.map(|entry| &entry.latest.seen) {
+            None => ("not seen yet".to_owned(), None),
+            Some(Ok(Seen::Proxy(report))) => ("serves".to_owned(), Some(report)),
+            Some(Ok(_)) => ("HAProxy is not running".to_owned(), None),
+            Some(Err(silent)) => (silence(silent), None),
+        };
+        let file = match snapshot.seen(&Look::ProxyFile(name.clone())) {
+            Some(Seen::ProxyFile(file)) => {
+                let rows = file.servers.iter().map(|server| (&server.host, server.admission));
+                Some(let_in(rows))
+            }
+            _ => None,
+        };
+        ProxyStatus {
+            name: name.clone(),
+            state,
+            lets_in: report.map(runtime_let_in).unwrap_or_default(),
+            file_lets_in: file,
+            sessions: report.map_or(0, |report| report.servers.iter().map(|s| s.sessions).sum()),
+        }
+    };
+    pair.spec().proxies.iter().map(line).collect()
+}
+
+fn runtime_let_in(report: &ProxyReport) -> Vec<HostName> {
+    let_in(report.servers.iter().map(|server| (&server.host, server.admission)))
+}
+
+fn let_in<'a>(rows: impl Iterator<Item = (&'a HostName, Admission)>) -> Vec<HostName> {
+    let mut hosts: Vec<HostName> = rows
+        .filter(|(_, admission)| *admission != Admission::TakenOut)
+        .map(|(host, _)| host.clone())
+        .collect();
+    hosts.sort();
+    hosts.dedup();
+    hosts
+}
+
+fn last_report<'a>(snapshot: &'a Snapshot, host: &HostName) -> Option<&'a DatabaseReport> {
+    let entry = snapshot.get(&Look::Database(host.clone()))?;
+    entry.last_report.as_ref().map(|(_, report)| report)
+}
+
+fn machine(snapshot: &Snapshot, host: &HostName) -> String {
+    let entry = snapshot.get(&Look::Machine(host.clone()));
+    match entry.map(|entry| &entry.latest.seen) {
+        None => "not seen yet".to_owned(),
+        Some(Ok(Seen::Machine(report))) => {
+            let state = match report.system {
+                SystemState::Starting => "booting",
+                SystemState::Running => "up",
+                SystemState::Stopping => "going down",
+            };
+            let tombstone = if report.tombstone { ", tombstone" } else { "" };
+            format!("{state}{tombstone}")
+        }
+        Some(Ok(_)) => "SSH refused".to_owned(),
+        Some(Err(silent)) => silence(silent),
+    }
+}
+
+fn database(snapshot: &Snapshot, host: &HostName) -> String {
+    let entry = snapshot.get(&Look::Database(host.clone()));
+    match entry.map(|entry| &entry.latest.seen) {
+        None => "not seen yet".to_owned(),
+        Some(Ok(Seen::Database(report))) => {
+            let kind = match (&report.walreceiver, report.in_recovery) {
+                (_, false) => "primary",
+                (Some(receiver), true) if receiver.streaming => "standby, streaming",
+                (_, true) => "standby, not streaming",
+            };
+            let paused = if report.replay_paused { ", replay paused" } else { "" };
+            format!("{kind}{paused}, timeline {}", report.timeline)
+        }
+        Some(Ok(Seen::DatabaseBusy(DatabaseBusy::StartingUp))) => "starting up".to_owned(),
+        Some(Ok(Seen::DatabaseBusy(DatabaseBusy::ShuttingDown))) => "shutting down".to_owned(),
+        Some(Ok(_)) => "not running".to_owned(),
+        Some(Err(silent)) => silence(silent),
+    }
+}
+
+fn application(snapshot: &Snapshot, host: &HostName) -> Option<String> {
+    let look = Look::Application { host: host.clone(), from: Vantage::Observer };
+    Some(match &snapshot.get(&look)?.latest.seen {
+        Ok(Seen::ApplicationWell) => "well".to_owned(),
+        Ok(Seen::ApplicationIll(why)) => format!("ill: {why}"),
+        Ok(_) => "not running".to_owned(),
+        Err(silent) => silence(silent),
+    })
+}
+
+fn silence(silent: &Silent) -> String {
+    silent.to_string()
+}

@@ -1,0 +1,157 @@
+//! A plan as a person reads it before it is carried out: every command, host, deadline and undo.
+//!
+//! It is made from the very plan that would be carried out, and from the functions that would
+//! carry it out; nothing is described a second time.
+
+use observer_core::judge::Cause;
+use observer_core::pair::DryRun;
+use observer_core::plan::{Effect, OnFailure, Plan, Step, Undo};
+use observer_core::words::{Epoch, HostName};
+use observer_world::access::CommandLine;
+use serde::{Deserialize, Serialize};
+
+/// A plan, and what would refuse it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct PlanReport {
+    /// What it is for.
+    pub(crate) goal: String,
+    /// The rule or verb that asks for it.
+    pub(crate) rule: String,
+    /// The epoch its effects would carry.
+    pub(crate) epoch: Epoch,
+    /// The master before.
+    pub(crate) master: HostName,
+    /// The master after.
+    pub(crate) next_master: HostName,
+    /// What it would lose, as far as it can be told.
+    pub(crate) loss: Option<String>,
+    /// What would refuse it now.
+    pub(crate) refused: Option<RefusalReport>,
+    /// Every step, in order.
+    pub(crate) steps: Vec<StepReport>,
+}
+
+/// Why an order is refused, and what helps.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct RefusalReport {
+    /// The cause.
+    pub(crate) cause: Cause,
+    /// What it means.
+    pub(crate) meaning: String,
+    /// What a person can do.
+    pub(crate) advice: String,
+}
+
+impl RefusalReport {
+    /// The report on a cause.
+    pub(crate) fn of(cause: Cause) -> Self {
+        Self { cause, meaning: cause.meaning().to_owned(), advice: cause.advice().to_owned() }
+    }
+}
+
+/// One step.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct StepReport {
+    /// Counted from 1.
+    pub(crate) number: usize,
+    /// Its name.
+    pub(crate) name: String,
+    /// What it does.
+    pub(crate) what: String,
+    /// The exact commands; none for a step that only looks.
+    pub(crate) commands: Vec<CommandReport>,
+    /// What must be seen afterwards.
+    pub(crate) proof: String,
+    /// How long it may take, in milliseconds.
+    pub(crate) deadline_ms: u64,
+    /// What happens if it does not succeed in time.
+    pub(crate) on_failure: String,
+    /// How it is taken back.
+    pub(crate) undo: UndoReport,
+    /// True for the step after which there is only forward.
+    pub(crate) is_pivot: bool,
+}
+
+/// How a step is taken back.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct UndoReport {
+    /// In words.
+    pub(crate) what: String,
+    /// The exact commands.
+    pub(crate) commands: Vec<CommandReport>,
+}
+
+/// One command.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct CommandReport {
+    /// The machine it runs on.
+    pub(crate) host: String,
+    /// The exact command.
+    pub(crate) command: String,
+}
+
+impl PlanReport {
+    /// Reports what a failover ordered now would do.
+    pub(crate) fn of(
+        run: &DryRun,
+        loss: Option<String>,
+        describe: impl Fn(&Effect) -> Vec<CommandLine>,
+    ) -> Self {
+        let Plan { goal, rule, epoch, master, next_master, steps, .. } = &run.plan;
+        let pivot = run.plan.pivot();
+        let report = |(index, step)| step_report(index, step, pivot == Some(index), &describe);
+        Self {
+            goal: goal.to_string(),
+            rule: rule.clone(),
+            epoch: *epoch,
+            master: master.clone(),
+            next_master: next_master.clone(),
+            loss,
+            refused: run.refused.map(RefusalReport::of),
+            steps: steps.iter().enumerate().map(report).collect(),
+        }
+    }
+}
+
+fn step_report(
+    index: usize,
+    step: &Step,
+    is_pivot: bool,
+    describe: &impl Fn(&Effect) -> Vec<CommandLine>,
+) -> StepReport {
+    let commands = |effect: &Effect| match effect {
+        Effect::Look => Vec::new(),
+        effect => describe(effect).into_iter().map(command).collect(),
+    };
+    let undo = match &step.undo {
+        Undo::NothingToUndo => {
+            UndoReport { what: "nothing to undo".to_owned(), commands: Vec::new() }
+        }
+        Undo::By { effect, .. } => {
+            UndoReport { what: effect.to_string(), commands: commands(effect) }
+        }
+        Undo::ForwardOnly => {
+            UndoReport { what: "none: from here only forward".to_owned(), commands: Vec::new() }
+        }
+    };
+    StepReport {
+        number: index + 1,
+        name: step.name.clone(),
+        what: step.effect.to_string(),
+        commands: commands(&step.effect),
+        proof: step.proof.to_string(),
+        deadline_ms: step.deadline_ms,
+        on_failure: match step.on_failure {
+            OnFailure::GiveUp => "the plan is undone",
+            OnFailure::GoOn => "it is said and the plan goes on",
+            OnFailure::Insist => "it is tried again until it succeeds",
+        }
+        .to_owned(),
+        undo,
+        is_pivot,
+    }
+}
+
+fn command(line: CommandLine) -> CommandReport {
+    CommandReport { host: line.host, command: line.command }
+}

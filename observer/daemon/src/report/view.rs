@@ -1,0 +1,251 @@
+//! What one pair shows at one moment: published by its task, read by everybody else.
+//!
+//! `status` reads this and never waits for the pair itself.
+
+use observer_core::drive::Drive;
+use observer_core::facts::{Act, Asker, Facts, GateFacts, Journal};
+use observer_core::journal::{OpenPlan, Way};
+use observer_core::judge::{Cause, Gate, Rule, Verdict};
+use observer_core::pair::Pair;
+use observer_core::plan::{Effect, Undo};
+use observer_core::policy::{Mode, PairSpec};
+use observer_core::words::{At, Epoch, HostName, PairName, PlanId, human_ms};
+use serde::{Deserialize, Serialize};
+
+use super::members::{self, HostStatus, ProxyStatus};
+
+/// The answer to `status`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct StatusReport {
+    /// Version of the daemon.
+    pub(crate) version: String,
+    /// The daemon's clock, in milliseconds since the Unix epoch.
+    pub(crate) at: At,
+    /// Every pair, by name.
+    pub(crate) pairs: Vec<PairStatus>,
+}
+
+/// One pair's part of `status`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct PairStatus {
+    /// Its name.
+    pub(crate) pair: PairName,
+    /// When this was so.
+    pub(crate) at: At,
+    /// True if a failover now would succeed within the loss budget.
+    pub(crate) protected: bool,
+    /// The cause if not.
+    pub(crate) cause: Cause,
+    /// Why, in a sentence.
+    pub(crate) sentence: String,
+    /// Row of the verdict table; none until everything was looked at once.
+    pub(crate) rule: Option<String>,
+    /// What the judge says; none until everything was looked at once.
+    pub(crate) verdict: Option<Verdict>,
+    /// The master by the journal.
+    pub(crate) master: Option<HostName>,
+    /// The current epoch.
+    pub(crate) epoch: Epoch,
+    /// The mode the policy sets.
+    pub(crate) mode: Mode,
+    /// Every host.
+    pub(crate) hosts: Vec<HostStatus>,
+    /// Every proxy.
+    pub(crate) proxies: Vec<ProxyStatus>,
+    /// What a failover now would lose, in words.
+    pub(crate) loss: Option<String>,
+    /// The plan that is open.
+    pub(crate) plan: Option<PlanStatus>,
+    /// The pause in force.
+    pub(crate) pause: Option<PauseStatus>,
+    /// An automatic change of master that nobody has acknowledged.
+    pub(crate) unacknowledged: Option<PlanId>,
+    /// Whether the journal can be written.
+    pub(crate) journal: Journal,
+    /// What will happen next, in a sentence.
+    pub(crate) next: String,
+    /// What a person can do, in a sentence.
+    pub(crate) advice: String,
+}
+
+/// An open plan and the step it is at.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct PlanStatus {
+    /// Its number.
+    pub(crate) plan: PlanId,
+    /// What it is for, in words.
+    pub(crate) goal: String,
+    /// The rule or verb that asked for it.
+    pub(crate) rule: String,
+    /// When it was drafted.
+    pub(crate) drafted_at: At,
+    /// The step it is at, counted from 1.
+    pub(crate) step: usize,
+    /// How many there are.
+    pub(crate) steps: usize,
+    /// The step's name.
+    pub(crate) name: String,
+    /// What it does, in words.
+    pub(crate) what: String,
+    /// Forward, or being taken back.
+    pub(crate) way: Way,
+    /// What it waits for, in words.
+    pub(crate) waiting_for: String,
+    /// True once it can only go forward.
+    pub(crate) past_pivot: bool,
+}
+
+/// A pause in force.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct PauseStatus {
+    /// Who.
+    pub(crate) by: String,
+    /// Why.
+    pub(crate) reason: String,
+    /// When it ends by itself.
+    pub(crate) until: Option<At>,
+}
+
+/// What `why` is computed from, when somebody asks.
+#[derive(Clone, Debug)]
+pub(crate) struct Basis {
+    pub(crate) facts: Facts,
+    pub(crate) rule: &'static Rule,
+    pub(crate) gate: &'static Gate,
+    pub(crate) evidence: Vec<String>,
+    /// The gates' input for a repair and for a change of master by the observer itself.
+    pub(crate) repair: GateFacts,
+    pub(crate) change: GateFacts,
+}
+
+/// Everything a pair publishes.
+#[derive(Clone, Debug)]
+pub(crate) struct PairView {
+    /// For `status`.
+    pub(crate) status: PairStatus,
+    /// For `why`; none until everything was looked at once.
+    pub(crate) basis: Option<Basis>,
+}
+
+impl PairView {
+    /// What `pair` shows at `now`.
+    pub(crate) fn of(pair: &Pair, now: At) -> Self {
+        let basis = pair.latest().map(|(digest, ruling)| Basis {
+            facts: digest.facts,
+            rule: ruling.rule,
+            gate: ruling.gate,
+            evidence: digest.evidence.clone(),
+            repair: pair.gate_facts(Act::Repair, Asker::Observer, now),
+            change: pair.gate_facts(Act::ChangeMaster, Asker::Observer, now),
+        });
+        Self { status: status(pair, basis.as_ref(), now), basis }
+    }
+}
+
+fn status(pair: &Pair, basis: Option<&Basis>, now: At) -> PairStatus {
+    let protection = pair.protection();
+    let memory = pair.memory();
+    let plan = open_plan(pair);
+    PairStatus {
+        pair: pair.spec().name.clone(),
+        at: now,
+        protected: protection.protected,
+        cause: protection.cause,
+        sentence: protection.sentence,
+        rule: basis.map(|basis| basis.rule.id.to_owned()),
+        verdict: basis.map(|basis| basis.rule.verdict),
+        master: memory.master.clone(),
+        epoch: memory.epoch,
+        mode: pair.spec().policy.mode,
+        hosts: members::hosts(pair),
+        proxies: members::proxies(pair),
+        loss: pair.latest().map(|(digest, _)| digest.loss.text()),
+        next: next(pair.spec(), basis, plan.as_ref()),
+        plan,
+        pause: memory.pause.as_ref().map(|pause| PauseStatus {
+            by: pause.by.clone(),
+            reason: pause.reason.clone(),
+            until: pause.until,
+        }),
+        unacknowledged: memory.unacknowledged,
+        journal: pair.journal(),
+        advice: protection.cause.advice().to_owned(),
+    }
+}
+
+fn open_plan(pair: &Pair) -> Option<PlanStatus> {
+    match (pair.drive(), &pair.memory().open) {
+        (Some(drive), _) => Some(driven(drive)),
+        (None, Some(open)) => Some(left_open(open)),
+        (None, None) => None,
+    }
+}
+
+fn driven(drive: &Drive) -> PlanStatus {
+    let plan = drive.plan();
+    let (index, way) = drive.position();
+    let last = plan.steps.len().saturating_sub(1);
+    let step = &plan.steps[index.min(last)];
+    let (effect, proof) = match (&step.undo, way) {
+        (Undo::By { effect, proof }, Way::Back) => (effect, proof),
+        _ => (&step.effect, &step.proof),
+    };
+    let seen = drive.waiting_for();
+    let waiting_for =
+        if seen.is_empty() { proof.to_string() } else { format!("{proof} (now: {seen})") };
+    PlanStatus {
+        plan: plan.id,
+        goal: plan.goal.to_string(),
+        rule: plan.rule.clone(),
+        drafted_at: plan.drafted_at,
+        step: index.min(last) + 1,
+        steps: plan.steps.len(),
+        name: step.name.clone(),
+        what: if *effect == Effect::Look { proof.to_string() } else { effect.to_string() },
+        way,
+        waiting_for,
+        past_pivot: drive.is_past_pivot(),
+    }
+}
+
+/// A plan that an earlier life left open and that was not taken up yet.
+fn left_open(open: &OpenPlan) -> PlanStatus {
+    let way = if open.turned_back.is_some() { Way::Back } else { Way::Forward };
+    let marked = open.marks.keys().filter(|(_, of)| *of == Way::Forward).map(|(step, _)| *step);
+    let index = marked.max().unwrap_or(0).min(open.plan.steps.len().saturating_sub(1));
+    let step = &open.plan.steps[index];
+    let pivot = open.plan.pivot();
+    PlanStatus {
+        plan: open.plan.id,
+        goal: open.plan.goal.to_string(),
+        rule: open.plan.rule.clone(),
+        drafted_at: open.plan.drafted_at,
+        step: index + 1,
+        steps: open.plan.steps.len(),
+        name: step.name.clone(),
+        what: step.effect.to_string(),
+        way,
+        waiting_for: "everything to be looked at once since the start".to_owned(),
+        past_pivot: pivot.is_some_and(|at| open.marks.contains_key(&(at, Way::Forward))),
+    }
+}
+
+fn next(spec: &PairSpec, basis: Option<&Basis>, plan: Option<&PlanStatus>) -> String {
+    if let Some(plan) = plan {
+        let way = if plan.way == Way::Forward { "goes on" } else { "is taken back" };
+        return format!("plan {} {way}: {}", plan.plan, plan.name);
+    }
+    let Some(Basis { rule, gate, .. }) = basis else {
+        return "it looks at everything once before it judges".to_owned();
+    };
+    let pace = |ms| format!("it looks again every {}", human_ms(ms));
+    match (rule.verdict, gate.bars) {
+        (Verdict::Steady, _) => format!("nothing; {}", pace(spec.policy.interval_ms)),
+        (Verdict::Suspect, _) => {
+            format!("{} and does not act on doubt", pace(spec.policy.suspect_interval_ms))
+        }
+        (Verdict::Hold, _) => "nothing by itself: it holds until this changes".to_owned(),
+        (verdict, None) => format!("about to act: {}", verdict.text()),
+        (verdict, Some(_)) => format!("it would act ({}), but {}", verdict.text(), gate.why),
+    }
+}

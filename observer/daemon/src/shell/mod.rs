@@ -1,0 +1,19 @@
+//! The daemon: one task per pair around the core's machine, the store, the API, the service
+//! manager.
+//!
+//! It decides nothing. A panic anywhere ends the process: a restart with a replay of the journal
+//! is safe, a half-dead daemon is not.
+
+pub(crate) mod archive;
+pub(crate) mod asks;
+pub(crate) mod clock;
+mod crash;
+mod daemon;
+mod logging;
+mod pair_task;
+mod service;
+pub(crate) mod store;
+mod world;
+mod writer;
+
+pub(crate) use daemon::{RunError, run};

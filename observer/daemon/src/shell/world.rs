@@ -1,0 +1,55 @@
+//! What a pair's task needs of the world: looks, effects, proofs.
+//!
+//! The real one is `observer_world`; tests bring a scripted one. It judges nothing.
+
+use std::time::Duration;
+
+use observer_core::drive::{Answer, Order, Reply};
+use observer_core::plan::{Effect, Proof};
+use observer_core::sighting::{Look, Seen, Silent};
+use observer_core::words::Epoch;
+use observer_world::access::{Alarm, CommandLine};
+use observer_world::pair_world::PairWorld;
+use tokio::sync::mpsc;
+
+/// The hands and eyes of one pair. Clones share their connections.
+///
+/// Its futures need not be `Send`: all tasks of pairs run on one thread.
+pub(crate) trait World: Clone + 'static {
+    /// Looks once.
+    async fn look(&self, look: &Look, deadline: Duration) -> Result<Seen, Silent>;
+
+    /// Performs an effect whose record is durable.
+    async fn perform(&self, order: &Order) -> Reply;
+
+    /// Looks for a proof once.
+    async fn prove(&self, proof: &Proof, epoch: Epoch, deadline: Duration) -> Answer;
+
+    /// The commands an effect would run.
+    fn describe(&self, effect: &Effect) -> Vec<CommandLine>;
+
+    /// Speaks up at once when an established connection breaks.
+    fn alarms(&self) -> mpsc::Receiver<Alarm>;
+}
+
+impl World for PairWorld {
+    async fn look(&self, look: &Look, deadline: Duration) -> Result<Seen, Silent> {
+        PairWorld::look(self, look, deadline).await
+    }
+
+    async fn perform(&self, order: &Order) -> Reply {
+        PairWorld::perform(self, order).await
+    }
+
+    async fn prove(&self, proof: &Proof, epoch: Epoch, deadline: Duration) -> Answer {
+        PairWorld::prove(self, proof, epoch, deadline).await
+    }
+
+    fn describe(&self, effect: &Effect) -> Vec<CommandLine> {
+        PairWorld::describe(self, effect)
+    }
+
+    fn alarms(&self) -> mpsc::Receiver<Alarm> {
+        PairWorld::alarms(self)
+    }
+}
