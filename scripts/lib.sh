@@ -84,4 +84,16 @@ prepare_lab() {
     install_lab_needs
     "$repository/scripts/lab-clean"
     "$repository/scripts/lab-image"
+    forget_old_images
+}
+
+# An image of an earlier lab-image is 720 MB that nothing will boot from again, unless a lab
+# that is up stands on it.
+forget_old_images() {
+    local current old
+    current=$("$repository/scripts/lab-image" --print)
+    for old in "$cache"/image-*; do
+        case $old in "$current" | *.building.* | *.lock | *.log) continue ;; esac
+        grep -qF "$old" /proc/mounts || rm -rf --one-file-system "$old"
+    done
 }
