@@ -214,7 +214,8 @@ pub(crate) fn sudoers(machine: &str, users: &BTreeMap<&str, Vec<&Privileged>>) -
         let mut rules: Vec<String> = commands.iter().map(|command| command.rule()).collect();
         rules.sort();
         rules.dedup();
-        let (looks, acts): (Vec<String>, Vec<String>) = rules.into_iter().partition(is_look);
+        let (looks, acts): (Vec<String>, Vec<String>) =
+            rules.into_iter().partition(|rule| is_look(rule));
         let mut alias = |name: &str, rules: &[String]| {
             let list = rules.join(", \\\n    ");
             writeln!(text, "\nCmnd_Alias {name} = \\\n    {list}").expect("a string takes all");
@@ -236,7 +237,7 @@ pub(crate) fn sudoers(machine: &str, users: &BTreeMap<&str, Vec<&Privileged>>) -
     text
 }
 
-fn is_look(rule: &String) -> bool {
+fn is_look(rule: &str) -> bool {
     ["/usr/bin/test ", "/usr/bin/cat ", "/usr/bin/sha256sum "]
         .iter()
         .any(|program| rule.starts_with(program))

@@ -13,7 +13,7 @@ use observer_core::sighting::UnitState;
 use observer_core::words::HostName;
 use tokio::time::Instant;
 
-use super::proofs::old_workers;
+use super::proxy_proofs::old_workers;
 use super::{Fault, ends, rewrite};
 use crate::access::ProxyServer;
 use crate::eyes::machine;

@@ -5,6 +5,7 @@
 
 mod admission;
 mod proofs;
+mod proxy_proofs;
 mod reload;
 mod rewrite;
 mod run;

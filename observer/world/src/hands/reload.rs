@@ -9,7 +9,7 @@ use std::time::Duration;
 use haproxy::runtime::{Command, ProcessTable, ReloadProof, Target};
 use tokio::time::{Instant, sleep};
 
-use super::proofs::processes;
+use super::proxy_proofs::processes;
 use super::{Fault, rewrite};
 use crate::eyes::proxy::converse;
 use crate::pair_world::Proxy;

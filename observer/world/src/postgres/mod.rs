@@ -84,12 +84,15 @@ pub struct Replay {
     pub received_lsn: u64,
     /// End of the WAL that it has replayed, in bytes.
     pub replayed_lsn: u64,
+    /// Whether the replay waits for more WAL. What it holds and cannot replay is the first part
+    /// of a record whose rest a dying primary never sent.
+    pub starved: bool,
 }
 
 impl Replay {
     /// Whether nothing is left to replay. Only meaningful once nothing more can arrive.
     pub fn caught_up(&self) -> bool {
-        self.replayed_lsn >= self.received_lsn
+        self.starved || self.replayed_lsn >= self.received_lsn
     }
 }
 
@@ -148,14 +151,17 @@ impl Database {
     /// How far the standby is with what it has received.
     pub async fn replay(&self, deadline: Duration) -> Result<Replay, Failure> {
         let sql = "select (greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) - '0/0')
-            ::bigint || ' ' || (pg_last_wal_replay_lsn() - '0/0')::bigint
+            ::bigint || ' ' || (pg_last_wal_replay_lsn() - '0/0')::bigint || ' ' || exists (
+              select from pg_stat_activity where backend_type = 'startup'
+              and wait_event in ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval'))
             from (select pg_is_in_recovery() as standby offset 0) as role where standby";
         let text = self.ask(sql, deadline).await?;
-        let numbers = text.split_once(' ').and_then(|(received, replayed)| {
-            Some(Replay {
-                received_lsn: received.parse().ok()?,
-                replayed_lsn: replayed.parse().ok()?,
-            })
+        let mut words = text.split(' ');
+        let mut number = || words.next()?.parse().ok();
+        let numbers = number().zip(number()).map(|(received_lsn, replayed_lsn)| Replay {
+            received_lsn,
+            replayed_lsn,
+            starved: words.next() == Some("true"),
         });
         numbers.ok_or(Failure::NotInRecovery)
     }
