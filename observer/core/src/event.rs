@@ -298,6 +298,39 @@ impl EventKind {
             EventKind::Adopted { master, epoch } => {
                 format!("{master} is the master (epoch {epoch})")
             }
+            EventKind::NoPlan { rule, why } => format!("{rule} asks to act, and cannot: {why}"),
+            EventKind::OrderRefused { order, by, why } => format!("{order} by {by} refused: {why}"),
+            EventKind::LossAccepted { by, reason, loss } => {
+                format!("{by} accepts a loss ({loss}): {reason}")
+            }
+            EventKind::Paused { by, reason, .. } => format!("paused by {by}: {reason}"),
+            EventKind::Resumed { by } => format!("resumed by {by}"),
+            EventKind::Acknowledged { by } => format!("acknowledged by {by}"),
+            EventKind::ProtectedAgain { master } => {
+                format!("protected again, {master} is the master")
+            }
+            EventKind::JournalFailing { why } => {
+                format!("the journal cannot be written, nothing will be ordered: {why}")
+            }
+            EventKind::JournalWritable => "the journal can be written again".to_owned(),
+            EventKind::Stopping { open_plan: Some(plan) } => {
+                format!("stopping; plan {plan} is left resumable and goes on at the next start")
+            }
+            EventKind::Stopping { open_plan: None } => "stopping; no plan is open".to_owned(),
+            EventKind::PlanOpened { .. }
+            | EventKind::PlanResumed { .. }
+            | EventKind::StepOrdered { .. }
+            | EventKind::StepProven { .. }
+            | EventKind::StepSkipped { .. }
+            | EventKind::Stuck { .. }
+            | EventKind::TurnedBack { .. }
+            | EventKind::PlanClosed { .. } => self.plan_text(),
+        }
+    }
+
+    /// The same, of what belongs to a plan.
+    fn plan_text(&self) -> String {
+        match self {
             EventKind::PlanOpened { plan, goal, rule, decided_ms, master, next_master, .. } => {
                 let after = human_ms(*decided_ms);
                 let who = if master == next_master {
@@ -341,25 +374,7 @@ impl EventKind {
                     }
                 }
             }
-            EventKind::NoPlan { rule, why } => format!("{rule} asks to act, and cannot: {why}"),
-            EventKind::OrderRefused { order, by, why } => format!("{order} by {by} refused: {why}"),
-            EventKind::LossAccepted { by, reason, loss } => {
-                format!("{by} accepts a loss ({loss}): {reason}")
-            }
-            EventKind::Paused { by, reason, .. } => format!("paused by {by}: {reason}"),
-            EventKind::Resumed { by } => format!("resumed by {by}"),
-            EventKind::Acknowledged { by } => format!("acknowledged by {by}"),
-            EventKind::ProtectedAgain { master } => {
-                format!("protected again, {master} is the master")
-            }
-            EventKind::JournalFailing { why } => {
-                format!("the journal cannot be written, nothing will be ordered: {why}")
-            }
-            EventKind::JournalWritable => "the journal can be written again".to_owned(),
-            EventKind::Stopping { open_plan: Some(plan) } => {
-                format!("stopping; plan {plan} is left resumable and goes on at the next start")
-            }
-            EventKind::Stopping { open_plan: None } => "stopping; no plan is open".to_owned(),
+            _ => self.name().to_owned(),
         }
     }
 }

@@ -8,6 +8,7 @@
 pub mod check;
 pub mod fault;
 pub mod fuzz;
+mod harm;
 pub mod machine;
 pub mod network;
 pub mod proxy;

@@ -15,8 +15,6 @@ use observer_core::words::{At, HostName, ProxyName};
 
 use crate::check::{Checks, Violation};
 use crate::fault::Fault;
-use crate::machine::{Postmaster, Power, Running, ServiceState};
-use crate::network::OBSERVER;
 use crate::random::Random;
 use crate::world::World;
 
@@ -513,7 +511,7 @@ impl Run {
             Fault::Resume => self.order_now(OperatorOrder::Resume { by })?,
             Fault::Acknowledge => self.order_now(OperatorOrder::Acknowledge { by })?,
             other => {
-                let alarming = self.harm(other);
+                let alarming = self.world.harm(other, self.now);
                 if alarming {
                     let life = self.life;
                     self.push(self.now.plus(1), Happening::Input(life, Input::Alarm));
@@ -525,134 +523,14 @@ impl Run {
 
     fn start_stopped_master(&mut self) {
         let now = self.now;
-        let Some(master) = self.pair.as_ref().and_then(|pair| pair.memory().master.clone()) else {
-            return;
-        };
-        let services: Vec<_> = self.world.spec.services.iter().map(|s| s.name.clone()).collect();
-        let machine = self.world.machine_mut(&master);
-        if matches!(machine.database.postmaster, Postmaster::Stopped | Postmaster::Broken) {
-            machine.database.postmaster = Postmaster::Crashed;
-            machine.start_database(now);
+        let master = self.pair.as_ref().and_then(|pair| pair.memory().master.clone());
+        if let Some(master) = master {
+            self.world.start_by_hand(&master, now);
         }
-        for service in services {
-            machine.start_service(&service);
-        }
-    }
-
-    /// Does a fault to the world. True if a connection of the observer's breaks audibly.
-    fn harm(&mut self, fault: Fault) -> bool {
-        let now = self.now;
-        let world = &mut self.world;
-        match fault {
-            Fault::PowerOff(host) => world.machine_mut(&host).lose_power(Power::Off),
-            Fault::CrashHost(host) => {
-                world.machine_mut(&host).lose_power(Power::Crashed);
-                return world.network.passes(OBSERVER, host.as_str());
-            }
-            Fault::PowerOn(host) => {
-                if !world.machine(&host).is_up() {
-                    world.machine_mut(&host).boot();
-                }
-            }
-            Fault::KillDatabase(host) => return end(world, &host, Postmaster::Crashed),
-            Fault::BreakDatabase(host) => return end(world, &host, Postmaster::Broken),
-            Fault::StopDatabase(host) => return end(world, &host, Postmaster::Stopped),
-            Fault::HangDatabase(host) => {
-                let database = &mut world.machine_mut(&host).database;
-                if database.postmaster == Postmaster::Running {
-                    database.postmaster = Postmaster::Hung;
-                }
-            }
-            Fault::WakeDatabase(host) => {
-                let database = &mut world.machine_mut(&host).database;
-                if database.postmaster == Postmaster::Hung {
-                    database.postmaster = Postmaster::Running;
-                }
-            }
-            Fault::StartDatabase(host) => {
-                let machine = world.machine_mut(&host);
-                if machine.database.postmaster == Postmaster::Broken {
-                    machine.database.postmaster = Postmaster::Crashed;
-                }
-                machine.start_database(now);
-            }
-            Fault::RestartDatabase(host) => {
-                let machine = world.machine_mut(&host);
-                machine.end_database(Postmaster::Stopped);
-                machine.start_database(now);
-                return true;
-            }
-            Fault::PromoteByHand(host) => world.machine_mut(&host).promote(),
-            Fault::FillDisk(host) => world.machine_mut(&host).database.disk_full = true,
-            Fault::FreeDisk(host) => world.machine_mut(&host).database.disk_full = false,
-            Fault::PauseReplay(host) => world.machine_mut(&host).database.replay_paused = true,
-            Fault::StallReplication(host) => world.machine_mut(&host).database.stalled = true,
-            Fault::ResumeReplication(host) => {
-                let database = &mut world.machine_mut(&host).database;
-                database.stalled = false;
-                database.replay_paused = false;
-            }
-            Fault::KillApplication(host) => application(world, &host, ServiceState::Failed),
-            Fault::BreakApplication(host) => application(world, &host, ServiceState::Broken),
-            Fault::StopApplication(host) => application(world, &host, ServiceState::Stopped),
-            Fault::KillSshd(host) => {
-                world.machine_mut(&host).sshd = Running::No;
-                return true;
-            }
-            Fault::StartSshd(host) => world.machine_mut(&host).sshd = Running::Yes,
-            Fault::ChangeHostKey(host) => {
-                world.machine_mut(&host).key_changed = true;
-                return true;
-            }
-            Fault::Cut(a, b) => world.network.cut(&a, &b),
-            Fault::Heal(a, b) => world.network.heal(&a, &b),
-            Fault::Isolate(node) => world.network.isolate(&node),
-            Fault::Join(node) => world.network.join(&node),
-            Fault::HealNetwork => world.network.heal_all(),
-            Fault::StopHaproxy(proxy) => world.proxy_mut(&proxy).running = false,
-            Fault::StartHaproxy(proxy) => world.proxy_mut(&proxy).start(),
-            Fault::PowerOffProxy(proxy) => world.proxy_mut(&proxy).powered = false,
-            Fault::PowerOnProxy(proxy) => {
-                let proxy = world.proxy_mut(&proxy);
-                proxy.powered = true;
-                proxy.start();
-            }
-            Fault::EditRuntime(proxy, host) => {
-                let proxy = world.proxy_mut(&proxy);
-                proxy.runtime.insert(host, observer_core::sighting::Admission::LetIn);
-            }
-            Fault::EditFile(proxy, host) => {
-                let proxy = world.proxy_mut(&proxy);
-                proxy.file.insert(host, observer_core::sighting::Admission::LetIn);
-            }
-            _ => {}
-        }
-        false
     }
 
     /// What a failover ordered now would do, as the dry run prints it.
     pub fn dry_run(&self) -> Option<observer_core::pair::DryRun> {
         self.pair.as_ref()?.dry_run(LossOverride::None, self.now).ok()
-    }
-}
-
-fn end(world: &mut World, host: &HostName, how: Postmaster) -> bool {
-    let machine = world.machine_mut(host);
-    let ran = matches!(machine.database.postmaster, Postmaster::Running | Postmaster::Hung);
-    if ran && how == Postmaster::Broken {
-        machine.database.postmaster = Postmaster::Broken;
-        machine.database.heard_at = None;
-    } else {
-        machine.end_database(how);
-    }
-    ran && world.network.passes(OBSERVER, host.as_str())
-}
-
-fn application(world: &mut World, host: &HostName, state: ServiceState) {
-    let probed = world.spec.services.iter().find(|service| service.probed == Probed::Health);
-    let Some(name) = probed.map(|service| service.name.clone()) else { return };
-    let machine = world.machine_mut(host);
-    if machine.is_up() {
-        machine.services.insert(name, state);
     }
 }

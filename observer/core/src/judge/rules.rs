@@ -2,7 +2,8 @@
 //!
 //! Rows overlap nowhere and leave no world uncovered, so their order is free; a test walks every
 //! world and demands exactly one row. Ids are stable: they appear in the journal, the events, the
-//! output of `why` and `rules`, and the runbook. A row that is no longer wanted keeps its id unused.
+//! output of `why` and `rules`, and the runbook. A row that is no longer wanted leaves its id
+//! unused.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,0 +1,141 @@
+//! What faults do to the world.
+
+use observer_core::policy::Probed;
+use observer_core::sighting::Admission;
+use observer_core::words::{At, HostName};
+
+use crate::fault::Fault;
+use crate::machine::{Postmaster, Power, Running, ServiceState};
+use crate::network::OBSERVER;
+use crate::world::World;
+
+impl World {
+    /// Does a fault to the world. True if a connection of the observer's breaks audibly.
+    pub fn harm(&mut self, fault: Fault, now: At) -> bool {
+        match fault {
+            Fault::Cut(a, b) => self.network.cut(&a, &b),
+            Fault::Heal(a, b) => self.network.heal(&a, &b),
+            Fault::Isolate(node) => self.network.isolate(&node),
+            Fault::Join(node) => self.network.join(&node),
+            Fault::HealNetwork => self.network.heal_all(),
+            Fault::StopHaproxy(proxy) => self.proxy_mut(&proxy).running = false,
+            Fault::StartHaproxy(proxy) => self.proxy_mut(&proxy).start(),
+            Fault::PowerOffProxy(proxy) => self.proxy_mut(&proxy).powered = false,
+            Fault::PowerOnProxy(proxy) => {
+                let proxy = self.proxy_mut(&proxy);
+                proxy.powered = true;
+                proxy.start();
+            }
+            Fault::EditRuntime(proxy, host) => {
+                self.proxy_mut(&proxy).runtime.insert(host, Admission::LetIn);
+            }
+            Fault::EditFile(proxy, host) => {
+                self.proxy_mut(&proxy).file.insert(host, Admission::LetIn);
+            }
+            other => return self.harm_host(other, now),
+        }
+        false
+    }
+
+    fn harm_host(&mut self, fault: Fault, now: At) -> bool {
+        match fault {
+            Fault::PowerOff(host) => self.machine_mut(&host).lose_power(Power::Off),
+            Fault::CrashHost(host) => {
+                self.machine_mut(&host).lose_power(Power::Crashed);
+                return self.network.passes(OBSERVER, host.as_str());
+            }
+            Fault::PowerOn(host) if !self.machine(&host).is_up() => self.machine_mut(&host).boot(),
+            Fault::KillApplication(host) => self.application(&host, ServiceState::Failed),
+            Fault::BreakApplication(host) => self.application(&host, ServiceState::Broken),
+            Fault::StopApplication(host) => self.application(&host, ServiceState::Stopped),
+            Fault::KillSshd(host) => {
+                self.machine_mut(&host).sshd = Running::No;
+                return true;
+            }
+            Fault::StartSshd(host) => self.machine_mut(&host).sshd = Running::Yes,
+            Fault::ChangeHostKey(host) => {
+                self.machine_mut(&host).key_changed = true;
+                return true;
+            }
+            other => return self.harm_database(other, now),
+        }
+        false
+    }
+
+    fn harm_database(&mut self, fault: Fault, now: At) -> bool {
+        match fault {
+            Fault::KillDatabase(host) => return self.end_database(&host, Postmaster::Crashed),
+            Fault::BreakDatabase(host) => return self.end_database(&host, Postmaster::Broken),
+            Fault::StopDatabase(host) => return self.end_database(&host, Postmaster::Stopped),
+            Fault::HangDatabase(host) => {
+                self.turn(&host, Postmaster::Running, Postmaster::Hung);
+            }
+            Fault::WakeDatabase(host) => {
+                self.turn(&host, Postmaster::Hung, Postmaster::Running);
+            }
+            Fault::StartDatabase(host) => {
+                self.turn(&host, Postmaster::Broken, Postmaster::Crashed);
+                self.machine_mut(&host).start_database(now);
+            }
+            Fault::RestartDatabase(host) => {
+                let machine = self.machine_mut(&host);
+                machine.end_database(Postmaster::Stopped);
+                machine.start_database(now);
+                return true;
+            }
+            Fault::PromoteByHand(host) => self.machine_mut(&host).promote(),
+            Fault::FillDisk(host) => self.machine_mut(&host).database.disk_full = true,
+            Fault::FreeDisk(host) => self.machine_mut(&host).database.disk_full = false,
+            Fault::PauseReplay(host) => self.machine_mut(&host).database.replay_paused = true,
+            Fault::StallReplication(host) => self.machine_mut(&host).database.stalled = true,
+            Fault::ResumeReplication(host) => {
+                let database = &mut self.machine_mut(&host).database;
+                database.stalled = false;
+                database.replay_paused = false;
+            }
+            _ => {}
+        }
+        false
+    }
+
+    /// What a person does who finds the master stopped: starts it with everything on it.
+    pub fn start_by_hand(&mut self, host: &HostName, now: At) {
+        let services: Vec<_> = self.spec.services.iter().map(|s| s.name.clone()).collect();
+        let machine = self.machine_mut(host);
+        if matches!(machine.database.postmaster, Postmaster::Stopped | Postmaster::Broken) {
+            machine.database.postmaster = Postmaster::Crashed;
+            machine.start_database(now);
+        }
+        for service in services {
+            machine.start_service(&service);
+        }
+    }
+
+    fn turn(&mut self, host: &HostName, from: Postmaster, to: Postmaster) {
+        let database = &mut self.machine_mut(host).database;
+        if database.postmaster == from {
+            database.postmaster = to;
+        }
+    }
+
+    fn end_database(&mut self, host: &HostName, how: Postmaster) -> bool {
+        let machine = self.machine_mut(host);
+        let ran = matches!(machine.database.postmaster, Postmaster::Running | Postmaster::Hung);
+        if ran && how == Postmaster::Broken {
+            machine.database.postmaster = Postmaster::Broken;
+            machine.database.heard_at = None;
+        } else {
+            machine.end_database(how);
+        }
+        ran && self.network.passes(OBSERVER, host.as_str())
+    }
+
+    fn application(&mut self, host: &HostName, state: ServiceState) {
+        let probed = self.spec.services.iter().find(|service| service.probed == Probed::Health);
+        let Some(name) = probed.map(|service| service.name.clone()) else { return };
+        let machine = self.machine_mut(host);
+        if machine.is_up() {
+            machine.services.insert(name, state);
+        }
+    }
+}
