@@ -6,3 +6,4 @@ pub mod desk;
 pub mod http;
 pub mod lab;
 pub mod load;
+pub mod stage;

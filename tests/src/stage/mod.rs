@@ -1,0 +1,218 @@
+//! A stage: the lab with the real daemon installed in its observer machine, as an administrator
+//! would install it, protecting the pair. Scenarios, demo and benchmarks play on it.
+//!
+//! It asserts nothing; it sets, breaks, asks and reads.
+
+mod books;
+mod told;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+pub use books::{Booked, Load};
+pub use told::{Told, texts};
+
+use crate::lab::{Lab, LabError, LabSpec, Machine, Output, Result, wait_for};
+
+/// The unit of the daemon in the observer machine.
+pub const OBSERVER_UNIT: &str = "ha-observer.service";
+
+const CONFIG: &str = "/etc/ha-observer/pairs/desk.toml";
+/// How long a healthy pair may take to be told protected after the daemon's start.
+const PROTECTED_LIMIT: Duration = Duration::from_secs(30);
+
+/// What a stage is set with.
+#[derive(Debug, Clone)]
+pub struct StageSpec {
+    /// The lab under it.
+    pub lab: LabSpec,
+    /// Settings of the policy that differ from the shipped defaults, as `(key, value)` in TOML.
+    pub policy: Vec<(&'static str, &'static str)>,
+    /// Environment of the daemon, for tests that make it crash.
+    pub environment: Vec<(&'static str, String)>,
+}
+
+impl StageSpec {
+    /// The shipped defaults.
+    #[must_use]
+    pub fn standard() -> Self {
+        Self { lab: LabSpec::standard(), policy: Vec::new(), environment: Vec::new() }
+    }
+}
+
+/// The lab with the daemon in it.
+pub struct Stage {
+    /// The machines.
+    pub lab: Lab,
+}
+
+impl Stage {
+    /// Boots, installs, starts, and waits until the pair is protected.
+    pub fn set(spec: &StageSpec) -> Result<Self> {
+        let stage = Self { lab: Lab::boot(spec.lab.clone())? };
+        stage.install(spec)?;
+        stage.start_observer()?;
+        stage.wait_protected()?;
+        Ok(stage)
+    }
+
+    /// A stage with the shipped defaults.
+    pub fn standard() -> Result<Self> {
+        Self::set(&StageSpec::standard())
+    }
+
+    /// The machine the daemon runs in.
+    #[must_use]
+    pub fn observer(&self) -> &Machine {
+        self.lab.machine("observer")
+    }
+
+    fn install(&self, spec: &StageSpec) -> Result<()> {
+        let observer = self.observer();
+        let config = self.config(spec)?;
+        observer.put_file(CONFIG, config.as_bytes(), 0o644, "root:root")?;
+        let daemon = observer.run(&["ha-observer", "config", "--default", "observer"])?;
+        observer.put_file(
+            "/etc/ha-observer/observer.toml",
+            daemon.as_bytes(),
+            0o644,
+            "root:root",
+        )?;
+        observer.run(&["chown", "-R", "ha-observer:ha-observer", "/etc/ha-observer/ssh"])?;
+        let unit =
+            std::fs::read(Path::new(REPOSITORY).join("systemd/ha-observer.service")).map_err(
+                |source| LabError::Io { doing: "read the daemon's unit".to_owned(), source },
+            )?;
+        let path = format!("/etc/systemd/system/{OBSERVER_UNIT}");
+        observer.put_file(&path, &unit, 0o644, "root:root")?;
+        if !spec.environment.is_empty() {
+            self.set_environment(&spec.environment)?;
+        }
+        observer.run(&["systemctl", "daemon-reload"])?;
+        observer.run(&["ha-observer", "config", "check"])?;
+        for name in ["node-a", "node-b", "proxy"] {
+            let rules = observer.run(&["ha-observer", "config", "sudoers", name])?;
+            let machine = self.lab.machine(name);
+            let text = format!("{rules}\n");
+            machine.put_file("/etc/sudoers.d/ha-observer", text.as_bytes(), 0o440, "root:root")?;
+            machine.run(&["visudo", "-c", "-q"])?;
+        }
+        Ok(())
+    }
+
+    /// Sets the daemon's environment for its next start; an empty list takes it away.
+    pub fn set_environment(&self, variables: &[(&str, String)]) -> Result<()> {
+        let mut text = "[Service]\n".to_owned();
+        for (name, value) in variables {
+            text.push_str(&format!("Environment={name}={value}\n"));
+        }
+        let path = format!("/etc/systemd/system/{OBSERVER_UNIT}.d/test.conf");
+        self.observer().run(&["mkdir", "-p", &format!("/etc/systemd/system/{OBSERVER_UNIT}.d")])?;
+        self.observer().put_file(&path, text.as_bytes(), 0o644, "root:root")?;
+        self.observer().run(&["systemctl", "daemon-reload"])?;
+        Ok(())
+    }
+
+    /// The pair's file: the shipped default with this lab's addresses and keys in it.
+    fn config(&self, spec: &StageSpec) -> Result<String> {
+        let mut text = self.observer().run(&["ha-observer", "config", "--default", "pair"])?;
+        let members = [("192.0.2.11", "node-a"), ("192.0.2.12", "node-b"), ("192.0.2.10", "proxy")];
+        for (shown, name) in members {
+            let machine = self.lab.machine(name);
+            text = text.replace(&format!("address = \"{shown}\""), &address_line(machine));
+            let key = machine.host_key()?;
+            let words: Vec<&str> = key.split_whitespace().take(2).collect();
+            text = text.replacen("ssh-ed25519 REPLACE-THIS-KEY", &words.join(" "), 1);
+        }
+        for (key, value) in &spec.policy {
+            let was = text.lines().find(|line| line.starts_with(&format!("{key} =")));
+            let was = was.unwrap_or_else(|| panic!("the default file has no `{key}`")).to_owned();
+            text = text.replace(&was, &format!("{key} = {value}"));
+        }
+        Ok(text)
+    }
+
+    /// Starts the daemon, which returns once it says that it is ready.
+    pub fn start_observer(&self) -> Result<()> {
+        self.observer().run(&["systemctl", "start", OBSERVER_UNIT])?;
+        Ok(())
+    }
+
+    /// Runs a command of the command line in the observer machine.
+    pub fn ask(&self, words: &[&str]) -> Result<Output> {
+        let mut all = vec!["ha-observer"];
+        all.extend_from_slice(words);
+        self.observer().exec(&all)
+    }
+
+    /// The pair's part of `status -o json`.
+    pub fn status(&self) -> Result<Value> {
+        let output = self.ask(&["status", "-o", "json"])?;
+        let status: Value = serde_json::from_str(&output.stdout).unwrap_or(Value::Null);
+        Ok(status["pairs"][0].clone())
+    }
+
+    /// Every event, oldest first.
+    pub fn events(&self) -> Result<Vec<Value>> {
+        let output = self.ask(&["events", "--limit", "10000", "-o", "json"])?;
+        Ok(told::parse(&output.stdout))
+    }
+
+    /// Waits until the pair is protected.
+    pub fn wait_protected(&self) -> Result<()> {
+        self.wait_status("the pair to be protected", PROTECTED_LIMIT, |status| {
+            status["protected"] == true
+        })
+    }
+
+    /// Waits until `status` shows what `wanted` says.
+    pub fn wait_status(
+        &self,
+        what: &str,
+        limit: Duration,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<()> {
+        wait_for(what, limit, || {
+            let status = self.status().map_err(|error| error.to_string())?;
+            if wanted(&status) { Ok(()) } else { Err(status.to_string()) }
+        })
+    }
+
+    /// Waits until `host` is the master and no plan is open.
+    pub fn wait_master(&self, host: &str, limit: Duration) -> Result<()> {
+        self.wait_status(&format!("{host} to be the master"), limit, |status| {
+            status["master"] == host && status["plan"].is_null()
+        })
+    }
+
+    /// Waits until the pair is not protected for this cause.
+    pub fn wait_cause(&self, cause: &str, limit: Duration) -> Result<()> {
+        self.wait_status(&format!("the cause {cause}"), limit, |status| status["cause"] == cause)
+    }
+
+    /// Watches for `time` that the pair's master stays `host`.
+    pub fn stays_master(&self, host: &str, time: Duration) -> Result<()> {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            let status = self.status()?;
+            assert_eq!(status["master"], host, "{status}");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        Ok(())
+    }
+
+    /// How often each host was promoted, by the timelines of PostgreSQL itself.
+    pub fn timeline(&self, host: &str) -> Result<u32> {
+        let sql =
+            "select ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int";
+        Ok(self.lab.machine(host).sql("postgres", sql)?.trim().parse().unwrap_or(0))
+    }
+}
+
+const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+fn address_line(machine: &Machine) -> String {
+    format!("address = \"{}\"", machine.address())
+}
