@@ -35,12 +35,14 @@ pub(super) async fn show(desk: &Desk, args: EventsArgs) -> Result<Exit, Failure>
         return Ok(Exit::Ok);
     }
     show_all(desk, &first.events, look);
-    while args.follow {
+    if !args.follow {
+        return Ok(Exit::Ok);
+    }
+    loop {
         let newer = newer(desk, &path, after).await?;
         show_all(desk, &newer, look);
         after = newer.last().map_or(after, |event| event.seq);
     }
-    Ok(Exit::Ok)
 }
 
 /// The events after `after`, as soon as there are any; empty if none came for a while.

@@ -31,7 +31,7 @@ pub(crate) fn write_time(ms: u64) -> String {
 }
 
 fn write(value: u64, units: &[&(&str, u64)], smallest: &str) -> String {
-    let whole = units.iter().find(|(_, factor)| value >= *factor && value % factor == 0);
+    let whole = units.iter().find(|(_, factor)| value >= *factor && value.is_multiple_of(*factor));
     whole.map_or_else(
         || format!("{value}{smallest}"),
         |(unit, factor)| format!("{}{unit}", value / factor),

@@ -174,7 +174,7 @@ impl Daemon {
                 _ = rounds.tick() => {
                     self.round();
                     count += 1;
-                    if count % CLEAN_EVERY == 0 {
+                    if count.is_multiple_of(CLEAN_EVERY) {
                         self.clean().await;
                     }
                 }
