@@ -20,6 +20,8 @@ pub struct Document {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Line {
     bytes: Box<[u8]>,
+    /// Which of several joined files it belongs to.
+    file: u32,
 }
 
 impl Document {
@@ -27,7 +29,7 @@ impl Document {
     pub fn parse(bytes: &[u8]) -> Document {
         let lines = bytes
             .split_inclusive(|&byte| byte == b'\n')
-            .map(|line| Line { bytes: line.into() })
+            .map(|line| Line { bytes: line.into(), file: 0 })
             .collect();
         Document { lines }
     }
@@ -39,6 +41,35 @@ impl Document {
             bytes.extend_from_slice(&line.bytes);
         }
         bytes
+    }
+
+    /// Joins the files of one service in load order, so that a `defaults` of one counts for the
+    /// next as it does for HAProxy. Edits of the whole come apart again with [`Document::split`].
+    pub fn join(files: &[Document]) -> Document {
+        let mut lines = Vec::with_capacity(files.iter().map(|file| file.lines.len()).sum());
+        for (index, file) in files.iter().enumerate() {
+            let index = u32::try_from(index).expect("a service has few files");
+            lines.extend(file.lines.iter().cloned().map(|line| Line { file: index, ..line }));
+        }
+        Document { lines }
+    }
+
+    /// Takes a joined document apart into its `count` files, some of which may be empty.
+    pub fn split(&self, count: usize) -> Vec<Document> {
+        let mut files = vec![Document::default(); count];
+        for line in &self.lines {
+            if let Some(file) = files.get_mut(line.file as usize) {
+                file.lines.push(Line { file: 0, ..line.clone() });
+            }
+        }
+        files
+    }
+
+    /// Where a line of a joined document stands: the index of its file and its number there.
+    pub fn place(&self, number: usize) -> Option<(usize, usize)> {
+        let file = self.line(number)?.file;
+        let before = self.lines[..number].iter().rev();
+        Some((file as usize, before.take_while(|line| line.file == file).count()))
     }
 
     /// What the lines mean: sections, servers, binds and the settings in force.
@@ -83,7 +114,8 @@ impl Document {
             let end = self.lines[near].bytes.len();
             self.splice(after, end..end, ending);
         }
-        let new = texts.iter().map(|text| Line { bytes: [text, ending].concat().into() });
+        let file = self.lines.get(near).map_or(0, |line| line.file);
+        let new = texts.iter().map(|text| Line { bytes: [text, ending].concat().into(), file });
         drop(self.lines.splice(after..after, new.collect::<Vec<_>>()));
     }
 

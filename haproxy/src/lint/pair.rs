@@ -1,0 +1,160 @@
+//! Rules about the pair's servers (P), the settings that harm them (D) and the waiting room (W).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Linter, Sharing};
+use crate::pair::{self, Members, Pointed};
+use crate::server::{Server, State, Unclear};
+use crate::time::milliseconds;
+use crate::view::Section;
+use crate::waiting_room::{self, GapKind, mode_is_http};
+
+/// Time until HAProxy itself sees a death that is still called quick, in milliseconds.
+const DETECTION_MS: u64 = 2_000;
+
+pub(super) fn check(linter: &mut Linter<'_, '_>) {
+    let Some(members) = linter.context.members else { return };
+    let pointed = match pair::pointed_at(linter.document, members) {
+        Ok(pointed) => pointed,
+        Err(refusal) => {
+            let reason = refusal.reason.to_string();
+            return linter.report("P05", refusal.line, reason, "give each server a plain address");
+        }
+    };
+    let view = linter.view;
+    for section in view.backends() {
+        let inside =
+            |pointed: &&Pointed| (section.line..=section.last_line).contains(&pointed.line);
+        let own: Vec<&Pointed> = pointed.iter().filter(inside).collect();
+        if !own.is_empty() {
+            receivers(linter, section, &own);
+            backend(linter, section);
+            let lines: BTreeSet<usize> = own.iter().map(|pointed| pointed.line).collect();
+            for server in section.servers.iter().filter(|server| lines.contains(&server.line)) {
+                member(linter, section, server);
+            }
+        }
+    }
+    rooms(linter, members);
+}
+
+fn receivers(linter: &mut Linter<'_, '_>, section: &Section<'_>, own: &[&Pointed]) {
+    let mut hosts = BTreeSet::new();
+    let mut unclear = false;
+    for pointed in own {
+        let subject = format!("server {}/{}", pointed.backend, pointed.server);
+        match pointed.state {
+            State::Enabled => drop(hosts.insert(pointed.host.as_str())),
+            State::Disabled => {}
+            State::Unclear(Unclear::Template) => {
+                unclear = true;
+                linter.report("P04", pointed.line, subject, "write one server line for each host");
+            }
+            State::Unclear(why) => {
+                unclear = true;
+                linter.report("P03", pointed.line, format!("{subject}: {why}"), "write it plainly");
+            }
+        }
+    }
+    let subject = format!("backend {}", section.name);
+    if hosts.len() > 1 && linter.context.sharing == Sharing::OneMaster {
+        let names: Vec<&str> = hosts.into_iter().collect();
+        let fix = "disabled on all servers but the master's";
+        linter.report("P01", section.line, format!("{subject}: {}", names.join(", ")), fix);
+    } else if hosts.is_empty() && !unclear {
+        linter.report("P02", section.line, subject, "remove disabled from the master's server");
+    }
+}
+
+fn backend<'a>(linter: &mut Linter<'_, 'a>, section: &Section<'a>) {
+    let view = linter.view;
+    let subject = format!("backend {}", section.name);
+    if let Some(line) = view.setting_on(section, "option persist") {
+        linter.report("D04", line.line, &*subject, "remove the option");
+    }
+    for line in view.statements(section, "force-persist") {
+        linter.report("D04", line.line, &*subject, "remove the line");
+    }
+    let asks_http = ["option httpchk", "http-check send", "http-check connect"];
+    let asks = asks_http.iter().any(|name| view.setting_on(section, name).is_some());
+    let external = view.setting_on(section, "option external-check").is_some();
+    if mode_is_http(view, section) && !asks && !external {
+        linter.report("P07", section.line, &*subject, "option httpchk GET /health");
+    }
+    let mut cookies: BTreeMap<String, &Server<'_>> = BTreeMap::new();
+    for server in &section.servers {
+        let Some(cookie) = server.value("cookie") else { continue };
+        if let Some(first) = cookies.insert(cookie, server) {
+            let fix = format!("give it another cookie than {}", first.name);
+            let subject = format!("server {}/{}", section.name, server.name);
+            linter.report("P08", server.line, subject, fix);
+        }
+    }
+}
+
+fn member<'a>(linter: &mut Linter<'_, 'a>, section: &Section<'a>, server: &Server<'a>) {
+    let view = linter.view;
+    let subject = format!("server {}/{}", section.name, server.name);
+    let setting = |keywords: &[&str]| view.server_setting(section, server, keywords);
+    let value = |keyword: &str| setting(&[keyword]).and_then(|found| found.value);
+    let mut report = |id: &str, line: usize, fix: &str| linter.report(id, line, &*subject, fix);
+
+    if let Some(found) = setting(&["on-marked-down"]) {
+        report("D01", found.line, "remove on-marked-down");
+    }
+    if let Some(found) = setting(&["on-marked-up"]) {
+        report("D03", found.line, "remove on-marked-up");
+    }
+    if let Some(found) = setting(&["observe"])
+        && value("error-limit").as_deref() == Some("1")
+    {
+        report("D02", found.line, "remove observe, or raise error-limit");
+    }
+    let tls = setting(&["ssl", "no-ssl"]).is_some_and(|found| found.keyword == "ssl");
+    if tls && value("verify").as_deref() == Some("none") {
+        report("P09", server.line, "verify required ca-file <file>");
+    }
+    if setting(&["check", "no-check"]).is_none_or(|found| found.keyword == "no-check") {
+        if value("track").is_none() {
+            report("P06", server.line, "check inter 200ms fastinter 100ms fall 2 rise 1");
+        }
+        return;
+    }
+    if let Some(found) = setting(&["port"])
+        && server.address().port.is_some_and(|port| found.value.as_deref() != Some(port))
+    {
+        report("P10", found.line, "remove port, so that the service's own port is asked");
+    }
+    let inter = value("inter").and_then(|text| milliseconds(&text)).unwrap_or(2_000);
+    let fast = value("fastinter").and_then(|text| milliseconds(&text)).unwrap_or(inter);
+    let fall = value("fall").and_then(|text| text.parse::<u64>().ok()).unwrap_or(3);
+    let detection = inter.saturating_add(fast.saturating_mul(fall.saturating_sub(1)));
+    if detection > DETECTION_MS {
+        let fix = format!("inter 200ms fastinter 100ms fall 2 rise 1 (now {detection} ms)");
+        report("P11", server.line, &fix);
+    }
+}
+
+fn rooms(linter: &mut Linter<'_, '_>, members: &Members) {
+    let rooms = waiting_room::waiting_rooms(linter.document, members).unwrap_or_default();
+    for room in rooms {
+        for gap in room.gaps {
+            let id = match gap.kind {
+                GapKind::NoHold => "W01",
+                GapKind::HoldNotBackup => "W02",
+                GapKind::HoldChecked => "W03",
+                GapKind::HoldDisabled => "W04",
+                GapKind::AllBackups => "W05",
+                GapKind::NoRedispatch => "W06",
+                GapKind::LateRedispatch => "W07",
+                GapKind::ShortLimit => "W08",
+                GapKind::SlowRetry => "W09",
+                GapKind::NoQueueTimeout => "W10",
+                GapKind::KeepsAborted => "W11",
+                GapKind::ClosesIdle => "W12",
+                GapKind::UnsafeRetry => "W13",
+            };
+            linter.report(id, gap.line, format!("backend {}", room.backend), gap.fix);
+        }
+    }
+}
