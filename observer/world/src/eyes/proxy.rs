@@ -87,7 +87,8 @@ pub(crate) async fn rows(
     deadline: Duration,
 ) -> Result<Vec<ServerRow>, NoTable> {
     let answer = converse(proxy, target, vec![Command::ShowStat], deadline).await?;
-    let unreadable = |error| NoTable::Unreadable(format!("`show stat`: {error}"));
+    // The error carries the answer's own words.
+    let unreadable = |error| NoTable::Unreadable(shown(format!("`show stat`: {error}").as_bytes()));
     ServerRow::parse(&answer).map_err(unreadable)
 }
 
@@ -145,12 +146,14 @@ pub(crate) fn own_rows(world: &Inner, proxy: &Proxy, rows: &[ServerRow]) -> Vec<
     rows.iter().filter_map(own).collect()
 }
 
-/// Every address under which a host of the pair is known.
+/// Every address under which a host of the pair is known. Loopback is everybody's own: it says
+/// nothing of which host is meant.
 pub(crate) fn addresses(world: &Inner) -> BTreeMap<HostName, Vec<String>> {
     let own = world.hosts.iter().map(|(name, host)| {
         let access = &host.access;
         let mut own = vec![access.ssh.address.clone(), access.database.address.clone()];
         own.extend(access.application.as_ref().map(|probe| probe.address.clone()));
+        own.retain(|address| !["127.0.0.1", "::1", "localhost"].contains(&address.as_str()));
         own.sort();
         own.dedup();
         (name.clone(), own)

@@ -21,6 +21,7 @@ use crate::eyes::proxy::{NoTable, OwnRow, TABLE_MAX, server_name, table};
 use crate::haproxy_socket::{AskError, ask};
 use crate::pair_world::{Inner, Proxy};
 use crate::ssh::Nature;
+use crate::text::shown;
 
 pub(super) async fn take_out(
     world: &Inner,
@@ -151,13 +152,14 @@ async fn order(
         Err(error) if error.was_sent() => return Err(Fault::NoReply),
         Err(error) => return Err(refused(proxy, &NoTable::Ask(error))),
     };
-    let name = &proxy.access.name;
-    let answers = split_answers(&batch, &answer)
-        .map_err(|error| Fault::Refused(format!("HAProxy on {name}: {error}")))?;
+    // The errors carry HAProxy's own words.
+    let refused = |what: String| {
+        let text = format!("HAProxy on {}: {what}", proxy.access.name);
+        Fault::Refused(shown(text.as_bytes()))
+    };
+    let answers = split_answers(&batch, &answer).map_err(|error| refused(error.to_string()))?;
     for (command, answer) in batch.commands().iter().zip(answers) {
-        let outcome = command.outcome(answer);
-        outcome
-            .map_err(|error| Fault::Refused(format!("HAProxy on {name}: {command}: {error}")))?;
+        command.outcome(answer).map_err(|error| refused(format!("{command}: {error}")))?;
     }
     Ok(())
 }

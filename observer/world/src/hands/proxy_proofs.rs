@@ -98,7 +98,8 @@ pub(super) async fn old_workers(proxy: &Proxy, deadline: Duration) -> Result<Vec
 /// The master's table of processes.
 pub(super) async fn processes(proxy: &Proxy, deadline: Duration) -> Result<ProcessTable, String> {
     match converse(proxy, Target::Master, vec![Command::ShowProc], deadline).await {
-        Ok(answer) => ProcessTable::parse(&answer).map_err(|error| format!("`show proc`: {error}")),
+        Ok(answer) => ProcessTable::parse(&answer)
+            .map_err(|error| shown(format!("`show proc`: {error}").as_bytes())),
         Err(NoTable::Ask(error)) => Err(format!("the master socket: {error}")),
         Err(NoTable::Unreadable(text)) => Err(text),
     }

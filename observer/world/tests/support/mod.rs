@@ -10,6 +10,8 @@
 
 pub mod cluster;
 pub mod netns;
+pub mod pair;
+pub mod proxy;
 pub mod sshd;
 
 use std::net::TcpListener;

@@ -1,0 +1,128 @@
+//! A pair of hosts and a proxy, all entered through one real sshd on loopback.
+
+use std::path::Path;
+use std::time::Duration;
+
+use observer_core::drive::{Answer, Order, Reply};
+use observer_core::journal::Way;
+use observer_core::plan::{Effect, Proof};
+use observer_core::policy::{PairSpec, Policy};
+use observer_core::words::{Epoch, HostName, PlanId};
+use observer_world::access::{DatabaseAccess, HostAccess, PairAccess, ProxyAccess, SshAccess};
+use observer_world::pair_world::PairWorld;
+
+use super::cluster::Cluster;
+use super::proxy::{Haproxy, NODE_A, NODE_B};
+use super::sshd::Sshd;
+
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub fn ssh(sshd: &Sshd) -> SshAccess {
+    let target = sshd.target();
+    SshAccess {
+        address: target.address,
+        port: target.port,
+        user: target.user,
+        key: target.key_path,
+        host_keys: vec![sshd.host_key().to_string()],
+    }
+}
+
+pub fn spec() -> PairSpec {
+    PairSpec {
+        name: "pair".into(),
+        hosts: vec!["node-a".into(), "node-b".into()],
+        proxies: vec!["proxy".into()],
+        services: Vec::new(),
+        policy: Policy::default(),
+    }
+}
+
+/// A host without a database of its own.
+pub fn host(sshd: &Sshd, name: &str, address: &str) -> HostAccess {
+    let database = DatabaseAccess {
+        unit: "postgresql@15-main.service".to_owned(),
+        socket: "/nonexistent/.s.PGSQL.5432".into(),
+        address: address.to_owned(),
+        port: 1,
+        user: "ha_observer".to_owned(),
+        database: "ha_observer".to_owned(),
+        data_directory: "/nonexistent/data".into(),
+        bin_directory: None,
+    };
+    HostAccess { name: name.into(), ssh: ssh(sshd), database, application: None }
+}
+
+/// A host with a real database, whose port is on 127.0.0.1.
+pub fn host_of(sshd: &Sshd, name: &str, cluster: &Cluster) -> HostAccess {
+    let mut host = host(sshd, name, "127.0.0.1");
+    host.database.socket = cluster.socket().into();
+    host.database.port = cluster.port;
+    host.database.data_directory = cluster.data();
+    host
+}
+
+pub fn proxy(sshd: &Sshd, folder: &Path) -> ProxyAccess {
+    ProxyAccess {
+        name: "proxy".into(),
+        ssh: ssh(sshd),
+        runtime_socket: folder.join("admin.sock"),
+        master_socket: Some(folder.join("master.sock")),
+        config: folder.join("haproxy.cfg"),
+        unit: "haproxy.service".to_owned(),
+        servers: Vec::new(),
+    }
+}
+
+/// The pair behind a real HAProxy, with hosts that have no database.
+pub fn behind(sshd: &Sshd, haproxy: &Haproxy) -> PairWorld {
+    behind_folder(sshd, haproxy.dir.path())
+}
+
+pub fn behind_folder(sshd: &Sshd, folder: &Path) -> PairWorld {
+    let hosts = vec![host(sshd, "node-a", NODE_A), host(sshd, "node-b", NODE_B)];
+    let proxies = vec![proxy(sshd, folder)];
+    PairWorld::connect(PairAccess { spec: spec(), hosts, proxies }).unwrap()
+}
+
+/// Two hosts with databases, and no proxy.
+pub fn databases(a: HostAccess, b: HostAccess) -> PairWorld {
+    let spec = PairSpec { proxies: Vec::new(), ..spec() };
+    PairWorld::connect(PairAccess { spec, hosts: vec![a, b], proxies: Vec::new() }).unwrap()
+}
+
+pub fn order(epoch: u64, effect: Effect) -> Order {
+    let deadline_ms = 20_000;
+    let (plan, step, way, epoch) = (PlanId(1), 0, Way::Forward, Epoch(epoch));
+    Order { plan, step, way, epoch, effect, deadline_ms }
+}
+
+pub async fn perform(world: &PairWorld, effect: Effect) -> Reply {
+    world.perform(&order(1, effect)).await
+}
+
+pub async fn prove(world: &PairWorld, proof: &Proof) -> Answer {
+    world.prove(proof, Epoch(1), PATIENCE).await
+}
+
+/// Looks until the proof shows, as the drive does.
+#[track_caller]
+pub fn shown(answer: &Answer) {
+    assert!(matches!(answer, Answer::Shown(_)), "{answer:?}");
+}
+
+/// Looks again and again until the proof shows, at most for the tests' patience.
+pub async fn proven(world: &PairWorld, proof: Proof) -> String {
+    let began = std::time::Instant::now();
+    loop {
+        match prove(world, &proof).await {
+            Answer::Shown(text) => return text,
+            answer => assert!(began.elapsed() < PATIENCE, "{proof}: {answer:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+pub fn name(host: &str) -> HostName {
+    HostName::new(host)
+}

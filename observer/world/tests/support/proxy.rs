@@ -1,0 +1,140 @@
+//! A real HAProxy in master-worker mode, with two backends of a pair and a file of its own.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use super::{descendants, free_port, needed, signal, wait_until};
+
+/// The addresses of the pair's hosts, all on loopback.
+pub const NODE_A: &str = "127.0.0.11";
+pub const NODE_B: &str = "127.0.0.12";
+
+pub struct Haproxy {
+    pub dir: TempDir,
+    pub port: u16,
+    process: Option<Child>,
+    _nodes: [Node; 2],
+}
+
+/// A TCP server that says its name to whoever connects, and keeps the connection.
+struct Node;
+
+impl Haproxy {
+    /// A proxy that lets users in to node-a, and node-b is `disabled`.
+    pub fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (port, service) = (free_port(), free_port());
+        let nodes = [Node::start(NODE_A, service), Node::start(NODE_B, service)];
+        let mut haproxy = Self { dir, port, process: None, _nodes: nodes };
+        let text = format!(
+            "# Kept to the byte.\n\
+             global\n    stats socket {dir}/admin.sock mode 600 level admin expose-fd listeners\n    \
+             hard-stop-after 20s\n\
+             defaults\n    mode tcp\n    timeout connect 500ms\n    timeout client 60s\n    \
+             timeout server 60s\n\
+             frontend app_in\n    bind 127.0.0.1:{port}\n    default_backend app\n\
+             backend app\n    server node-a  {NODE_A}:{service} check inter 100ms\n    \
+             server node-b  {NODE_B}:{service} check inter 100ms disabled # the slave\n    \
+             server hold 127.0.0.1:1 backup\n\
+             backend other\n    server node-a {NODE_A}:{service}\n    \
+             server node-b {NODE_B}:{service} disabled\n    server far 127.0.0.99:9\n",
+            dir = haproxy.dir.path().display(),
+        );
+        fs::write(haproxy.config(), text).unwrap();
+        haproxy.run();
+        haproxy
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.path("haproxy.cfg")
+    }
+
+    pub fn file(&self) -> String {
+        fs::read_to_string(self.config()).unwrap()
+    }
+
+    pub fn run(&mut self) {
+        let program = needed(Path::new("/usr/sbin/haproxy"), "haproxy");
+        let log = fs::File::create(self.path("log")).unwrap();
+        let process = Command::new(program)
+            .arg("-W")
+            .arg("-S")
+            .arg(self.path("master.sock"))
+            .arg("-f")
+            .arg(self.config())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.process = Some(process);
+        let socket = self.path("admin.sock");
+        wait_until("HAProxy answers", Duration::from_secs(10), || {
+            UnixStream::connect(&socket).is_ok()
+        });
+    }
+
+    /// Ends master and workers at once.
+    pub fn kill(&mut self) {
+        let Some(mut process) = self.process.take() else { return };
+        let master = i32::try_from(process.id()).unwrap();
+        let workers = descendants(master);
+        signal(master, Signal::SIGKILL);
+        for worker in workers {
+            signal(worker, Signal::SIGKILL);
+        }
+        let _ = process.wait();
+    }
+
+    /// Opens a session as a user does, and says which node answered; none while nobody does.
+    pub fn visit(&self) -> Option<(TcpStream, String)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let mut name = [0; NODE_A.len()];
+        stream.read_exact(&mut name).ok()?;
+        Some((stream, String::from_utf8(name.to_vec()).unwrap()))
+    }
+}
+
+impl Drop for Haproxy {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Node {
+    fn start(address: &'static str, port: u16) -> Self {
+        let listener = TcpListener::bind((address, port)).unwrap();
+        // The thread ends with the test's process; health checks open and close at once.
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                std::thread::spawn(move || {
+                    let _ = stream.write_all(address.as_bytes());
+                    let _ = stream.read(&mut [0; 64]);
+                });
+            }
+        });
+        Self
+    }
+}
+
+/// Whether a session was ended by the other side.
+pub fn is_ended(mut stream: &TcpStream) -> bool {
+    stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    match stream.read(&mut [0; 64]) {
+        Ok(length) => length == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+    }
+}
