@@ -125,9 +125,12 @@ async fn what_a_reload_left_behind_is_fenced_too() {
     let text = proven(&world, is_out("node-a")).await;
     assert!(text.contains("before a reload finish 1 sessions"), "{text}");
 
+    // The old worker would give up by itself at `hard-stop-after`, long after this.
+    let began = Instant::now();
     assert_eq!(perform(&world, take_out("node-a", Sessions::End)).await, Reply::Did);
     proven(&world, is_out("node-a")).await;
     wait_until("the old session is ended", Duration::from_secs(5), || is_ended(&session));
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

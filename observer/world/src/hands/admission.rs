@@ -7,7 +7,7 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use haproxy::runtime::{AdminState, Command, ServerName, Target, split_answers};
+use haproxy::runtime::{AdminState, Command, ServerName, Session, Target, split_answers};
 use observer_core::plan::Sessions;
 use observer_core::sighting::UnitState;
 use observer_core::words::HostName;
@@ -17,7 +17,9 @@ use super::proxy_proofs::old_workers;
 use super::{Fault, ends, rewrite};
 use crate::access::ProxyServer;
 use crate::eyes::machine;
-use crate::eyes::proxy::{NoTable, OwnRow, TABLE_MAX, server_name, table};
+use crate::eyes::proxy::{
+    NoTable, OwnRow, TABLE_MAX, converse, own_rows, rows, server_name, table,
+};
 use crate::haproxy_socket::{AskError, ask};
 use crate::pair_world::{Inner, Proxy};
 use crate::ssh::Nature;
@@ -45,12 +47,8 @@ pub(super) async fn take_out(
     }
     order(proxy, Target::Worker, out_commands(&servers, sessions), left()).await?;
     if ends(sessions) {
-        // What a reload left behind still carries sessions, and no order to the new worker
-        // reaches them.
         for worker in old_workers(proxy, left()).await.unwrap_or_default() {
-            let shut = servers.iter().cloned().map(Command::ShutdownSessions).collect();
-            // An old worker that ends meanwhile has no session left: the proof looks.
-            let _ = order(proxy, Target::Pid(worker), shut, left()).await;
+            end_left_behind(world, proxy, host, worker, left()).await;
         }
     }
     Ok(())
@@ -70,6 +68,52 @@ pub(super) async fn let_in(
     let others: Vec<ServerName> = others.collect::<Result<_, _>>().map_err(Fault::Refused)?;
     proxy.ending.lock().unwrap_or_else(PoisonError::into_inner).remove(host);
     order(proxy, Target::Worker, in_commands(&servers, &others), left()).await
+}
+
+/// Ends the host's sessions at a worker that a reload has replaced. To such a one its backends
+/// are disabled: it refuses orders to a server, and takes those to a session. What fails here is
+/// seen by the proof.
+async fn end_left_behind(
+    world: &Inner,
+    proxy: &Proxy,
+    host: &HostName,
+    worker: u32,
+    deadline: Duration,
+) {
+    let until = Instant::now() + deadline;
+    let left = || until.saturating_duration_since(Instant::now());
+    let target = Target::Pid(worker);
+    let Ok(rows) = rows(proxy, target, left()).await else { return };
+    let own = own_rows(world, proxy, &rows);
+    let Ok(answer) = converse(proxy, target, vec![Command::ShowSessions], left()).await else {
+        return;
+    };
+    let leads_there = |session: &Session| {
+        own.iter().any(|own| {
+            own.host == *host
+                && session.backend.as_deref() == Some(own.row.backend.as_str())
+                && session.server.as_deref() == Some(own.row.server.as_str())
+        })
+    };
+    let sessions = Session::parse(&answer).unwrap_or_default();
+    let ids = sessions.iter().filter(|session| leads_there(session)).map(|session| &session.id);
+    // A handle is a pointer that HAProxy printed; anything else is not sent back to it.
+    let ids: Vec<&String> = ids.filter(|id| is_handle(id)).collect();
+    let Some(master) = &proxy.access.master_socket else { return };
+    let path = master.to_string_lossy();
+    // A line that HAProxy reads whole has room for some hundred handles.
+    for ids in ids.chunks(SESSIONS_PER_LINE) {
+        let order = |id: &&String| format!("@!{worker} shutdown session {id};");
+        let line = ids.iter().map(order).collect::<String>() + "quit";
+        let _ = ask(&proxy.ssh, &path, &line, left(), TABLE_MAX).await;
+    }
+}
+
+const SESSIONS_PER_LINE: usize = 100;
+
+fn is_handle(id: &str) -> bool {
+    let digits = id.strip_prefix("0x").unwrap_or("");
+    !digits.is_empty() && digits.len() <= 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// What a dry run shows for taking a host out.
