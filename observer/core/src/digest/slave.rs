@@ -5,7 +5,8 @@
 use super::Inputs;
 use super::votes::{self, Vote};
 use crate::facts::{Master, Slave};
-use crate::sighting::{Class, DatabaseReport, Look, Seen, Vantage, Walreceiver};
+use crate::ledger::Entry;
+use crate::sighting::{DatabaseReport, Look, Seen, Vantage, Walreceiver};
 use crate::words::{HostName, human_bytes};
 
 /// A walreceiver goes on saying *streaming* for a minute (`wal_receiver_timeout`) after the line
@@ -45,18 +46,25 @@ pub(super) fn assess(
             return (Slave::Down, Some(format!("{host}: database is starting or stopping")));
         }
         Ok(_) => return (Slave::Down, Some(format!("{host}: database is not running"))),
-        Err(silent) => {
-            let lost = votes::vote(Some(entry), &inputs.spec.policy) == Vote::Lost;
-            let master_well = matches!(condition, Master::Healthy | Master::Suspect);
-            // One missed look of a slave that streamed a moment ago is no news while the master
-            // is well; it is when we are about to rely on it.
-            match (&entry.last_report, lost || !master_well || entry.class != Class::Silent) {
-                (Some((_, report)), false) => report,
-                _ => return (Slave::Silent, Some(format!("{host}: {silent}"))),
-            }
-        }
+        Err(silent) => match streamed_lately(inputs, entry, condition) {
+            Some(report) => report,
+            None => return (Slave::Silent, Some(format!("{host}: {silent}"))),
+        },
     };
     judge_report(inputs, master, host, report, condition)
+}
+
+/// The last report of a standby that has missed a look or two while the master is well: no news
+/// yet. When we are about to rely on it, only a fresh answer counts.
+fn streamed_lately<'a>(
+    inputs: Inputs<'_>,
+    entry: &'a Entry,
+    condition: Master,
+) -> Option<&'a DatabaseReport> {
+    let undecided = votes::vote(Some(entry), &inputs.spec.policy) == Vote::Undecided;
+    let master_well = matches!(condition, Master::Healthy | Master::Suspect);
+    let (_, report) = entry.last_report.as_ref()?;
+    (undecided && master_well && report.in_recovery).then_some(report)
 }
 
 fn judge_report(
