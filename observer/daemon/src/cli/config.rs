@@ -29,7 +29,7 @@ fn check(directory: &Path) -> Result<(), Failure> {
         let name = access.spec.name.clone();
         let (hosts, proxies) = (access.hosts.len(), access.proxies.len());
         PairWorld::connect(access).map_err(|why| Failure::Config(format!("pair {name}: {why}")))?;
-        print(&format!("pair {name}: {hosts} hosts, {proxies} proxies, nothing wrong\n"));
+        print(&format!("pair {name}: nothing wrong (hosts: {hosts}, proxies: {proxies})\n"));
     }
     Ok(())
 }

@@ -1,8 +1,192 @@
-//! What can be typed.
+//! What can be typed, and what is shown for it.
 
+use observer_core::facts::Journal;
+use observer_core::judge::Cause;
+use observer_core::pair::Pair;
+use observer_core::words::{At, Epoch};
+
+use super::output::Look;
 use super::*;
+use crate::report::members::{HostStatus, ProxyStatus, Role};
+use crate::report::plan::{CommandReport, PlanReport, RefusalReport, StepReport, UndoReport};
+use crate::report::view::{PairStatus, PairView, PauseStatus, PlanStatus};
+use crate::shell::scripted::spec;
+
+fn typed(line: &str) -> Result<Typed, String> {
+    let words = std::iter::once("ha-observer").chain(line.split_whitespace());
+    Typed::try_parse_from(words).map_err(|why| why.to_string())
+}
 
 #[test]
 fn the_command_line_is_consistent() {
     Typed::command().debug_assert();
+}
+
+#[test]
+fn common_options_stand_before_or_after_the_verb() {
+    for line in ["--pair desk -o json status", "status --pair desk -o json"] {
+        let typed = typed(line).unwrap();
+        assert_eq!(typed.common.pair.as_deref(), Some("desk"));
+        assert_eq!(typed.common.output, Format::Json);
+    }
+}
+
+#[test]
+fn what_needs_a_reason_is_refused_without_one() {
+    assert!(typed("pause").unwrap_err().contains("--reason"));
+    assert!(typed("failover --accept-loss").unwrap_err().contains("--reason"));
+    assert!(typed("failover --accept-loss --reason why").is_ok());
+}
+
+#[test]
+fn a_time_without_a_unit_is_refused_with_an_example() {
+    let why = typed("pause --reason x --for 2").unwrap_err();
+    assert!(why.contains("500ms, 10s, 5min, 2h or 7d"), "{why}");
+    let Verb::Pause { for_ms, .. } = typed("pause --reason x --for 2h").unwrap().verb else {
+        panic!("another verb");
+    };
+    assert_eq!(for_ms, Some(7_200_000));
+}
+
+#[test]
+fn the_help_lists_every_exit_code() {
+    let help = Typed::command().render_help().to_string();
+    let last = Exit::NotConfirmed as u8;
+    for code in 0..=last {
+        assert!(help.contains(&format!("\n  {code:2}  ")), "code {code} is not in the help");
+    }
+}
+
+/// Every rule and gate is printed, from the tables themselves.
+#[test]
+fn rules_prints_every_row() {
+    let text = rules::text(Look::Plain);
+    for rule in observer_core::judge::RULES {
+        assert!(text.lines().any(|line| line.starts_with(&format!("{}\t", rule.id))));
+    }
+    for gate in observer_core::judge::GATES {
+        assert!(text.lines().any(|line| line.starts_with(&format!("{}\t", gate.id))));
+    }
+}
+
+fn status() -> PairStatus {
+    let blank = PairView::of(&Pair::new(spec(), &[], At(1)), At(1)).status;
+    PairStatus {
+        protected: true,
+        cause: Cause::Steady,
+        sentence: "node-b can take over; it would lose 0 B of log".to_owned(),
+        rule: Some("S1".to_owned()),
+        master: Some("node-a".into()),
+        epoch: Epoch(3),
+        hosts: vec![
+            HostStatus {
+                name: "node-a".into(),
+                role: Role::Master,
+                machine: "up".to_owned(),
+                database: "primary, timeline 4".to_owned(),
+                lag_bytes: None,
+                application: Some("well".to_owned()),
+            },
+            HostStatus {
+                name: "node-b".into(),
+                role: Role::Slave,
+                machine: "up".to_owned(),
+                database: "standby, streaming, timeline 4".to_owned(),
+                lag_bytes: Some(2_048),
+                application: Some("ill: 503 \x1b[2Jhostile".to_owned()),
+            },
+        ],
+        proxies: vec![ProxyStatus {
+            name: "proxy".into(),
+            state: "serves".to_owned(),
+            lets_in: vec!["node-a".into()],
+            file_lets_in: Some(vec!["node-a".into()]),
+            sessions: 12,
+        }],
+        journal: Journal::Writable,
+        next: "nothing; it looks again every 1.0 s".to_owned(),
+        advice: "Nothing to do.".to_owned(),
+        ..blank
+    }
+}
+
+#[test]
+fn status_starts_with_the_one_line_that_matters() {
+    insta::assert_snapshot!(super::status::text(&status(), Look::Aligned));
+}
+
+#[test]
+fn status_in_the_middle_of_a_plan_says_what_it_waits_for() {
+    let plan = PlanStatus {
+        plan: observer_core::words::PlanId(4),
+        goal: "failover".to_owned(),
+        rule: "F1".to_owned(),
+        drafted_at: At(1),
+        step: 4,
+        steps: 9,
+        name: "promote".to_owned(),
+        what: "promote node-b".to_owned(),
+        way: observer_core::journal::Way::Forward,
+        waiting_for: "node-b is primary on a timeline after 4 (now: still in recovery)".to_owned(),
+        past_pivot: true,
+    };
+    let status = PairStatus {
+        protected: false,
+        cause: Cause::PlanOpen,
+        sentence: Cause::PlanOpen.meaning().to_owned(),
+        plan: Some(plan),
+        pause: Some(PauseStatus {
+            by: "alice (uid 1000)".to_owned(),
+            reason: "upgrade".to_owned(),
+            until: None,
+        }),
+        next: "plan 4 goes on: promote".to_owned(),
+        advice: Cause::PlanOpen.advice().to_owned(),
+        ..status()
+    };
+    insta::assert_snapshot!(super::status::text(&status, Look::Aligned));
+}
+
+#[test]
+fn a_dry_run_shows_every_command_host_deadline_and_undo() {
+    let command = |host: &str, command: &str| CommandReport {
+        host: host.to_owned(),
+        command: command.to_owned(),
+    };
+    let fence = StepReport {
+        number: 1,
+        name: "fence at proxy".to_owned(),
+        what: "take node-a out at proxy and end its sessions".to_owned(),
+        commands: vec![command("proxy", "set server desk/node-a state maint")],
+        proof: "proxy sends no session to node-a".to_owned(),
+        deadline_ms: 5_000,
+        on_failure: "the plan is undone".to_owned(),
+        undo: UndoReport {
+            what: "let users in to node-a at proxy".to_owned(),
+            commands: vec![command("proxy", "set server desk/node-a state ready")],
+        },
+        is_pivot: false,
+    };
+    let promote = StepReport {
+        number: 2,
+        name: "promote".to_owned(),
+        what: "promote node-b".to_owned(),
+        commands: vec![command("node-b", "select pg_promote(false)")],
+        proof: "node-b is primary on a timeline after 4".to_owned(),
+        deadline_ms: 30_000,
+        on_failure: "it is tried again until it succeeds".to_owned(),
+        undo: UndoReport { what: "none: from here only forward".to_owned(), commands: vec![] },
+        is_pivot: true,
+    };
+    let plan = PlanReport {
+        goal: "failover".to_owned(),
+        rule: "operator".to_owned(),
+        epoch: Epoch(4),
+        master: "node-a".into(),
+        next_master: "node-b".into(),
+        loss: Some("0 B of log, 12 ms of commits at most".to_owned()),
+        refused: Some(RefusalReport::of(Cause::Paused)),
+        steps: vec![fence, promote],
+    };
+    insta::assert_snapshot!(failover::text(&plan, Look::Aligned));
 }

@@ -311,7 +311,7 @@ impl<'d, 't> Section<'d, 't> {
                 default
             }),
             None => {
-                self.wrong(key, &format!("must not be {}", described(found.value)), &fix);
+                self.wrong(key, &format!("{} has no unit", described(found.value)), &fix);
                 default
             }
         }

@@ -1,1 +1,181 @@
-//! Files that are right and files that are wrong.
+//! Files that are right, and files that are wrong as tired people write them.
+//!
+//! What is printed for a wrong file is kept as a snapshot, to be read as its reader would.
+
+use std::path::Path;
+
+use observer_core::policy::Policy;
+
+use super::pair::{self, Reach};
+use super::{Findings, OBSERVER_TOML, PAIR_TOML, daemon};
+
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+
+fn read(text: &str) -> Result<super::PairAccess, String> {
+    let file = Path::new("pairs/desk.toml");
+    pair::read(file, text, Reach::Text).map_err(|found| Findings(found).to_string())
+}
+
+fn default_pair() -> String {
+    PAIR_TOML.replace("ssh-ed25519 REPLACE-THIS-KEY", KEY)
+}
+
+fn findings(text: &str) -> String {
+    read(text).expect_err("the file is wrong")
+}
+
+/// The default file with lines replaced.
+fn changed(changes: &[(&str, &str)]) -> String {
+    let mut text = default_pair();
+    for (from, to) in changes {
+        assert!(text.contains(from), "the default file has no `{from}`");
+        text = text.replacen(from, to, 1);
+    }
+    text
+}
+
+#[test]
+fn the_default_pair_file_shows_the_shipped_policy() {
+    let access = read(&default_pair()).unwrap();
+    assert_eq!(access.spec.policy, Policy::default());
+    assert_eq!(access.spec.name.as_str(), "desk");
+    assert_eq!(access.hosts.len(), 2);
+    assert_eq!(access.proxies.len(), 1);
+    assert_eq!(access.hosts[0].database.address, "192.0.2.11");
+    assert_eq!(access.hosts[0].application.as_ref().unwrap().path, "/healthcheck");
+}
+
+/// The default file names every key there is, so that nobody has to read the source.
+#[test]
+fn a_policy_that_says_nothing_is_the_shipped_one() {
+    let text = default_pair();
+    let (before, _) = text.split_once("[policy]").unwrap();
+    assert_eq!(read(before).unwrap().spec.policy, Policy::default());
+}
+
+#[test]
+fn the_default_daemon_file_shows_the_shipped_settings() {
+    let file = Path::new("observer.toml");
+    assert_eq!(daemon::read(file, OBSERVER_TOML).unwrap(), super::DaemonConfig::default());
+    let with_group = OBSERVER_TOML.replace("#group", "group");
+    assert_eq!(daemon::read(file, &with_group).unwrap().group.as_deref(), Some("operators"));
+}
+
+#[test]
+fn commented_out_keys_of_the_default_pair_file_are_right_too() {
+    let uncommented: String = default_pair()
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(rest) if !rest.starts_with(' ') => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let access = read(&uncommented).unwrap();
+    assert_eq!(access.proxies[0].servers[0].host.as_str(), "node-a");
+    assert!(access.hosts[0].database.bin_directory.is_some());
+}
+
+#[test]
+fn a_host_may_differ_from_what_all_share() {
+    let own = "[host.database]\nport = 5433\nunit = \"postgresql@16-main.service\"\n\n\
+        [[host]]\nname = \"node-b\"";
+    let text = changed(&[("[[host]]\nname = \"node-b\"", own)]);
+    let access = read(&text).unwrap();
+    assert_eq!(access.hosts[0].database.port, 5433);
+    assert_eq!(access.hosts[0].database.unit, "postgresql@16-main.service");
+    assert_eq!(access.hosts[1].database.port, 5432);
+}
+
+#[test]
+fn the_untouched_default_file_asks_for_the_host_keys() {
+    insta::assert_snapshot!(findings(PAIR_TOML));
+}
+
+#[test]
+fn unknown_keys_name_the_nearest() {
+    insta::assert_snapshot!(findings(&changed(&[
+        ("interval = \"1s\"", "intervall = \"1s\""),
+        ("[[proxy]]", "[[proxies]]"),
+        ("placement = \"all\"", "placment = \"all\""),
+    ])));
+}
+
+#[test]
+fn wrong_values_say_what_is_wrong_and_how_to_write_it() {
+    insta::assert_snapshot!(findings(&changed(&[
+        ("interval = \"1s\"", "interval = 1"),
+        ("timeout = \"500ms\"", "timeout = \"500\""),
+        ("failures = 3", "failures = \"three\""),
+        ("mode = \"auto\"", "mode = \"automatic\""),
+        ("fence = \"proxied-off\"", "fence = \"stoped\""),
+        ("loss_budget = \"16MiB\"", "loss_budget = \"16 megs\""),
+        ("port = 22", "port = 70000"),
+        ("unit = \"haproxy.service\"", "unit = \"haproxy; reboot\""),
+    ])));
+}
+
+#[test]
+fn references_are_checked() {
+    insta::assert_snapshot!(findings(&changed(&[
+        ("name = \"node-b\"", "name = \"node-a\""),
+        ("name = \"desk-scheduler\"", "name = \"desk\""),
+        (
+            "#[[proxy.server]]\n#backend = \"desk\"\n#server = \"node-a\"\n#host = \"node-a\"",
+            "[[proxy.server]]\nbackend = \"desk\"\nserver = \"node-a\"\nhost = \"node-c\"",
+        ),
+        ("config = \"/etc/haproxy/haproxy.cfg\"", "config = \"haproxy.cfg\""),
+    ])));
+}
+
+#[test]
+fn a_pair_needs_two_hosts_and_a_proxy() {
+    let text = format!(
+        "[database]\nunit = \"postgresql.service\"\ndata_directory = \"/var/lib/pg\"\n\
+         [[host]]\nname = \"node-a\"\naddress = \"192.0.2.11\"\nhost_keys = [\"{KEY}\"]\n"
+    );
+    insta::assert_snapshot!(findings(&text));
+}
+
+#[test]
+fn what_is_no_toml_is_shown_with_its_line() {
+    let text = changed(&[("mode = \"auto\"", "mode = auto"), ("[pair]", "[pair")]);
+    insta::assert_snapshot!(findings(&text));
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("id_ed25519");
+    std::fs::write(&key, "no real key").unwrap();
+    let shown = key.display().to_string();
+    let text = default_pair().replace("/etc/ha-observer/ssh/id_ed25519", &shown);
+    let file = Path::new("pairs/desk.toml");
+    for (mode, wrong) in [(0o644, true), (0o640, true), (0o600, false), (0o400, false)] {
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
+        let result = pair::read(file, &text, Reach::Files);
+        assert_eq!(result.is_err(), wrong, "mode {mode:o}");
+    }
+    std::fs::remove_file(&key).unwrap();
+    let found = pair::read(file, &text, Reach::Files).unwrap_err();
+    assert!(found[0].fix.starts_with("ssh-keygen"), "{found:?}");
+}
+
+/// A directory with one wrong file is rejected whole, with what is wrong in all of them.
+#[test]
+fn a_directory_is_read_whole_or_not_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let pairs = directory.path().join("pairs");
+    let load = || super::load(directory.path(), Reach::Text).map_err(|found| found.0.len());
+    assert_eq!(load().err(), Some(1), "there is no directory of pairs");
+    std::fs::create_dir(&pairs).unwrap();
+    assert_eq!(load().err(), Some(1), "there is no pair");
+    std::fs::write(pairs.join("desk.toml"), default_pair()).unwrap();
+    assert_eq!(load().unwrap().pairs.len(), 1);
+    std::fs::write(pairs.join("other.toml"), default_pair()).unwrap();
+    assert_eq!(load().err(), Some(1), "two pairs have one name");
+    std::fs::write(pairs.join("other.toml"), "nonsense = 1\n").unwrap();
+    std::fs::write(directory.path().join("observer.toml"), "sockett = \"/x\"\n").unwrap();
+    assert!(load().err().unwrap() > 2, "both files are told");
+}

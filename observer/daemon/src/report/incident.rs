@@ -53,8 +53,8 @@ pub(crate) struct Incident {
 /// One phase.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Phase {
-    /// `detect`, `confirm`, `fence`, `stop`, `replay`, `promote`, `first-write`, `services`,
-    /// `proxy`, `file`.
+    /// `detect`, `confirm`, then by the steps: `fence`, `stop`, `replay`, `fence-again`,
+    /// `promote`, `first-write`, `services`, `proxy`, `file`, `tombstone`.
     pub(crate) name: String,
     /// From its beginning to its proof, in milliseconds.
     pub(crate) took_ms: u64,
@@ -220,6 +220,7 @@ fn phases(part: &[&StoredEvent], plan: PlanId, trouble_at: At, opened_at: At) ->
 fn phase_of(step: &str) -> &'static str {
     const PHASES: &[(&str, &str)] = &[
         ("fence at", "fence"),
+        ("still fenced", "fence-again"),
         ("stop ", "stop"),
         ("measure loss", "replay"),
         ("replay", "replay"),

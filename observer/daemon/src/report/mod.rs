@@ -30,3 +30,6 @@ fn local(at: At, format: &str) -> String {
         Err(_) => format!("{} ms", at.0),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,3 +17,8 @@ mod world;
 mod writer;
 
 pub(crate) use daemon::{RunError, run};
+
+#[cfg(test)]
+pub(crate) mod scripted;
+#[cfg(test)]
+mod tests;

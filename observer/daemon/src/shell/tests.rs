@@ -1,0 +1,242 @@
+//! The shell around the core's machine, on a small world in memory and in real time.
+//!
+//! Each test starts a pair's task as the daemon does, changes the world, and waits, bounded, for
+//! what the task publishes.
+
+use std::time::Duration;
+
+use observer_core::draft::LossOverride;
+use observer_core::event::EventKind;
+use observer_core::facts::Journal;
+use observer_core::journal::{Memory as Remembered, Outcome, Record};
+use observer_core::pair::{OperatorOrder, Pair};
+use observer_core::sighting::Look;
+use observer_core::words::At;
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
+
+use super::asks::Ask;
+use super::clock::Clock;
+use super::crash::CrashPoint;
+use super::pair_task::{Control, PairHandle, Start, start};
+use super::scripted::{Log, Memory, Scripted, spec};
+use crate::report::view::PairStatus;
+
+/// Longest wait for something that takes milliseconds.
+const LIMIT: Duration = Duration::from_secs(10);
+
+struct Bench {
+    world: Scripted,
+    store: Memory,
+    log: Log,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let log = Log::default();
+        Self { world: Scripted::new(log.clone()), store: Memory::new(log.clone()), log }
+    }
+
+    fn start(&self) -> PairHandle<Scripted> {
+        let clock = Clock::start(At::default());
+        start(Start {
+            pair: Pair::new(spec(), &self.store.records(), clock.now()),
+            world: self.world.clone(),
+            archive: self.store.clone(),
+            clock,
+            crash: CrashPoint::default(),
+            last_event: 0,
+        })
+    }
+
+    fn performed(&self) -> Vec<String> {
+        let log = self.log.lock().unwrap();
+        log.iter().filter(|line| line.starts_with("perform")).cloned().collect()
+    }
+
+    fn promotions(&self) -> usize {
+        self.performed().iter().filter(|line| line.contains("promote")).count()
+    }
+}
+
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, test);
+}
+
+async fn until(
+    handle: &mut PairHandle<Scripted>,
+    what: &str,
+    holds: impl Fn(&PairStatus) -> bool,
+) -> PairStatus {
+    let latest = handle.view.clone();
+    let waiting = handle.view.wait_for(|view| holds(&view.status));
+    match tokio::time::timeout(LIMIT, waiting).await {
+        Ok(view) => view.unwrap().status.clone(),
+        Err(_) => panic!("not {what} in time: {:#?}", latest.borrow().status),
+    }
+}
+
+async fn stop(handle: PairHandle<Scripted>) -> super::pair_task::Ended {
+    handle.control.send(Control::Stop).await.unwrap();
+    tokio::time::timeout(LIMIT, handle.task).await.expect("the task ends").unwrap()
+}
+
+async fn order(handle: &PairHandle<Scripted>, order: OperatorOrder) {
+    let (reply, answer) = oneshot::channel();
+    handle.asks.send(Ask::Order(order, reply)).await.unwrap();
+    answer.await.unwrap().unwrap();
+}
+
+#[test]
+fn a_pair_that_is_well_is_protected_and_says_who_is_who() {
+    run(async {
+        let bench = Bench::new();
+        let mut handle = bench.start();
+        let status = until(&mut handle, "protected", |status| status.protected).await;
+        assert_eq!(status.master, Some("node-a".into()));
+        assert_eq!(status.hosts[0].database, "primary, timeline 1");
+        assert_eq!(status.hosts[1].database, "standby, streaming, timeline 1");
+        assert_eq!(status.hosts[1].lag_bytes, Some(0));
+        assert_eq!(status.proxies[0].lets_in, vec!["node-a".into()]);
+        assert_eq!(stop(handle).await.open_plan, None);
+        assert!(bench.performed().is_empty());
+    });
+}
+
+/// A look that never comes back would be the end of all judging if nobody answered for it.
+#[test]
+fn a_look_that_never_ends_is_answered_with_silence() {
+    run(async {
+        let bench = Bench::new();
+        bench.world.hang(|look| matches!(look, Look::Machine(_)));
+        let mut handle = bench.start();
+        let status = until(&mut handle, "judged", |status| status.rule.is_some()).await;
+        assert_eq!(status.hosts[0].machine, "no answer in time");
+        stop(handle).await;
+    });
+}
+
+/// Safety rule 3: each effect comes right after its own record, and the journal is in order.
+#[test]
+fn every_effect_has_its_record_before_it() {
+    run(async {
+        let bench = Bench::new();
+        let mut handle = bench.start();
+        until(&mut handle, "protected", |status| status.protected).await;
+        bench.world.lose("node-a");
+        until(&mut handle, "moved", |status| status.master == Some("node-b".into())).await;
+        stop(handle).await;
+        let log = bench.log.lock().unwrap().clone();
+        let effects: Vec<usize> =
+            (0..log.len()).filter(|index| log[*index].starts_with("perform")).collect();
+        assert!(effects.len() >= 4, "fence, promote, let in, rewrite: {log:#?}");
+        for index in effects {
+            let before = &log[index - 1];
+            assert!(before.contains("Ordered"), "{} follows {before}", log[index]);
+        }
+        assert_eq!(bench.promotions(), 1);
+        let closed = bench.store.told().into_iter().any(|event| {
+            matches!(event.kind, EventKind::PlanClosed { outcome: Outcome::Done, .. })
+        });
+        assert!(closed, "the events tell the end of the plan");
+    });
+}
+
+/// Safety rules 9 and 12: a stop finishes the step and leaves the rest; the next life goes on
+/// and does nothing twice.
+#[test]
+fn a_stop_in_the_middle_of_a_plan_leaves_it_resumable() {
+    run(async {
+        let bench = Bench::new();
+        let mut handle = bench.start();
+        until(&mut handle, "protected", |status| status.protected).await;
+        bench.world.slow(Duration::from_millis(150));
+        bench.world.lose("node-a");
+        until(&mut handle, "acting", |status| status.plan.is_some()).await;
+        let ended = stop(handle).await;
+        assert!(ended.open_plan.is_some(), "a plan is left open");
+        let memory = Remembered::replay(&bench.store.records());
+        let open = memory.open.expect("the journal holds the plan");
+        assert!(open.marks.len() < open.plan.steps.len(), "it was not rushed to its end");
+        bench.world.slow(Duration::ZERO);
+        let mut handle = bench.start();
+        until(&mut handle, "moved", |status| {
+            status.master == Some("node-b".into()) && status.plan.is_none()
+        })
+        .await;
+        assert_eq!(stop(handle).await.open_plan, None);
+        assert_eq!(bench.promotions(), 1);
+    });
+}
+
+/// What cannot be recorded is not ordered; when the disk has room again, it is.
+#[test]
+fn nothing_is_done_while_the_store_fails_and_all_of_it_afterwards() {
+    run(async {
+        let bench = Bench::new();
+        let mut handle = bench.start();
+        until(&mut handle, "protected", |status| status.protected).await;
+        bench.store.fill_up();
+        until(&mut handle, "failing", |status| status.journal == Journal::Failing).await;
+        bench.world.lose("node-a");
+        until(&mut handle, "sure", |status| status.rule.as_deref() == Some("F1")).await;
+        assert!(bench.performed().is_empty(), "{:?}", bench.performed());
+        bench.store.free();
+        until(&mut handle, "moved", |status| status.master == Some("node-b".into())).await;
+        stop(handle).await;
+        let told = bench.store.told();
+        let names: Vec<&str> = told.iter().map(|event| event.kind.name()).collect();
+        assert!(names.contains(&"journal-failing"), "kept until it could be written: {names:?}");
+    });
+}
+
+#[test]
+fn a_pause_is_in_the_journal_and_keeps_the_pair_from_acting() {
+    run(async {
+        let bench = Bench::new();
+        let mut handle = bench.start();
+        until(&mut handle, "protected", |status| status.protected).await;
+        let pause = observer_core::journal::PauseOrder {
+            by: "tester".to_owned(),
+            reason: "upgrade".to_owned(),
+            until: None,
+        };
+        order(&handle, OperatorOrder::Pause(pause)).await;
+        until(&mut handle, "paused", |status| status.pause.is_some()).await;
+        bench.world.lose("node-a");
+        let status =
+            until(&mut handle, "sure", |status| status.rule.as_deref() == Some("F1")).await;
+        assert_eq!(status.next, "it would act (fail over), but pause is absolute");
+        stop(handle).await;
+        assert!(bench.performed().is_empty());
+        let paused =
+            bench.store.records().iter().any(|record| matches!(record, Record::Paused { .. }));
+        assert!(paused);
+    });
+}
+
+#[test]
+fn a_dry_run_reports_the_plan_and_does_nothing() {
+    run(async {
+        let bench = Bench::new();
+        let mut handle = bench.start();
+        until(&mut handle, "protected", |status| status.protected).await;
+        let (reply, answer) = oneshot::channel();
+        handle.asks.send(Ask::DryRun(LossOverride::None, reply)).await.unwrap();
+        let report = answer.await.unwrap().unwrap();
+        assert_eq!(report.refused, None);
+        let pivots: Vec<&str> = report
+            .steps
+            .iter()
+            .filter(|step| step.is_pivot)
+            .map(|step| step.name.as_str())
+            .collect();
+        assert_eq!(pivots, ["promote"]);
+        for step in report.steps {
+            assert_eq!(step.commands.is_empty(), step.what == "look", "{}", step.name);
+        }
+        stop(handle).await;
+        assert!(bench.performed().is_empty());
+    });
+}
