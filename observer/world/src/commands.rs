@@ -73,6 +73,8 @@ pub(crate) struct HostCommands {
     pub(crate) kill: Privileged,
     pub(crate) leave_tombstone: Privileged,
     pub(crate) see_tombstone: Privileged,
+    /// When the postmaster last started: it writes this file each time and never removes it.
+    pub(crate) see_last_start: Privileged,
     pub(crate) services: BTreeMap<ServiceName, UnitCommands>,
 }
 
@@ -126,6 +128,7 @@ impl HostCommands {
         let unit = access.database.unit.as_str();
         let data = absolute(machine, &access.database.data_directory)?;
         let tombstone = format!("{data}/standby.signal");
+        let started = format!("{data}/postmaster.opts");
         let mut services = BTreeMap::new();
         for service in &spec.services {
             services.insert(service.name.clone(), UnitCommands::new(machine, &service.unit)?);
@@ -139,13 +142,15 @@ impl HostCommands {
             kill: Privileged::new(&kill),
             leave_tombstone: Privileged::new(&leave),
             see_tombstone: Privileged::new(&["/usr/bin/test", "-e", &tombstone]),
+            see_last_start: Privileged::new(&["/usr/bin/stat", "-c", "%Y", &started]),
             services,
         })
     }
 
     pub(crate) fn all(&self) -> Vec<&Privileged> {
         let mut all = self.database.all().to_vec();
-        all.extend([&self.kill, &self.leave_tombstone, &self.see_tombstone]);
+        all.extend([&self.kill, &self.leave_tombstone]);
+        all.extend([&self.see_tombstone, &self.see_last_start]);
         all.extend(self.services.values().flat_map(UnitCommands::all));
         all
     }
@@ -238,7 +243,7 @@ pub(crate) fn sudoers(machine: &str, users: &BTreeMap<&str, Vec<&Privileged>>) -
 }
 
 fn is_look(rule: &str) -> bool {
-    ["/usr/bin/test ", "/usr/bin/cat ", "/usr/bin/sha256sum "]
+    ["/usr/bin/test ", "/usr/bin/stat ", "/usr/bin/cat ", "/usr/bin/sha256sum "]
         .iter()
         .any(|program| rule.starts_with(program))
 }

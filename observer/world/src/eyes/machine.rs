@@ -63,6 +63,17 @@ pub(super) async fn look(world: &Inner, host: &Host, deadline: Duration) -> Resu
         Err(error) => return silence::of_machine(error),
     };
     let mut report = read_output(world, host, &output)?;
+    if report.unit(DATABASE_UNIT).is_some_and(|unit| unit.state == UnitState::NeverStarted) {
+        let left = deadline.saturating_sub(began.elapsed());
+        if started_since_boot(host, left).await == Some(true) {
+            let stopped = |unit: &mut UnitReport| {
+                if unit.unit == DATABASE_UNIT {
+                    unit.state = UnitState::Stopped;
+                }
+            };
+            report.units.iter_mut().for_each(stopped);
+        }
+    }
     // While the database runs, a tombstone stops nothing, and asking takes a sudo each time.
     let running = [UnitState::Active, UnitState::Activating];
     let unit = report.unit(DATABASE_UNIT).map(|unit| unit.state);
@@ -112,6 +123,28 @@ pub(crate) async fn tombstone(host: &Host, deadline: Duration) -> Result<bool, S
         _ => Err(said),
     }
 }
+
+/// Whether the database was started since the machine booted, by the file its postmaster writes
+/// at each start; none where that cannot be seen. A crash leaves the unit failed, which systemd
+/// does not forget, so one that ran and is neither running nor failed was stopped by order.
+async fn started_since_boot(host: &Host, deadline: Duration) -> Option<bool> {
+    let boot = Command::new("/bin/sh").arg("-c").arg(BOOT_SCRIPT);
+    let boot = host.ssh.exec(&boot, "", deadline / 2, 4096).await.ok()?;
+    let start = host.commands.see_last_start.command();
+    let start = host.ssh.exec(&start, "", deadline / 2, 4096).await.ok()?;
+    let seconds = |output: &ExecOutput| -> Option<u64> {
+        // A login shell that prints comes first.
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().last()?.trim().parse().ok().filter(|_| output.succeeded())
+    };
+    Some(seconds(&start)? >= seconds(&boot)?)
+}
+
+/// Prints when the machine's first process started, in seconds of Unix time by its own clock.
+const BOOT_SCRIPT: &str = r#"
+LC_ALL=C TZ=UTC; export LC_ALL TZ
+date -d "$(systemctl show --property=UserspaceTimestamp | cut -d= -f2-)" +%s
+"#;
 
 async fn ask(
     world: &Inner,
