@@ -3,8 +3,11 @@
 //! Everything goes over the real Unix socket with the real command line. Nothing but loopback is
 //! spoken to; every wait is bounded; processes end by their own id.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -69,12 +72,17 @@ impl Site {
     }
 
     fn start(&self) -> Daemon {
+        self.start_with(&[])
+    }
+
+    fn start_with(&self, variables: &[(&str, &str)]) -> Daemon {
         let log = std::fs::File::create(self.path("log")).unwrap();
         let child = binary()
             .args(["run", "--config"])
             .arg(self.path("etc"))
             .env_remove("JOURNAL_STREAM")
             .env_remove("NOTIFY_SOCKET")
+            .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -114,8 +122,13 @@ impl Daemon {
         assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
     }
 
-    fn end(mut self, signal: &str) -> Option<i32> {
+    fn end(self, signal: &str) -> Option<i32> {
         self.signal(signal);
+        self.ended()
+    }
+
+    /// Its exit code; none if a signal ended it.
+    fn ended(mut self) -> Option<i32> {
         let mut code = None;
         wait_for("the daemon's end", || match self.child.try_wait().unwrap() {
             Some(status) => {
@@ -272,6 +285,49 @@ fn the_socket_is_for_its_owner_and_group_only() {
     assert_eq!(mode(&site.path("state/observer.sqlite")), 0o600);
     assert_eq!(daemon.end("TERM"), Some(0));
     assert!(!site.socket().exists(), "a daemon that stopped takes its socket along");
+}
+
+/// Safety rule 3 from the outside: what was answered as done is there after a crash, and a crash
+/// right after the record loses nothing but the answer.
+#[test]
+fn a_record_outlives_a_crash_right_after_it() {
+    let site = Site::new();
+    let daemon = site.start_with(&[("HA_OBSERVER_CRASH_AT", "record:1")]);
+    let paused = site.ask(&["pause", "--reason", "the last thing it heard"]);
+    assert_ne!(paused.status.code(), Some(0), "nobody was left to answer");
+    assert_eq!(daemon.ended(), None, "it ended by a signal, as in a crash");
+    assert!(site.log().contains("will crash on purpose"), "{}", site.log());
+    let daemon = site.start();
+    assert_eq!(site.pair_status()["pause"]["reason"], "the last thing it heard");
+    assert_eq!(daemon.end("TERM"), Some(0));
+}
+
+#[test]
+fn the_service_manager_is_told_of_readiness_life_and_end() {
+    let site = Site::new();
+    let path = site.path("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(LIMIT)).unwrap();
+    let path = path.display().to_string();
+    let daemon = site.start_with(&[("NOTIFY_SOCKET", &path), ("WATCHDOG_USEC", "200000")]);
+    let hears = |word: &str| {
+        let mut heard = Vec::new();
+        let mut buffer = [0; 4096];
+        while !heard.iter().any(|text: &String| text.lines().any(|line| line == word)) {
+            let length = manager.recv(&mut buffer).unwrap_or_else(|why| {
+                panic!("never heard {word}, but {heard:?}: {why}");
+            });
+            heard.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+        }
+        heard
+    };
+    hears("READY=1");
+    let alive = hears("WATCHDOG=1");
+    let line = alive.last().unwrap();
+    assert!(line.contains("STATUS=desk: NOT PROTECTED"), "{line}");
+    daemon.signal("TERM");
+    hears("STOPPING=1");
+    assert_eq!(daemon.ended(), Some(0));
 }
 
 /// A reader that goes away is no error: `ha-observer rules | head -1`.

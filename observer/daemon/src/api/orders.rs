@@ -8,6 +8,7 @@ use axum::extract::{ConnectInfo, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use observer_core::draft::LossOverride;
+use observer_core::facts::Journal;
 use observer_core::journal::PauseOrder;
 use observer_core::judge::Cause;
 use observer_core::pair::{OperatorOrder, Refusal};
@@ -17,12 +18,15 @@ use tokio::sync::oneshot;
 use super::peer::Peer;
 use super::types::{Accepted, FailoverRequest, PauseRequest, ProblemKind};
 use super::{Desk, PairLink, Refused};
-use crate::report::view::PairStatus;
+use crate::report::view::{PairStatus, PairView};
 use crate::shell::asks::Ask;
 
 /// How long a pair's task may take to answer; it answers in microseconds unless the machine is
 /// out of breath.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// How long the opening of a plan is waited for: one record on a disk that may be slow.
+const OPENING: Duration = Duration::from_secs(2);
 
 type Answered<T> = Result<T, Refused>;
 
@@ -55,7 +59,23 @@ pub(super) async fn failover(
     desk.note(&pair, &by, "failover", &request).await;
     let after = *link.last_event.borrow();
     order(&link, OperatorOrder::FailOver { by, accept_loss }).await?;
+    opened(link).await?;
     Ok((StatusCode::ACCEPTED, Json(Accepted { after })).into_response())
+}
+
+/// Waits until the plan is open or cannot be: events tell of it only once they can be written.
+async fn opened(mut link: PairLink) -> Answered<()> {
+    let decided = |view: &Arc<PairView>| {
+        view.status.plan.is_some() || view.status.journal == Journal::Failing
+    };
+    let waiting = link.view.wait_for(decided);
+    match tokio::time::timeout(OPENING, waiting).await {
+        Ok(Ok(view)) if view.status.journal == Journal::Failing => {
+            Err(refusal(Refusal::Cause(Cause::JournalFailing)))
+        }
+        // A plan that was over before anybody looked, or a lint that refused it: events tell.
+        _ => Ok(()),
+    }
 }
 
 pub(super) async fn pause(

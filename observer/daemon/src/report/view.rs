@@ -134,7 +134,7 @@ impl PairView {
             facts: digest.facts,
             rule: ruling.rule,
             gate: ruling.gate,
-            evidence: digest.evidence.clone(),
+            evidence: pair.evidence(now),
             repair: pair.gate_facts(Act::Repair, Asker::Observer, now),
             change: pair.gate_facts(Act::ChangeMaster, Asker::Observer, now),
         });
