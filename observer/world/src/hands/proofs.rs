@@ -78,8 +78,9 @@ async fn database_answers(world: &Inner, host: &Host, deadline: Duration) -> Ans
         return not_yet(&failure);
     }
     match units.map(|report| report.unit(DATABASE_UNIT).map(|unit| unit.state)) {
-        Ok(Some(UnitState::Active)) => {
-            Answer::Shown("it answers queries, and its unit is active".to_owned())
+        // A unit may take a while longer to notice that its server is up.
+        Ok(Some(UnitState::Active | UnitState::Activating)) => {
+            Answer::Shown("it answers queries, and runs under its unit".to_owned())
         }
         Ok(state) => Answer::NotYet(format!("it answers queries, and its unit is {state:?}")),
         Err(silent) => Answer::Unknown(format!("its unit: {silent}")),
