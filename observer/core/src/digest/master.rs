@@ -23,18 +23,26 @@ pub const DATABASE_UNIT: &str = "database";
 /// second that connection pools commonly wait between attempts.
 const APPLICATION_RETURNS_MS: u64 = 5_000;
 
-/// The master's condition, with what was seen.
+/// The master's condition.
 pub(super) struct Assessed {
     pub(super) condition: Master,
     pub(super) since: Option<At>,
-    pub(super) evidence: Vec<String>,
 }
 
 /// Assesses `master`; `slave` is the second vantage, where there is one.
 pub(super) fn assess(inputs: Inputs<'_>, master: &HostName, slave: Option<&HostName>) -> Assessed {
     let view = View { inputs, master, slave };
     let condition = view.condition();
-    Assessed { condition, since: view.trouble_since(condition), evidence: view.evidence() }
+    Assessed { condition, since: view.trouble_since(condition) }
+}
+
+/// One sentence per vantage and look.
+pub(super) fn evidence(
+    inputs: Inputs<'_>,
+    master: &HostName,
+    slave: Option<&HostName>,
+) -> Vec<String> {
+    View { inputs, master, slave }.evidence()
 }
 
 #[derive(Clone, Copy)]

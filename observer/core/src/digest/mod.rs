@@ -43,8 +43,8 @@ pub struct Digest {
     pub stale: Vec<HostName>,
     /// Since when the master has looked wrong.
     pub trouble_since: Option<At>,
-    /// What each vantage says of the master, and what else stands out, a sentence each.
-    pub evidence: Vec<String>,
+    /// What stands out beside the master's condition, a sentence each.
+    pub remarks: Vec<String>,
 }
 
 /// Whether something answers us.
@@ -92,23 +92,22 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     let master = memory.master.clone();
     let (roles, stale) = roles(inputs);
     let candidate = master.as_ref().and_then(|master| slave::candidate(inputs, master));
-    let mut evidence = Vec::new();
+    let mut remarks = Vec::new();
     let mut trouble_since = None;
     let condition = match &master {
         Some(name) => {
             let assessed = master::assess(inputs, name, candidate.as_ref());
-            evidence.extend(assessed.evidence);
             trouble_since = assessed.since;
             assessed.condition
         }
         None => crate::facts::Master::Suspect,
     };
     let (slave, why) = slave::assess(inputs, master.as_ref(), candidate.as_ref(), condition);
-    evidence.extend(why);
+    remarks.extend(why);
     let (proxies, fence, why) = proxies::assess(inputs, master.as_ref(), condition);
-    evidence.extend(why);
+    remarks.extend(why);
     let loss = loss::estimate(inputs, master.as_ref(), candidate.as_ref());
-    evidence.extend(distrust(snapshot));
+    remarks.extend(distrust(snapshot));
     let facts = Facts {
         sight: sight(snapshot),
         roles,
@@ -137,9 +136,27 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         timeline,
         stale,
         trouble_since,
-        evidence,
+        remarks,
         master,
     }
+}
+
+/// What each vantage says of the master, and what else stands out, a sentence each. Apart from
+/// [`digest`] because it is needed only when somebody is told.
+pub fn evidence(
+    snapshot: &Snapshot,
+    spec: &PairSpec,
+    memory: &Memory,
+    digest: &Digest,
+    now: At,
+) -> Vec<String> {
+    let inputs = Inputs { snapshot, spec, memory, now };
+    let mut said = match &digest.master {
+        Some(master) => master::evidence(inputs, master, digest.candidate.as_ref()),
+        None => Vec::new(),
+    };
+    said.extend(digest.remarks.iter().cloned());
+    said
 }
 
 fn sight(snapshot: &Snapshot) -> Sight {

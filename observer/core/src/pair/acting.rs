@@ -237,6 +237,9 @@ impl Pair {
         self.looks = self.looks_now();
         self.snapshot.retain(&self.looks);
         self.unanswered = self.looks.iter().cloned().collect();
+        // The judgement of the world before the change, beside the memory of after it, would be
+        // of a world that never was.
+        self.latest = None;
         self.pace.hurry(now);
     }
 

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::Serialize;
 
-use crate::digest::{Digest, digest};
+use crate::digest::{Digest, digest, evidence};
 use crate::drive::Drive;
 use crate::event::{Event, EventKind};
 use crate::facts::{Act, Asker, GateFacts, Journal, Past, Pause, Standing, Work as WorkFact};
@@ -171,6 +171,13 @@ impl Pair {
         self.latest.as_ref().map(|(digest, ruling)| (digest, ruling))
     }
 
+    /// What the latest ruling rests on, a sentence each.
+    pub fn evidence(&self, now: At) -> Vec<String> {
+        self.latest.as_ref().map_or_else(Vec::new, |(digest, _)| {
+            evidence(&self.snapshot, &self.spec, &self.memory, digest, now)
+        })
+    }
+
     /// The plan being carried out.
     pub fn drive(&self) -> Option<&Drive> {
         self.drive.as_ref()
@@ -256,7 +263,7 @@ impl Pair {
                 verdict: ruling.rule.verdict,
                 why: ruling.rule.why.to_owned(),
                 barred: ruling.gate.bars.map(|cause| (ruling.gate.id.to_owned(), cause)),
-                evidence: digest.evidence.clone(),
+                evidence: evidence(&self.snapshot, &self.spec, &self.memory, digest, now),
             },
             now,
         );
