@@ -1,7 +1,7 @@
 //! A load under a scenario, and its books afterwards.
 
 use std::path::PathBuf;
-use std::process::Child;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -54,7 +54,10 @@ impl Stage {
         let mut all = vec![program.as_str(), verb];
         all.extend_from_slice(words);
         all.extend_from_slice(&["--for", &seconds, "--out", &path]);
-        let child = self.lab.client_spawn(&all)?;
+        // Its books say more than the line it prints.
+        let child = self.lab.client_command().args(&all).stdout(Stdio::null()).spawn();
+        let child = child
+            .map_err(|source| LabError::Io { doing: format!("start the load {verb}"), source })?;
         Ok(Load { child, out, query })
     }
 
@@ -71,6 +74,11 @@ impl Stage {
 }
 
 impl Load {
+    /// The query that finds its writes in the database `desk`.
+    pub(super) fn query(&self) -> &'static str {
+        self.query
+    }
+
     fn stop(&mut self) -> Result<()> {
         let io = |source| LabError::Io { doing: "end the load".to_owned(), source };
         if self.child.try_wait().map_err(io)?.is_none() {

@@ -4,6 +4,8 @@
 //! It asserts nothing; it sets, breaks, asks and reads.
 
 mod books;
+mod mend;
+mod promise;
 mod told;
 
 use std::path::Path;
@@ -12,6 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub use books::{Booked, Load};
+pub use promise::Promise;
 pub use told::{Told, texts};
 
 use crate::lab::{Lab, LabError, LabSpec, Machine, Output, Result, wait_for};

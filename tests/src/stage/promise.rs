@@ -1,0 +1,91 @@
+//! What users are promised, asserted on a load's books and on the machines.
+//!
+//! How long an outage may last is measured elsewhere; here it only has to be sane, whatever else
+//! this computer has to do.
+
+use std::time::Duration;
+
+use super::{Booked, Load, Stage};
+use crate::lab::{Result, SCHEDULER_UNIT, wait_for};
+
+/// Clients of both loads together: what each had acknowledged last may be in flight to the slave
+/// when a master dies without notice.
+const CLIENTS: usize = 31;
+/// Acknowledged writes after which users count as served.
+const SERVED_WRITES: u64 = 20;
+const SERVED_LIMIT: Duration = Duration::from_secs(60);
+const SCHEDULER_LIMIT: Duration = Duration::from_secs(15);
+/// Nobody who waits at the proxy is turned away sooner than this.
+const OUTAGE_MAX_MS: f64 = 60_000.0;
+
+/// What users are promised of the writes that were acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Promise {
+    /// Each is there, once.
+    AllKept,
+    /// Replication is asynchronous and the master died without notice: each client may miss the
+    /// one it had acknowledged last; none is there twice.
+    LastInFlight,
+}
+
+impl Booked {
+    /// Asserts that the promise was kept, and that users wrote.
+    #[track_caller]
+    pub fn assert_kept(&self, promise: Promise) {
+        let lost = &self.compared.lost;
+        let most = match promise {
+            Promise::AllKept => 0,
+            Promise::LastInFlight => CLIENTS,
+        };
+        assert!(lost.len() <= most, "{} acknowledged and lost: {lost:?}", lost.len());
+        assert!(self.compared.doubled.is_empty(), "doubled: {:?}", self.compared.doubled);
+        assert!(self.summary.writes_ok > 0, "nobody wrote at all");
+        let gap_ms = self.summary.longest_gap_ms;
+        assert!(gap_ms < OUTAGE_MAX_MS, "nobody could write for {gap_ms} ms");
+    }
+
+    /// Asserts that users noticed nothing: no request failed.
+    #[track_caller]
+    pub fn assert_unnoticed(&self) {
+        assert!(self.summary.failed.is_empty(), "failed: {:?}", self.summary.failed);
+    }
+}
+
+impl Stage {
+    /// Waits until users' writes of this load arrive on `host`.
+    pub fn wait_written(&self, load: &Load, host: &str) -> Result<()> {
+        let machine = self.lab.machine(host);
+        let query = format!("select count(*) from ({}) as ids", load.query());
+        let mut from = None;
+        wait_for(&format!("users to write on {host}"), SERVED_LIMIT, || {
+            let count = machine.sql("desk", &query).map_err(|error| error.to_string())?;
+            let count: u64 = count.parse().map_err(|_| format!("not a number: {count}"))?;
+            let from = *from.get_or_insert(count);
+            if count >= from + SERVED_WRITES { Ok(()) } else { Err(format!("{from} to {count}")) }
+        })
+    }
+
+    /// Waits until the singleton runs on `host` and on none of the machines in `not_on`.
+    pub fn wait_scheduler(&self, host: &str, not_on: &[&str]) -> Result<()> {
+        wait_for(&format!("the scheduler to run on {host} only"), SCHEDULER_LIMIT, || {
+            let active = |name: &str| {
+                let machine = self.lab.machine(name);
+                let state = machine.exec(&["systemctl", "is-active", SCHEDULER_UNIT]);
+                state.map(|output| output.stdout.trim() == "active")
+            };
+            let told = |error: crate::lab::LabError| error.to_string();
+            if !active(host).map_err(told)? {
+                return Err(format!("it does not run on {host}"));
+            }
+            for other in not_on {
+                if active(other).map_err(told)? {
+                    return Err(format!("it runs on {other}"));
+                }
+            }
+            let query = "select host from scheduler_runs where at > now() - interval '3 s' \
+                         order by at desc limit 1";
+            let last = self.lab.machine(host).sql("desk", query).map_err(told)?;
+            if last == host { Ok(()) } else { Err(format!("the last run was of '{last}'")) }
+        })
+    }
+}
