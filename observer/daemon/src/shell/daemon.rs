@@ -26,10 +26,11 @@ use crate::config::{self, Config, DaemonConfig, Findings, Reach};
 
 /// A pair whose task has not gone round for so long hangs: the watchdog is not fed any more.
 const PULSE_LIMIT_MS: u64 = 20_000;
-/// Pace of the daemon's own round, where the watchdog wants no faster one.
-const ROUND: Duration = Duration::from_secs(5);
-/// Rounds between two clean-ups of old measurements: an hour.
-const CLEAN_EVERY: u64 = 720;
+/// Pace of the daemon's own round, where the watchdog wants no faster one: the service manager's
+/// one line is never older than this.
+const ROUND: Duration = Duration::from_secs(1);
+/// Pace of the clean-up of old measurements.
+const CLEAN_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Why the daemon did not start, or could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -162,7 +163,7 @@ impl Daemon {
         let mut signals = Signals::new()?;
         let pace = service::watchdog_pace().unwrap_or(ROUND).min(ROUND);
         let mut rounds = tokio::time::interval(pace);
-        let mut count = 0_u64;
+        let mut clean_ups = tokio::time::interval(CLEAN_EVERY);
         service::ready(&self.one_line());
         tracing::info!(pairs = self.running.len(), socket = %self.config.socket.display(), "running");
         loop {
@@ -171,13 +172,8 @@ impl Daemon {
                     Ask::Stop => break,
                     Ask::Reload => self.reload().await,
                 },
-                _ = rounds.tick() => {
-                    self.round();
-                    count += 1;
-                    if count.is_multiple_of(CLEAN_EVERY) {
-                        self.clean().await;
-                    }
-                }
+                _ = rounds.tick() => self.round(),
+                _ = clean_ups.tick() => self.clean().await,
             }
         }
         let stopped = self.stop(&mut rounds).await;
