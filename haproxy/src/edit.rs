@@ -172,7 +172,7 @@ impl Place {
             Unclear::Template
         } else if let Some(fault) = line.words().fault {
             Unclear::Fault(fault)
-        } else if server.words.iter().any(|word| word.text.is_empty()) {
+        } else if server.words().iter().any(|word| word.text.is_empty()) {
             Unclear::EmptyWord
         } else {
             return Ok(place);

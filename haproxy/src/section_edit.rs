@@ -30,7 +30,7 @@ impl Document {
         let section = find_backend(&view, backend)?;
         let words = server_words(server).map_err(Refusal::anywhere)?;
         if let Some(existing) = section.servers.iter().find(|found| found.name == server.name) {
-            let same = existing.words.iter().map(Word::to_text).eq(plain_words(server));
+            let same = existing.words().iter().map(Word::to_text).eq(plain_words(server));
             let (backend, server) = (backend.to_owned(), server.name.clone());
             let reason = Reason::ServerExists { backend, server };
             return if same {

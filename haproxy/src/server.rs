@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::server_keyword::{self, Keyword};
-use crate::word::Word;
+use crate::word::{Word, Words};
 
 /// Whether the file lets a server take traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +53,8 @@ pub struct Server<'a> {
     pub conditional: bool,
     /// The count or range of a `server-template` line, as written.
     pub template: Option<Cow<'a, str>>,
-    pub(crate) words: Vec<Word<'a>>,
-    pub(crate) fault: Option<crate::word::Fault>,
+    pub(crate) address: Word<'a>,
+    pub(crate) content: &'a [u8],
     pub(crate) inherited: State,
 }
 
@@ -75,12 +75,12 @@ pub struct Address<'a> {
 impl<'a> Server<'a> {
     /// The address of the line.
     pub fn address(&self) -> Address<'_> {
-        Address::of(&self.words[self.address_index()])
+        Address::of(&self.address)
     }
 
     /// The keywords behind the address, in order.
-    pub fn keywords(&self) -> Vec<Keyword<'_, 'a>> {
-        server_keyword::keywords(&self.words[self.address_index() + 1..])
+    pub fn keywords(&self) -> Vec<Keyword<'a>> {
+        server_keyword::keywords(&self.words()[self.address_index() + 1..])
     }
 
     /// The last value that the line itself gives `keyword`.
@@ -95,7 +95,7 @@ impl<'a> Server<'a> {
         if self.conditional {
             return State::Unclear(Unclear::Conditional);
         }
-        if let Some(fault) = self.fault {
+        if let Some(fault) = self.split().fault {
             return State::Unclear(Unclear::Fault(fault));
         }
         match switch(&self.keywords()) {
@@ -105,9 +105,14 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// The words of the line from its first one on.
-    pub fn words(&self) -> &[Word<'a>] {
-        &self.words
+    /// The words of the line from its first one on. They are split anew each time: of most
+    /// servers of a large file nobody asks more than name and address.
+    pub fn words(&self) -> Vec<Word<'a>> {
+        self.split().list
+    }
+
+    fn split(&self) -> Words<'a> {
+        crate::word::split(self.content)
     }
 
     pub(crate) fn address_index(&self) -> usize {
@@ -116,7 +121,7 @@ impl<'a> Server<'a> {
 }
 
 /// What `enabled` and `disabled` among the keywords say; the last one counts.
-pub(crate) fn switch(keywords: &[Keyword<'_, '_>]) -> Result<Option<State>, Unclear> {
+pub(crate) fn switch(keywords: &[Keyword<'_>]) -> Result<Option<State>, Unclear> {
     let mut state = None;
     for (index, keyword) in keywords.iter().enumerate() {
         if keyword.may_hide_keywords() {

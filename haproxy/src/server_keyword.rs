@@ -6,17 +6,17 @@
 use crate::word::Word;
 
 /// One keyword of a `server` or `default-server` line with its values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keyword<'w, 'a> {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keyword<'a> {
     /// The keyword itself.
-    pub word: &'w Word<'a>,
+    pub word: Word<'a>,
     /// Its values; for an unknown keyword everything up to the next known one.
-    pub values: &'w [Word<'a>],
+    pub values: Vec<Word<'a>>,
     /// Whether the keyword is one that HAProxy 2.4 to 3.x knows.
     pub known: bool,
 }
 
-impl Keyword<'_, '_> {
+impl Keyword<'_> {
     /// Whether expanding a variable in it could bring forth words that are keywords.
     pub(crate) fn may_hide_keywords(&self) -> bool {
         let expands = |word: &Word<'_>| word.variable && word.text.ends_with(b"[*]}");
@@ -55,7 +55,7 @@ pub(crate) fn opposite(name: &str) -> Option<String> {
 }
 
 /// Splits keyword words into keywords. HAProxy stops at an empty word, and so does this.
-pub(crate) fn keywords<'w, 'a>(words: &'w [Word<'a>]) -> Vec<Keyword<'w, 'a>> {
+pub(crate) fn keywords<'a>(words: &[Word<'a>]) -> Vec<Keyword<'a>> {
     let end = words.iter().position(|word| word.text.is_empty()).unwrap_or(words.len());
     let words = &words[..end];
     let mut found = Vec::new();
@@ -69,7 +69,8 @@ pub(crate) fn keywords<'w, 'a>(words: &'w [Word<'a>]) -> Vec<Keyword<'w, 'a>> {
             Some(Arity::Source) => source_values(rest),
             None => rest.iter().position(is_known).unwrap_or(rest.len()),
         };
-        found.push(Keyword { word, values: &rest[..count], known: arity.is_some() });
+        let values = rest[..count].to_vec();
+        found.push(Keyword { word: word.clone(), values, known: arity.is_some() });
         at += 1 + count;
     }
     found

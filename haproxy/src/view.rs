@@ -194,9 +194,9 @@ impl<'a> View<'a> {
         server: &Server<'a>,
         keywords: &[&str],
     ) -> Option<ServerSetting> {
-        let pick = |line: usize, list: &[Keyword<'_, 'a>]| {
+        let pick = |line: usize, list: &[Keyword<'a>]| {
             let is_wanted =
-                |keyword: &&Keyword<'_, 'a>| keywords.iter().any(|name| keyword.word.is(name));
+                |keyword: &&Keyword<'a>| keywords.iter().any(|name| keyword.word.is(name));
             list.iter().rev().find(is_wanted).map(|keyword| ServerSetting {
                 line,
                 keyword: keyword.word.to_text(),
@@ -373,21 +373,23 @@ impl<'a> Reader<'a> {
     }
 
     fn server(&mut self, line: usize, content: &'a [u8]) {
-        let word::Words { list, fault, .. } = word::split(content);
+        let mut list = word::split_first(content, 4).list;
         let is_template = list.first().is_some_and(|word| word.is("server-template"));
-        if list.len() < 3 + usize::from(is_template) {
+        let address_index = 2 + usize::from(is_template);
+        if list.len() <= address_index {
             return;
         }
         let inherited = self.inherited;
         let conditional = self.depth > 0;
         let section = self.view.sections.last_mut().expect("the caller found a section");
+        let address = list.swap_remove(address_index);
         section.servers.push(Server {
-            name: text(list[1].text.clone()),
+            name: text(std::mem::take(&mut list[1].text)),
             line,
             conditional: conditional || section.conditional,
-            template: is_template.then(|| text(list[2].text.clone())),
-            words: list,
-            fault,
+            template: is_template.then(|| text(std::mem::take(&mut list[2].text))),
+            address,
+            content,
             inherited,
         });
     }

@@ -54,8 +54,15 @@ pub struct Words<'a> {
 
 /// Splits the content of one line (its ending may be present).
 pub(crate) fn split(line: &[u8]) -> Words<'_> {
-    let mut splitter = Splitter { line, at: 0, words: Words::default() };
-    splitter.run();
+    split_first(line, usize::MAX)
+}
+
+/// Splits off the first words only; what stands behind them is not looked at.
+pub(crate) fn split_first(line: &[u8], count: usize) -> Words<'_> {
+    let list = Vec::with_capacity(count.min(8));
+    let words = Words { list, comment: None, fault: None };
+    let mut splitter = Splitter { line, at: 0, words };
+    splitter.run(count);
     splitter.words
 }
 
@@ -76,13 +83,13 @@ struct Splitter<'a> {
 }
 
 impl<'a> Splitter<'a> {
-    fn run(&mut self) {
+    fn run(&mut self, count: usize) {
         // Leading white space is the only place where a carriage return does not end the line.
         while self.line.get(self.at).copied().is_some_and(is_space) {
             self.at += 1;
         }
         while let Some(&byte) = self.line.get(self.at) {
-            if ends_line(byte) {
+            if ends_line(byte) || self.words.list.len() >= count {
                 return;
             } else if byte == b'#' {
                 self.words.comment = Some(self.at);

@@ -154,11 +154,9 @@ defaults
     timeout server 1s
 backend other
     server a 127.0.0.1:1
-    server b 127.0.0.1:1 namespace disabled
+    server b 127.0.0.1:1 cookie disabled
 ";
-    // Namespaces need privileges to exist; a cookie named so does not.
-    let text = text.replace("namespace disabled", "cookie disabled");
-    let running = support::Running::start(&binary, &text);
+    let running = support::Running::start(&binary, text);
     let answer = running.ask("worker.sock", "show servers state\n");
     let states = haproxy::runtime::ServerState::parse(&answer).expect("the table can be read");
     let document = Document::parse(text.as_bytes());
