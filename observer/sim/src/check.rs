@@ -32,6 +32,9 @@ pub struct Violation {
 pub struct Checks {
     open: Option<Plan>,
     paused: bool,
+    /// The host that served users when the observer died with no plan open, until something else
+    /// happens to the world.
+    boring: Option<HostName>,
     position: Option<(HostName, At, Lsn)>,
 }
 
@@ -45,6 +48,7 @@ impl Checks {
     /// Looks at the world after any event.
     pub fn after_event(&self, world: &World, now: At) -> Checked {
         users_can_write_to_one_host_at_most(world, now)?;
+        losing_the_observer_is_boring(self.boring.as_ref(), world, now)?;
         each_epoch_promotes_one_host(world, now)
     }
 
@@ -115,6 +119,19 @@ impl Checks {
         Ok(())
     }
 
+    /// Takes note that the observer died.
+    pub fn observer_died(&mut self, world: &World) {
+        self.boring = match &self.open {
+            None => world.writable_hosts().pop(),
+            Some(_) => None,
+        };
+    }
+
+    /// Takes note that the observer lives again, or that something else happened to the world.
+    pub fn something_happened(&mut self) {
+        self.boring = None;
+    }
+
     /// Takes note of what the daemon would have kept on disk.
     pub fn note_position(&mut self, host: HostName, at: At, lsn: Lsn) {
         self.position = Some((host, at, lsn));
@@ -178,6 +195,16 @@ fn a_served_master_is_not_failed_over(
         return broken(4, now, format!("{} was serving users when it was given up", plan.master));
     }
     Ok(())
+}
+
+/// Rule 10: with the observer dead and nothing else happening, users are served as before.
+fn losing_the_observer_is_boring(host: Option<&HostName>, world: &World, now: At) -> Checked {
+    match host {
+        Some(host) if !world.writable_hosts().contains(host) => {
+            broken(10, now, format!("{host} stopped serving because the observer died"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Rule 6: a plan taken back leaves the proxies as they were.

@@ -404,12 +404,14 @@ impl Run {
     fn kill_observer(&mut self) {
         self.pair = None;
         self.life += 1;
+        self.checks.observer_died(&self.world);
     }
 
     fn start_observer(&mut self) {
         if self.pair.is_some() {
             return;
         }
+        self.checks.something_happened();
         self.life += 1;
         let mut pair = Pair::new(self.world.spec.clone(), &self.journal, self.now);
         // The daemon keeps the master's position on disk; here it is read off the last one told.
@@ -511,6 +513,7 @@ impl Run {
             Fault::Resume => self.order_now(OperatorOrder::Resume { by })?,
             Fault::Acknowledge => self.order_now(OperatorOrder::Acknowledge { by })?,
             other => {
+                self.checks.something_happened();
                 let alarming = self.world.harm(other, self.now);
                 if alarming {
                     let life = self.life;

@@ -121,3 +121,13 @@ fn rule_12_sees_a_second_plan_over_an_open_one() {
     let broken = checks.on_record(&opened(2, 3), &world(), &users, At(2));
     assert_eq!(broken.expect_err("two plans").rule, 12);
 }
+
+#[test]
+fn rule_10_sees_users_suffer_from_a_dead_observer() {
+    let mut world = world();
+    let mut checks = Checks::default();
+    checks.observer_died(&world);
+    assert!(checks.after_event(&world, At(1)).is_ok());
+    world.proxy_mut(&"proxy-1".into()).runtime.insert("node-a".into(), Admission::TakenOut);
+    assert_eq!(checks.after_event(&world, At(2)).expect_err("nobody is served").rule, 10);
+}
