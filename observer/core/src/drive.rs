@@ -257,6 +257,9 @@ impl Drive {
                 if self.way == Way::Forward && pivot && !walked {
                     return Some(self.walk_again(now));
                 }
+                if self.way == Way::Forward && *self.effect() == Effect::Look {
+                    return Some(self.return_to_pivot(now));
+                }
                 Some(self.order(now))
             }
             Stage::LookAt(at) if *at <= now => {
@@ -405,6 +408,17 @@ impl Drive {
         self.look_first[self.cursor] = self.promoted_perhaps;
         self.pivot_tries += 1;
         self.cursor = 0;
+        self.begin_step(now)
+    }
+
+    /// A look past the pivot that shows nothing has no effect to order again: what it waits for is
+    /// the pivot's own work, as when the new master's database died right after its promotion.
+    fn return_to_pivot(&mut self, now: At) -> Want {
+        if let Some(pivot) = self.plan().pivot().filter(|pivot| *pivot < self.cursor) {
+            self.look_first[pivot..=self.cursor].fill(true);
+            self.pivot_since = None;
+            self.cursor = pivot;
+        }
         self.begin_step(now)
     }
 

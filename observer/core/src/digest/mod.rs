@@ -31,6 +31,8 @@ pub struct Digest {
     /// The only primary, where the journal knows none or another and all other hosts answered
     /// that they are none.
     pub adoptable: Option<HostName>,
+    /// The only primary seen, whatever the other hosts answered: what a person may accept.
+    pub only_primary: Option<HostName>,
     /// The best candidate.
     pub candidate: Option<HostName>,
     /// What a failover now would lose.
@@ -108,6 +110,9 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     remarks.extend(why);
     let loss = loss::estimate(inputs, master.as_ref(), candidate.as_ref());
     remarks.extend(distrust(snapshot));
+    if master.is_none() {
+        remarks.extend(claims(inputs));
+    }
     let facts = Facts {
         sight: sight(snapshot),
         roles,
@@ -130,6 +135,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     Digest {
         facts,
         adoptable: adoptable(inputs),
+        only_primary: only_primary(inputs),
         candidate,
         loss,
         master_ssh,
@@ -195,14 +201,31 @@ fn roles(inputs: Inputs<'_>) -> (Roles, Vec<HostName>) {
     if inputs.is_primary(master) { (Roles::Two, others) } else { (Roles::Moved, others) }
 }
 
-/// The only primary, if every other host answered that it is a standby.
-fn adoptable(inputs: Inputs<'_>) -> Option<HostName> {
+/// The only primary seen.
+fn only_primary(inputs: Inputs<'_>) -> Option<HostName> {
     let mut primaries = inputs.spec.hosts.iter().filter(|host| inputs.is_primary(host));
     let only = primaries.next()?;
-    let alone = primaries.next().is_none();
-    let others_answered = inputs.spec.others(only).all(|host| {
-        let entry = inputs.snapshot.get(&Look::Database(host.clone()));
-        entry.is_some_and(|entry| entry.class == Class::Dead || inputs.report(host).is_some())
-    });
-    (alone && others_answered).then(|| only.clone())
+    primaries.next().is_none().then(|| only.clone())
+}
+
+/// The only primary, if every other host answered that it is a standby.
+fn adoptable(inputs: Inputs<'_>) -> Option<HostName> {
+    let only = only_primary(inputs)?;
+    let others_answered = inputs.spec.others(&only).all(|host| is_no_primary(inputs, host));
+    others_answered.then_some(only)
+}
+
+fn is_no_primary(inputs: Inputs<'_>, host: &HostName) -> bool {
+    let entry = inputs.snapshot.get(&Look::Database(host.clone()));
+    entry.is_some_and(|entry| entry.class == Class::Dead || inputs.report(host).is_some())
+}
+
+/// While no master is known: what each host says it is.
+fn claims(inputs: Inputs<'_>) -> impl Iterator<Item = String> + '_ {
+    inputs.spec.hosts.iter().map(move |host| match inputs.report(host) {
+        Some(report) if report.in_recovery => format!("{host}: is a standby"),
+        Some(_) => format!("{host}: is a primary"),
+        None if is_no_primary(inputs, host) => format!("{host}: its database is not running"),
+        None => format!("{host}: does not answer, so it may be a primary"),
+    })
 }

@@ -159,7 +159,9 @@ impl Cause {
             }
             Cause::TwoMasters => "Stop the wrong one at once, then `ack`.",
             Cause::StaleMaster => "Nothing if it is stopped by itself; else stop it by hand.",
-            Cause::NoMaster => "Start the right host's database as primary.",
+            Cause::NoMaster => {
+                "Start the right host's database as primary; `ack` accepts the only one seen."
+            }
             Cause::TimelinesDiverged => "Rebuild the slave from the master.",
             Cause::NoCandidate => "Bring the master or the slave back; nothing else can help.",
             Cause::CannotFence => {

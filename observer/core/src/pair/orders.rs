@@ -146,8 +146,11 @@ impl Pair {
 
     fn acknowledge(&mut self, by: String, now: At) -> Result<(), Refusal> {
         let moved = self.latest().and_then(|(digest, ruling)| {
-            let accepts = matches!(ruling.rule.cause, Cause::MasterMoved | Cause::TwoMasters);
-            digest.adoptable.clone().filter(|_| accepts)
+            let accepts = matches!(
+                ruling.rule.cause,
+                Cause::MasterMoved | Cause::TwoMasters | Cause::NoMaster
+            );
+            digest.only_primary.clone().filter(|_| accepts)
         });
         if let Some(master) = moved {
             let epoch = self.memory.epoch.next();
