@@ -3,11 +3,11 @@
 //! It does nothing itself and keeps no clock. Per step:
 //!
 //! ```text
-//!   record "ordered" ──durable──► perform ──reply or none──► look for the proof ──shown──► record "proven"
-//!         ▲                                                        │ not yet
-//!         └────────── reply lost or refused: order again ◄─────────┤
-//!                                                                  ▼ deadline
-//!                              give up → undo in reverse · go on → record "skipped" · insist → again
+//!   record "ordered" ─durable─► perform ─reply or none─► look for the proof ─shown─► record "proven"
+//!         ▲                                                     │ not yet
+//!         └───────── reply lost or refused: order again ◄───────┤
+//!                                                               ▼ deadline
+//!                          give up → undo in reverse · go on → record "skipped" · insist → again
 //! ```
 //!
 //! The order rule: an effect is handed out only after its record was reported durable.
@@ -360,7 +360,7 @@ impl Drive {
         }
     }
 
-    /// Asks for the plan to be taken back. Refused past the pivot and when it is going back already.
+    /// Asks for the plan to be taken back. Refused past the pivot and when it is going back.
     pub fn turn_back(&mut self, why: &str, now: At) -> Option<Want> {
         let idle = matches!(self.stage, Stage::Begin | Stage::LookAt(_) | Stage::OrderAgainAt(_));
         if self.is_past_pivot() || self.way == Way::Back || !idle {

@@ -28,6 +28,8 @@ pub enum Fault {
     KillSshd(HostName),
     StartSshd(HostName),
     ChangeHostKey(HostName),
+    Garble(HostName),
+    Ungarble(HostName),
     Cut(String, String),
     Heal(String, String),
     Isolate(String),

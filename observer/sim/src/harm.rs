@@ -57,6 +57,8 @@ impl World {
                 self.machine_mut(&host).key_changed = true;
                 return true;
             }
+            Fault::Garble(host) => self.machine_mut(&host).garbled = true,
+            Fault::Ungarble(host) => self.machine_mut(&host).garbled = false,
             other => return self.harm_database(other, now),
         }
         false

@@ -20,6 +20,8 @@ pub struct Machine {
     pub sshd: Running,
     /// Whether it offers another host key than the pinned one.
     pub key_changed: bool,
+    /// Whether what its commands print cannot be read.
+    pub garbled: bool,
     /// The database.
     pub database: Database,
     /// The application's services, true while running.
@@ -120,6 +122,7 @@ impl Machine {
             power: Power::On,
             sshd: Running::Yes,
             key_changed: false,
+            garbled: false,
             database: Database {
                 postmaster: Postmaster::Running,
                 in_recovery,

@@ -281,6 +281,8 @@ fn fault(words: &[&str]) -> Option<Fault> {
         "kill-sshd" => Fault::KillSshd(host()?),
         "start-sshd" => Fault::StartSshd(host()?),
         "change-host-key" => Fault::ChangeHostKey(host()?),
+        "garble" => Fault::Garble(host()?),
+        "ungarble" => Fault::Ungarble(host()?),
         "cut" => Fault::Cut(node(1)?, node(2)?),
         "heal" => Fault::Heal(node(1)?, node(2)?),
         "isolate" => Fault::Isolate(node(1)?),

@@ -209,6 +209,9 @@ impl World {
             let (pinned, offered) = ("SHA256:pinned".to_owned(), "SHA256:offered".to_owned());
             return Some(Err(Silent::HostKeyChanged { pinned, offered }));
         }
+        if machine.garbled {
+            return Some(Err(Silent::Garbage("welcome!".to_owned())));
+        }
         let mut units =
             vec![UnitReport { unit: "database".to_owned(), state: machine.database_unit() }];
         units.extend(self.spec.services.iter().map(|service| UnitReport {
@@ -461,7 +464,9 @@ impl World {
                     && !machine.database.replay_paused
             }),
             Proof::IsPrimary { host, after } => self.if_host(host, |machine| {
-                !machine.database.in_recovery && machine.database.timeline > *after
+                machine.database.postmaster == Postmaster::Running
+                    && !machine.database.in_recovery
+                    && machine.database.timeline > *after
             }),
             Proof::CanWrite { host } => {
                 self.if_host(host, |machine| machine.database.accepts_writes())

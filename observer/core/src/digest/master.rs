@@ -70,7 +70,12 @@ impl<'a> View<'a> {
         }
         let Some(database) = database else { return Master::Suspect };
         match &database.latest.seen {
-            Ok(Seen::Database(_)) => self.database_answers(),
+            Ok(Seen::Database(_)) => match self.database_answers() {
+                Master::Healthy if votes::unworkable(self.inputs, self.master).is_some() => {
+                    Master::OutOfReach
+                }
+                condition => condition,
+            },
             Ok(Seen::DatabaseBusy(_)) => self.within_grace(database.since, Master::DatabaseDead),
             Ok(Seen::Refused) => self.database_refuses(database),
             Err(Silent::NoWay) => Master::Suspect,

@@ -110,5 +110,9 @@ fn judge_report(
     if lag > inputs.spec.policy.lag_limit_bytes {
         return (Slave::Lagging, say(format!("{} behind", human_bytes(lag))));
     }
+    // It could still be promoted in need, but none of its services started.
+    if let Some(silent) = votes::unworkable(inputs, host) {
+        return (Slave::NotPromotable, say(format!("commands there fail: {silent}")));
+    }
     (Slave::Ready, None)
 }

@@ -42,6 +42,20 @@ pub(super) fn ssh(inputs: Inputs<'_>, host: &HostName) -> Vote {
     vote(inputs.snapshot.get(&Look::Machine(host.clone())), &inputs.spec.policy)
 }
 
+/// Why nothing can be done on `host` although it answers: its commands are denied or cannot be
+/// read, for as long as the policy asks of silence.
+pub(super) fn unworkable<'a>(inputs: Inputs<'a>, host: &HostName) -> Option<&'a Silent> {
+    let entry = inputs.snapshot.get(&Look::Machine(host.clone()))?;
+    match &entry.latest.seen {
+        Err(silent @ (Silent::Garbage(_) | Silent::Denied(_)))
+            if entry.streak >= inputs.spec.policy.failures =>
+        {
+            Some(silent)
+        }
+        _ => None,
+    }
+}
+
 /// The database's port of `host`, from `from`.
 pub(super) fn port(inputs: Inputs<'_>, host: &HostName, from: Vantage) -> Vote {
     let look = Look::Port { host: host.clone(), from };

@@ -129,7 +129,7 @@ impl Cause {
             Cause::SlaveLagging => "Find what slows replay or the network; watch `status`.",
             Cause::SlaveCutOff => "Check cables, firewall and routes between the two hosts.",
             Cause::SlaveNotPromotable => {
-                "`status` names the reason; resume replay or rebuild the slave."
+                "`why` names the reason: resume replay, mend the observer's access, or rebuild."
             }
             Cause::FilesBehind => "Look at the file sets' last pass.",
             Cause::ParityBroken => "Bring the named items to the same value on both hosts.",
@@ -152,7 +152,9 @@ impl Cause {
             Cause::MasterCannotWrite => "Free disk space, or `failover` to move users.",
             Cause::MasterOutOfReach => "Check sshd, firewall and the observer's key on the master.",
             Cause::MasterMoved => "`ack` to accept the new master, after checking it is right.",
-            Cause::UsersServed => "Check the network between the observer and the master.",
+            Cause::UsersServed => {
+                "Check sshd on the master, and the network between the observer and it."
+            }
             Cause::ObserverIsolated => "Check the observer's own network.",
             Cause::HostKeyChanged => {
                 "If the machine was rebuilt, pin its new key; if not, treat it as an attack."
@@ -168,10 +170,10 @@ impl Cause {
                 "Bring the proxy back, or cut the old master's power and take the proxy out of use."
             }
             Cause::LossOverBudget => {
-                "`failover --accept-loss` accepts the named loss; bringing the master back loses none."
+                "`failover --accept-loss` accepts it; bringing the master back loses nothing."
             }
             Cause::LossUnknown => {
-                "`failover --accept-loss` accepts an unknown loss; bringing the master back loses none."
+                "`failover --accept-loss` accepts it; bringing the master back loses nothing."
             }
             Cause::Flapping => "`ack` allows the next automatic failover.",
             Cause::JustFailed => "See `events` for what failed; it is tried again by itself.",
