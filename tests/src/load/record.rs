@@ -142,6 +142,16 @@ impl Summary {
     pub fn read(path: &Path) -> io::Result<Self> {
         Ok(serde_json::from_str(&std::fs::read_to_string(path)?)?)
     }
+
+    /// How many of the failed attempts were under way at a moment, given in milliseconds of the
+    /// Unix epoch: those that a crash at that moment met.
+    #[must_use]
+    pub fn failed_under_way_at(&self, unix_ms: u64) -> usize {
+        let moment_us = unix_ms.saturating_sub(self.began_unix_ms) * 1000;
+        let under_way =
+            |attempt: &&Attempt| (attempt.start_us..=attempt.end_us).contains(&moment_us);
+        self.failed.iter().filter(under_way).count()
+    }
 }
 
 /// The file of acknowledged ids that belongs to a summary's file.
@@ -194,6 +204,17 @@ mod tests {
         assert_eq!((summary.attempts, summary.ok, summary.writes_ok), (3, 2, 1));
         assert_eq!(summary.failed.len(), 1);
         assert!(summary.longest_gap_began_ms <= 0.001, "{summary:?}");
+    }
+
+    #[test]
+    fn only_attempts_begun_before_and_ended_after_a_moment_were_under_way() {
+        let mut record = Record::begin();
+        for (start_us, end_us) in [(1_000, 2_000), (4_000, 9_000), (6_000, 9_000)] {
+            let failed = attempt(end_us, Kind::Write, Outcome::Unknown);
+            record.enter(Attempt { start_us, ..failed });
+        }
+        let summary = record.summary();
+        assert_eq!(summary.failed_under_way_at(summary.began_unix_ms + 5), 1);
     }
 
     #[test]
