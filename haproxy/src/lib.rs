@@ -3,6 +3,35 @@
 //! The crate does no input or output: bytes come in, bytes go out, and the caller moves them. It
 //! never runs HAProxy, never evaluates a condition and never expands a variable; what the file
 //! alone does not say is answered as unclear, and an edit that would need it is refused.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//!
+//! use haproxy::{Document, Members, point, unified_diff};
+//!
+//! let file = b"backend app
+//!     server a 10.0.0.1:80 check          # left
+//!     server b 10.0.0.2:80 check disabled # right
+//! ";
+//! let members = Members::by_address(BTreeMap::from([
+//!     ("node-a".to_owned(), vec!["10.0.0.1".to_owned()]),
+//!     ("node-b".to_owned(), vec!["10.0.0.2".to_owned()]),
+//! ]));
+//! let turned = point(&Document::parse(file), &members, &["node-b"])?;
+//! assert_eq!(
+//!     unified_diff("haproxy.cfg", file, &turned.to_bytes()),
+//!     "--- haproxy.cfg
+//! +++ haproxy.cfg
+//! @@ -1,3 +1,3 @@
+//!  backend app
+//! -    server a 10.0.0.1:80 check          # left
+//! -    server b 10.0.0.2:80 check disabled # right
+//! +    server a 10.0.0.1:80 check disabled # left
+//! +    server b 10.0.0.2:80 check          # right
+//! "
+//! );
+//! # Ok::<(), haproxy::Refusal>(())
+//! ```
 
 mod diff;
 mod document;
@@ -14,6 +43,7 @@ mod inventory;
 mod line_edit;
 pub mod lint;
 mod pair;
+mod reader;
 mod refusal;
 pub mod runtime;
 mod section;

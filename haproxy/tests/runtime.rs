@@ -181,6 +181,39 @@ fn sessions_are_counted_and_ended() {
     running.until("the session has ended", || row(&running, "app/a").sessions == 0);
 }
 
+/// With no real server in use a client waits, and is served by the one that becomes ready: no
+/// reload, no failed connection. The waiting room is the one that the crate adds to a file.
+#[test]
+fn a_client_waits_until_a_server_is_ready() {
+    let Some(binary) = support::binary() else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let plain = CONFIGURATION.replace("    server hold 127.0.0.1:1 backup no-check\n", "");
+    let plain = plain.replace("    server b 127.0.0.1:1 disabled", "    server b 127.0.0.1:{port}");
+    let text = plain.replace("{port}", &port.to_string());
+    let members = haproxy::Members::default().with_server("app", "b", "node-b");
+    let document = haproxy::Document::parse(text.as_bytes());
+    let held = haproxy::add_waiting_rooms(&document, &members).unwrap();
+    let running = Running::start(&binary, std::str::from_utf8(&held.to_bytes()).unwrap());
+    for name in ["a", "b"] {
+        assert_eq!(one(&running, set(name, AdminState::Maint)), Ok(()));
+    }
+    let mut client = UnixStream::connect(running.path("web.sock")).unwrap();
+    client.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    client.write_all(b"hello").unwrap();
+    running.until("the client waits", || row(&running, "app/hold").sessions == 1);
+    assert_eq!(row(&running, "app/b").sessions_total, 0);
+
+    assert_eq!(one(&running, set("b", AdminState::Ready)), Ok(()));
+    let mut peer: TcpStream = listener.accept().unwrap().0;
+    let mut greeting = [0; 5];
+    peer.read_exact(&mut greeting).unwrap();
+    peer.write_all(&greeting).unwrap();
+    client.read_exact(&mut greeting).unwrap();
+    assert_eq!(&greeting, b"hello");
+    assert_eq!(row(&running, "app/b").sessions_total, 1);
+}
+
 #[test]
 fn the_master_reaches_its_workers() {
     let Some(running) = start(1) else { return };
