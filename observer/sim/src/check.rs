@@ -190,6 +190,9 @@ fn a_served_master_is_not_failed_over(
 ) -> Checked {
     let by_itself = plan.goal == Goal::FailOver && plan.asker == Asker::Observer;
     let served = users.last_served().is_some_and(|at| now.since(at) <= SERVED_LATELY_MS);
+    // A look that was asked before the master woke may still end in silence after it.
+    let seeable_ms = world.spec.policy.timeout_ms + SERVED_LATELY_MS;
+    let served = served && users.serving_since().is_some_and(|at| now.since(at) > seeable_ms);
     let still = world.writable_hosts().contains(&plan.master);
     if by_itself && served && still {
         return broken(4, now, format!("{} was serving users when it was given up", plan.master));

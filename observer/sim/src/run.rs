@@ -158,6 +158,7 @@ pub struct Users {
     pub unserved: u64,
     next_row: u64,
     last_served: Option<At>,
+    serving_since: Option<At>,
     longest_gap_ms: u64,
 }
 
@@ -165,6 +166,11 @@ impl Users {
     /// The longest time between two acknowledged writes, in milliseconds.
     pub fn longest_gap_ms(&self) -> u64 {
         self.longest_gap_ms
+    }
+
+    /// Since when writes have been acknowledged without a pause.
+    pub fn serving_since(&self) -> Option<At> {
+        self.serving_since
     }
 
     /// When the last write was acknowledged.
@@ -445,7 +451,11 @@ impl Run {
         if let Some(last) = self.users.last_served {
             let gap = self.now.since(last);
             self.users.longest_gap_ms = self.users.longest_gap_ms.max(gap);
+            if gap > 2 * CLIENT_MS {
+                self.users.serving_since = Some(self.now);
+            }
         }
+        self.users.serving_since.get_or_insert(self.now);
         self.users.last_served = Some(self.now);
         let lsn = self.world.machine(&host).database.lsn();
         if self.pair.is_some() {
