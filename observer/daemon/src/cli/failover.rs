@@ -7,6 +7,7 @@ use std::time::Duration;
 use observer_core::event::EventKind;
 use observer_core::facts::Asker;
 use observer_core::journal::Outcome;
+use observer_core::judge::Cause;
 use observer_core::words::{PlanId, human_ms};
 
 use super::args::FailoverArgs;
@@ -14,7 +15,7 @@ use super::client::ClientError;
 use super::output::{Look, Tone, one_line, print, say};
 use super::{Desk, Exit, Failure, events, print_json};
 use crate::api::types::{Accepted, FailoverRequest};
-use crate::report::plan::{CommandReport, PlanReport};
+use crate::report::plan::{CommandReport, PlanReport, RefusalReport};
 
 /// How long a daemon that went away in the middle may stay away: it is restarted by systemd and
 /// takes the plan up again.
@@ -37,12 +38,7 @@ pub(super) async fn order(desk: &Desk, args: FailoverArgs) -> Result<Exit, Failu
         return Ok(if plan.refused.is_some() { Exit::Refused } else { Exit::Ok });
     }
     if let Some(refused) = &plan.refused {
-        return Err(Failure::Refused(format!(
-            "refused: {} [{}]\n  fix: {}",
-            refused.meaning,
-            refused.cause.name(),
-            refused.advice
-        )));
+        return Err(Failure::Refused(refusal(refused, &plan)));
     }
     say(&summary(&plan));
     if !yes {
@@ -51,6 +47,16 @@ pub(super) async fn order(desk: &Desk, args: FailoverArgs) -> Result<Exit, Failu
     request.dry_run = false;
     let Accepted { after } = desk.client.post(&path, &request).await?;
     follow(desk, after, look).await
+}
+
+/// Why an order is refused, with the number where a number stands in the way.
+fn refusal(refused: &RefusalReport, plan: &PlanReport) -> String {
+    let RefusalReport { cause, meaning, advice } = refused;
+    let loss = match (cause, &plan.loss) {
+        (Cause::LossOverBudget, Some(loss)) => format!("\n  it would lose at most: {loss}"),
+        _ => String::new(),
+    };
+    format!("refused: {meaning} [{}]{loss}\n  fix: {advice}", cause.name())
 }
 
 /// The plan in a few lines, before a person confirms it.
