@@ -144,6 +144,8 @@ fn fill(document: &mut Document, room: &WaitingRoom, members: &Members) -> Resul
                 let name = HOLD_SERVER.to_owned();
                 let server = NewServer { name, address: HOLD_ADDRESS.to_owned(), keywords };
                 document.add_server(&room.backend, &server)?;
+                // A `default-server disabled` would count for the new line too.
+                document.set_server_enabled(&room.backend, HOLD_SERVER)?;
             }
             GapKind::HoldNotBackup => edit(ServerChange::SetKeyword("backup".to_owned(), None))?,
             GapKind::HoldChecked => edit(ServerChange::SetKeyword("no-check".to_owned(), None))?,

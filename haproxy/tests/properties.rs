@@ -1,6 +1,16 @@
 //! Properties that hold for any bytes and for any file built from the pieces people write.
 
-use haproxy::{Document, Outcome, ServerChange, ServerEdit, State, unified_diff};
+use std::collections::BTreeMap;
+
+use haproxy::lint::{self, Context, Sharing};
+use haproxy::runtime::{
+    Batch, Command, Info, ProcessTable, Reload, ServerRow, ServerState, Session, Target,
+    split_answers,
+};
+use haproxy::{
+    Document, Inventory, Members, Outcome, ServerChange, ServerEdit, State, add_waiting_rooms,
+    point, pointed_at, unified_diff,
+};
 use proptest::prelude::*;
 
 /// Lines that mean something to the reader, with every spacing and quoting it must survive.
@@ -52,12 +62,19 @@ fn config() -> impl Strategy<Value = String> {
     proptest::collection::vec(config_line(), 0..25).prop_map(|lines| lines.concat())
 }
 
+fn members() -> Members {
+    Members::by_address(BTreeMap::from([
+        ("node-a".to_owned(), vec!["10.0.0.1".to_owned()]),
+        ("node-b".to_owned(), vec!["10.0.0.2".to_owned()]),
+    ]))
+}
+
 fn change() -> impl Strategy<Value = ServerChange> {
     prop_oneof![Just(ServerChange::Enable), Just(ServerChange::Disable)]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: 1024, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn printing_gives_back_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
@@ -115,6 +132,52 @@ proptest! {
                 let mut twice = after.clone();
                 prop_assert_eq!(twice.edit_servers(&[edit]), Ok(Outcome::Unchanged));
                 prop_assert_eq!(twice, after);
+            }
+        }
+    }
+
+    /// Whatever stands in a file, the readers of it answer, and the edits of many lines settle.
+    #[test]
+    fn every_reader_answers_and_every_edit_settles(text in config()) {
+        let document = Document::parse(text.as_bytes());
+        let members = members();
+        let context = Context { members: Some(&members), sharing: Sharing::OneMaster };
+        lint::lint(&document, context);
+        let fixed = lint::fix(&document, context).0;
+        prop_assert_eq!(&lint::fix(&fixed, context).0, &fixed);
+        Inventory::of(&document);
+        if let Ok(filled) = add_waiting_rooms(&document, &members) {
+            prop_assert_eq!(add_waiting_rooms(&filled, &members), Ok(filled));
+        }
+        if let Ok(turned) = point(&document, &members, &["node-b"]) {
+            prop_assert_eq!(point(&turned, &members, &["node-b"]), Ok(turned.clone()));
+            for pointed in pointed_at(&turned, &members).expect("it was told before") {
+                let receives = pointed.host == "node-b";
+                let wanted = if receives { State::Enabled } else { State::Disabled };
+                prop_assert_eq!(pointed.state, wanted);
+            }
+        }
+    }
+
+    /// HAProxy's answers hold text from servers and clients: any text is read or refused.
+    #[test]
+    fn hostile_answers_are_read_or_refused(text in "(?s).{0,200}", cut in 0usize..400) {
+        let table = format!(
+            "# pxname,svname,scur,status,last_chk,type,\napp,a,1,UP,\"{text}\",2,\n\n1\n# be_name \
+             srv_name srv_op_state srv_admin_state\napp {text} 2 0\n"
+        );
+        let cut: String = table.chars().skip(cut / 4).take(cut).collect();
+        for answer in [&text, &table, &cut] {
+            let _ = ServerRow::parse(answer);
+            let _ = ServerState::parse(answer);
+            let _ = Info::parse(answer);
+            let _ = Session::parse(answer);
+            let _ = ProcessTable::parse(&format!("#<PID> <type> <reloads>\n{answer}"));
+            let _ = Reload::parse(answer);
+            let commands = vec![Command::ShowStat, Command::ShowServersState(None)];
+            let batch = Batch::new(Target::Worker, commands).expect("the batch can be sent");
+            if let Ok(answers) = split_answers(&batch, answer) {
+                prop_assert_eq!(answers.len(), 2);
             }
         }
     }
