@@ -316,20 +316,34 @@ impl World {
         if !proxy.running {
             return Some(Ok(Seen::Refused));
         }
-        let server = |(host, admission): (&HostName, &Admission)| ServerReport {
-            backend: "app".to_owned(),
-            server: host.to_string(),
-            host: host.clone(),
-            admission: *admission,
-            check: match (admission, proxy.failing[host]) {
+        let server = |(host, admission): (&HostName, &Admission), backend: &str, passes: bool| {
+            let check = match (admission, passes) {
                 (Admission::TakenOut, _) => CheckResult::Unchecked,
-                (_, 0) => CheckResult::Well,
-                _ => CheckResult::Failing,
-            },
-            sessions: 0,
+                (_, true) => CheckResult::Well,
+                (_, false) => CheckResult::Failing,
+            };
+            ServerReport {
+                backend: backend.to_owned(),
+                server: host.to_string(),
+                host: host.clone(),
+                admission: *admission,
+                check,
+                sessions: 0,
+            }
         };
-        let servers = proxy.runtime.iter().map(server).collect();
-        Some(Ok(Seen::Proxy(ProxyReport { servers })))
+        let servers = proxy.runtime.iter().flat_map(|row| {
+            let database = self.database_check_passes(name, row.0);
+            [server(row, "app", proxy.failing[row.0] == 0), server(row, "app_pg", database)]
+        });
+        Some(Ok(Seen::Proxy(ProxyReport { servers: servers.collect() })))
+    }
+
+    /// Whether the check of the database alone passes, as of a frontend for SQL clients.
+    fn database_check_passes(&self, proxy: &ProxyName, host: &HostName) -> bool {
+        let machine = self.machine(host);
+        machine.is_up()
+            && self.network.passes(proxy.as_str(), host.as_str())
+            && machine.database.postmaster == Postmaster::Running
     }
 
     fn see_file(&self, name: &ProxyName) -> Option<Result<Seen, Silent>> {

@@ -159,7 +159,7 @@ impl<'a> View<'a> {
         if entry.streak < needed || !self.database_settled() {
             return Master::Suspect;
         }
-        if votes::proxies(self.inputs, self.master) == ProxyWord::UsersServed {
+        if votes::finds_all_well(self.inputs, self.master) {
             return self.if_lasting(Master::UsersServed);
         }
         self.application_down(entry)

@@ -103,6 +103,22 @@ pub(super) fn proxies(inputs: Inputs<'_>, host: &HostName) -> ProxyWord {
     word
 }
 
+/// True if some proxy finds all of `host` well. One that checks application and database apart
+/// says nothing for the one by a passed check of the other.
+pub(super) fn finds_all_well(inputs: Inputs<'_>, host: &HostName) -> bool {
+    inputs.spec.proxies.iter().any(|proxy| {
+        let Some(Seen::Proxy(report)) = inputs.snapshot.seen(&Look::Proxy(proxy.clone())) else {
+            return false;
+        };
+        let own = report.servers.iter().filter(|server| server.host == *host);
+        let checks: Vec<CheckResult> = own
+            .filter(|server| server.admission != Admission::TakenOut)
+            .map(|server| server.check)
+            .collect();
+        checks.contains(&CheckResult::Well) && !checks.contains(&CheckResult::Failing)
+    })
+}
+
 /// What the slave's walreceiver says of the master it streams from.
 pub(super) fn walreceiver(inputs: Inputs<'_>, slave: &HostName) -> Vote {
     match inputs.report(slave).and_then(|report| report.walreceiver.as_ref()) {
