@@ -201,6 +201,11 @@ pub enum EventKind {
         /// Who.
         by: String,
     },
+    /// The world carries a newer epoch than the journal.
+    EpochSeen {
+        /// The newest epoch seen.
+        epoch: Epoch,
+    },
     /// The pair is protected again after a change of master.
     ProtectedAgain {
         /// The master.
@@ -244,6 +249,7 @@ impl EventKind {
             | EventKind::PlanResumed { .. }
             | EventKind::StepSkipped { .. }
             | EventKind::OrderRefused { .. }
+            | EventKind::EpochSeen { .. }
             | EventKind::Paused { .. } => Severity::Warning,
             EventKind::PlanClosed { outcome: Outcome::Undone { .. }, .. } => Severity::Severe,
             EventKind::Stopping { open_plan: Some(_) } => Severity::Warning,
@@ -297,6 +303,11 @@ impl EventKind {
             }
             EventKind::Adopted { master, epoch } => {
                 format!("{master} is the master (epoch {epoch})")
+            }
+            EventKind::EpochSeen { epoch } => {
+                format!(
+                    "the hosts carry epoch {epoch}, newer than the journal's; it goes on from there"
+                )
             }
             EventKind::NoPlan { rule, why } => format!("{rule} asks to act, and cannot: {why}"),
             EventKind::OrderRefused { order, by, why } => format!("{order} by {by} refused: {why}"),

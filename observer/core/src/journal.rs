@@ -85,6 +85,13 @@ pub enum Record {
         /// Who.
         by: String,
     },
+    /// The world carries a newer epoch than the journal: it was restored, or lost.
+    EpochSeen {
+        /// When.
+        at: At,
+        /// The newest epoch seen.
+        epoch: Epoch,
+    },
     /// The pair is protected again after a change of master.
     ProtectedAgain {
         /// When.
@@ -179,8 +186,8 @@ pub struct Memory {
     pub replaced: BTreeSet<HostName>,
     /// When each repair was last finished or given up.
     pub repairs: BTreeMap<Repair, At>,
-    /// The last plan that was undone, and when.
-    pub last_undone: Option<(Goal, At)>,
+    /// The last plan that was undone, or a repair that left a step out, and when.
+    pub last_failed: Option<(Goal, At)>,
 }
 
 impl Memory {
@@ -225,8 +232,9 @@ impl Memory {
             Record::Resumed { .. } => self.pause = None,
             Record::Acknowledged { .. } => {
                 self.unacknowledged = None;
-                self.last_undone = None;
+                self.last_failed = None;
             }
+            Record::EpochSeen { epoch, .. } => self.epoch = self.epoch.max(*epoch),
             Record::ProtectedAgain { .. } => {
                 self.unacknowledged = None;
                 self.replaced.clear();
@@ -236,9 +244,14 @@ impl Memory {
 
     fn close(&mut self, id: PlanId, outcome: &Outcome, at: At) {
         let Some(open) = self.open.take_if(|open| open.plan.id == id) else { return };
+        let left_out = open.marks.values().any(|mark| matches!(mark, Mark::Skipped { .. }));
         let plan = open.plan;
         if let Goal::Repair(repair) = plan.goal {
             self.repairs.insert(repair, at);
+            // What it left out is asked for again at once, and would be for ever.
+            if left_out {
+                self.last_failed = Some((plan.goal, at));
+            }
         }
         match outcome {
             Outcome::Done if plan.goal == Goal::FailOver => {
@@ -254,7 +267,7 @@ impl Memory {
             Outcome::Undone { .. } => {
                 // Its effects carried its epoch, so the world refuses anything older from now on.
                 self.epoch = self.epoch.max(plan.epoch);
-                self.last_undone = Some((plan.goal, at));
+                self.last_failed = Some((plan.goal, at));
             }
         }
     }

@@ -157,7 +157,7 @@ impl Cause {
             }
             Cause::ObserverIsolated => "Check the observer's own network.",
             Cause::HostKeyChanged => {
-                "If the machine was rebuilt, pin its new key; if not, treat it as an attack."
+                "If it was rebuilt, pin its new key and reload; if not, treat it as an attack."
             }
             Cause::TwoMasters => "Stop the wrong one at once, then `ack`.",
             Cause::StaleMaster => "Nothing if it is stopped by itself; else stop it by hand.",

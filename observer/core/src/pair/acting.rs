@@ -11,7 +11,7 @@ use crate::judge::Verdict;
 use crate::lint::lint;
 use crate::plan::{Goal, Plan};
 use crate::sighting::{Look, Vantage};
-use crate::words::At;
+use crate::words::{At, Epoch};
 
 impl Pair {
     /// Everything this pair looks at, given who the master is.
@@ -291,6 +291,15 @@ impl Pair {
         }
     }
 
+    /// Goes on from the newest epoch the hosts carry: with an older one every order would be
+    /// refused. While a plan is open the newest is its own.
+    pub(super) fn on_epoch_seen(&mut self, epoch: Epoch, now: At) {
+        let idle = self.drive.is_none() && self.memory.open.is_none() && self.writing.is_empty();
+        if idle && epoch > self.memory.epoch {
+            self.write(Writing::Memory(Record::EpochSeen { at: now, epoch }));
+        }
+    }
+
     pub(super) fn expire_pause(&mut self, now: At) {
         let ended = self.memory.pause.as_ref().and_then(|pause| pause.until);
         if ended.is_some_and(|until| until <= now) && self.writing.is_empty() {
@@ -338,6 +347,7 @@ impl Pair {
             },
             Record::Resumed { by, .. } => EventKind::Resumed { by: by.clone() },
             Record::Acknowledged { by, .. } => EventKind::Acknowledged { by: by.clone() },
+            Record::EpochSeen { epoch, .. } => EventKind::EpochSeen { epoch: *epoch },
             Record::ProtectedAgain { .. } => {
                 let Some(master) = self.memory.master.clone() else { return };
                 EventKind::ProtectedAgain { master }

@@ -25,8 +25,9 @@ use crate::drive::Drive;
 use crate::event::{Event, EventKind};
 use crate::facts::{Act, Asker, GateFacts, Journal, Past, Pause, Standing, Work as WorkFact};
 use crate::journal::{Memory, Record};
-use crate::judge::{Cause, Gate, Rule, Verdict, gate, judge};
+use crate::judge::{Cause, Gate, Repair, Rule, Verdict, gate, judge};
 use crate::ledger::Snapshot;
+use crate::plan::Goal;
 use crate::policy::{Mode, PairSpec};
 use crate::sighting::Look;
 use crate::words::{At, PlanId};
@@ -124,6 +125,7 @@ impl Pair {
             Input::Replied(ticket, reply) => self.on_replied(ticket, reply, now),
             Input::Looked(ticket, answer) => self.on_looked(ticket, answer, now),
             Input::JournalTested(result) => self.on_journal_tested(result, now),
+            Input::EpochSeen(epoch) => self.on_epoch_seen(epoch, now),
             Input::Stop => self.on_stop(now),
             Input::Reconfigured(spec) => {
                 self.spec = *spec;
@@ -201,7 +203,15 @@ impl Pair {
         }
         let digest = digest(&self.snapshot, &self.spec, &self.memory, now);
         let rule = judge(&digest.facts);
-        let gate = gate(&self.gate_facts(rule.verdict.act(), Asker::Observer, now));
+        let repair = match rule.verdict {
+            Verdict::Repair(repair) => Some(repair),
+            _ => None,
+        };
+        let failed = self.failed_lately(rule.verdict.act(), repair, now);
+        let gate = gate(&GateFacts {
+            past: self.past(failed),
+            ..self.gate_facts(rule.verdict.act(), Asker::Observer, now)
+        });
         let ruling = Ruling { rule, gate };
         let trouble_ms = digest.trouble_since.map(|since| now.since(since));
         self.pace.set_mood(pace::Mood::of(rule, &self.snapshot, trouble_ms));
@@ -216,13 +226,7 @@ impl Pair {
 
     /// What the gates look at, for an act of this kind asked for by `asker`.
     pub fn gate_facts(&self, act: Act, asker: Asker, now: At) -> GateFacts {
-        let failed = self.memory.last_undone.is_some_and(|(goal, at)| {
-            let same = match goal {
-                crate::plan::Goal::FailOver => act == Act::ChangeMaster,
-                crate::plan::Goal::Repair(_) => act == Act::Repair,
-            };
-            same && now.since(at) < AFTER_FAILURE_MS
-        });
+        let failed = self.failed_lately(act, None, now);
         GateFacts {
             act,
             asker,
@@ -237,14 +241,32 @@ impl Pair {
             } else {
                 WorkFact::Idle
             },
-            past: if failed {
-                Past::JustFailed
-            } else if self.memory.unacknowledged.is_some() {
-                Past::Unacknowledged
-            } else {
-                Past::Calm
-            },
+            past: self.past(failed),
             journal: self.journal,
+        }
+    }
+
+    /// True if the last plan for such an act failed a moment ago. One repair that fails does not
+    /// keep another from being tried; without a name, any repair is meant.
+    fn failed_lately(&self, act: Act, repair: Option<Repair>, now: At) -> bool {
+        self.memory.last_failed.is_some_and(|(goal, at)| {
+            let same = match goal {
+                Goal::FailOver => act == Act::ChangeMaster,
+                Goal::Repair(failed) => {
+                    act == Act::Repair && repair.is_none_or(|asked| asked == failed)
+                }
+            };
+            same && now.since(at) < AFTER_FAILURE_MS
+        })
+    }
+
+    fn past(&self, failed: bool) -> Past {
+        if failed {
+            Past::JustFailed
+        } else if self.memory.unacknowledged.is_some() {
+            Past::Unacknowledged
+        } else {
+            Past::Calm
         }
     }
 

@@ -157,7 +157,7 @@ impl Pair {
             self.write(Writing::Memory(Record::Adopted { at: now, master, epoch }));
             return Ok(());
         }
-        if self.memory.unacknowledged.is_none() && self.memory.last_undone.is_none() {
+        if self.memory.unacknowledged.is_none() && self.memory.last_failed.is_none() {
             return Err(Refusal::Nothing("there is nothing to acknowledge"));
         }
         self.write(Writing::Memory(Record::Acknowledged { at: now, by }));

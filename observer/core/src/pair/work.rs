@@ -31,6 +31,8 @@ pub enum Input {
     Looked(Ticket, Answer),
     /// The store's own write test.
     JournalTested(Result<(), String>),
+    /// The newest epoch any host carries.
+    EpochSeen(Epoch),
     /// Finish the step, leave the plan resumable, ask for nothing more.
     Stop,
     /// The configuration was read anew.

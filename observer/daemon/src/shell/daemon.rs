@@ -165,7 +165,8 @@ impl Daemon {
         let mut rounds = tokio::time::interval(pace);
         let mut clean_ups = tokio::time::interval(CLEAN_EVERY);
         service::ready(&self.one_line());
-        tracing::info!(pairs = self.running.len(), socket = %self.config.socket.display(), "running");
+        let socket = self.config.socket.display();
+        tracing::info!(pairs = self.running.len(), %socket, "running");
         loop {
             tokio::select! {
                 signal = signals.next() => match signal {

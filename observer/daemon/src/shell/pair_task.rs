@@ -4,9 +4,9 @@
 //! the machine one at a time, in a single order, with a time that never runs backwards.
 //!
 //! ```text
-//!   looks, replies, proofs ─┐                    ┌─► spawned looks, effects, proofs (with deadlines)
-//!   records, write tests  ──┼─► Pair ─► work ────┼─► writer (records, events)
-//!   a person's orders     ──┘         └─► view   └─► log
+//!   looks, replies, proofs ─┐                  ┌─► spawned looks, effects, proofs (deadlines)
+//!   records, write tests  ──┼─► Pair ─► work ──┼─► writer (records, events)
+//!   a person's orders     ──┘         └─► view └─► log
 //! ```
 
 use std::sync::Arc;
@@ -170,6 +170,7 @@ impl<W: World> PairTask<W> {
                     if let Input::JournalTested(result) = &input {
                         let pause = if result.is_ok() { TEST_EVERY } else { TEST_AGAIN };
                         test_at = Instant::now() + pause;
+                        self.handle(Input::EpochSeen(self.world.epoch()));
                     }
                     self.handle(input);
                 }

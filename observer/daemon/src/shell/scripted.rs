@@ -247,6 +247,10 @@ impl World for Scripted {
         vec![CommandLine { host: "somewhere".to_owned(), command: format!("do '{effect}'") }]
     }
 
+    fn epoch(&self) -> Epoch {
+        Epoch(0)
+    }
+
     fn alarms(&self) -> mpsc::Receiver<Alarm> {
         mpsc::channel(1).1
     }

@@ -28,6 +28,9 @@ pub(crate) trait World: Clone + 'static {
     /// The commands an effect would run.
     fn describe(&self, effect: &Effect) -> Vec<CommandLine>;
 
+    /// The newest epoch that any answer carried.
+    fn epoch(&self) -> Epoch;
+
     /// Speaks up at once when an established connection breaks.
     fn alarms(&self) -> mpsc::Receiver<Alarm>;
 }
@@ -47,6 +50,10 @@ impl World for PairWorld {
 
     fn describe(&self, effect: &Effect) -> Vec<CommandLine> {
         PairWorld::describe(self, effect)
+    }
+
+    fn epoch(&self) -> Epoch {
+        PairWorld::epoch(self)
     }
 
     fn alarms(&self) -> mpsc::Receiver<Alarm> {

@@ -36,7 +36,8 @@ impl Haproxy {
         let mut haproxy = Self { dir, port, process: None, _nodes: nodes };
         let text = format!(
             "# Kept to the byte.\n\
-             global\n    stats socket {dir}/admin.sock mode 600 level admin expose-fd listeners\n    \
+             global\n    \
+             stats socket {dir}/admin.sock mode 600 level admin expose-fd listeners\n    \
              hard-stop-after 20s\n\
              defaults\n    mode tcp\n    timeout connect 500ms\n    timeout client 60s\n    \
              timeout server 60s\n\
