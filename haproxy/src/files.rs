@@ -1,4 +1,4 @@
-//! Which files a HAProxy command line loads, in which order, and how to have the same files checked.
+//! Which files a HAProxy command line loads, in which order, and how to have the same checked.
 //!
 //! It lists no directory: the caller does, and asks here what HAProxy would take from the list.
 

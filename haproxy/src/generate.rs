@@ -105,6 +105,10 @@ pub fn generate(proxy: &NewProxy) -> Result<Document, Refusal> {
     Ok(Document::parse(out.text.as_bytes()))
 }
 
+/// The proxy's own liveness; what the application says about itself is its health path.
+const ALIVE: &str =
+    "http-request return status 200 content-type text/plain string ok if { path /__lb }\n";
+
 struct Writer {
     text: String,
 }
@@ -130,12 +134,14 @@ impl Writer {
             user haproxy
             group haproxy
             chroot /var/lib/haproxy
-            stats socket /run/haproxy/admin.sock mode 660 group haproxy level admin expose-fd listeners
+            stats socket /run/haproxy/admin.sock mode 660 group haproxy level admin \
+             expose-fd listeners
             stats timeout 2m
             maxconn 8000
             hard-stop-after 10m
             ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets
-            ssl-default-bind-ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256",
+            ssl-default-bind-ciphersuites \
+             TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256",
         );
     }
 
@@ -209,7 +215,7 @@ impl Writer {
                     lines += &format!("bind {}\n", word(plain)?);
                 }
                 lines += &format!("bind {bind} ssl crt {certificate} alpn h2,http/1.1\n");
-                lines += "http-request return status 200 content-type text/plain string ok if { path /__lb }\n";
+                lines += ALIVE;
                 if redirect_from.is_some() {
                     lines += "http-request redirect scheme https code 301 unless { ssl_fc }\n";
                 }
@@ -217,7 +223,7 @@ impl Writer {
             }
             Front::Http { bind } | Front::PassThrough { bind } => {
                 lines += &format!("bind {}\n", word(bind)?);
-                lines += "http-request return status 200 content-type text/plain string ok if { path /__lb }\n";
+                lines += ALIVE;
                 lines += "http-request set-header X-Forwarded-Proto http\n";
             }
         }

@@ -135,7 +135,8 @@ fn other_words_are_edited_in_place() {
 
 #[test]
 fn servers_are_added_and_removed_as_lines() {
-    let text = "backend app\n\tbalance roundrobin\n\n# end\nbackend two\n  server a   10.0.0.1:80 check\n  # none yet\n";
+    let text = "backend app\n\tbalance roundrobin\n\n# end\n\
+        backend two\n  server a   10.0.0.1:80 check\n  # none yet\n";
     let hold = NewServer {
         name: "hold".into(),
         address: "127.0.0.1:1".into(),

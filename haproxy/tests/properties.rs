@@ -74,7 +74,11 @@ fn change() -> impl Strategy<Value = ServerChange> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1024, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 1024,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn printing_gives_back_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
@@ -188,7 +192,9 @@ proptest! {
         old in proptest::collection::vec("[abc]", 0..12),
         new in proptest::collection::vec("[abc]", 0..12),
     ) {
-        let text = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let text = |lines: &[String]| -> String {
+            lines.iter().map(|line| format!("{line}\n")).collect()
+        };
         let (old, new) = (text(&old), text(&new));
         let diff = unified_diff("x", old.as_bytes(), new.as_bytes());
         prop_assert_eq!(apply(&old, &diff), new);

@@ -1,7 +1,7 @@
 //! The rules as a table: ids, severities and reasons in one place.
 //!
-//! F: the file itself · R: the process and its sockets · M: modes and proxies · T: TLS · D: settings
-//! that harm in a failover · P: the pair's servers · W: the waiting room.
+//! F: the file itself · R: the process and its sockets · M: modes and proxies · T: TLS ·
+//! D: settings that harm in a failover · P: the pair's servers · W: the waiting room.
 
 use super::{Rule, Severity};
 

@@ -173,9 +173,9 @@ mod tests {
     fn table(reloads: u32, failed: u32, worker: u32) -> String {
         format!(
             "#<PID>          <type>          <reloads>       <uptime>        <version>      \n\
-             28040           master          {reloads} [failed: {failed}]   0d00h01m04s     2.6.12-1\n\
-             # workers\n{worker}           worker          0               0d00h00m01s     2.6.12-1\n\
-             # old workers\n27000           worker          1               1d02h03m04s     2.6.12-1\n\
+             28040           master     {reloads} [failed: {failed}]   0d00h01m04s     2.6.12-1\n\
+             # workers\n{worker}           worker     0               0d00h00m01s     2.6.12-1\n\
+             # old workers\n27000           worker     1               1d02h03m04s     2.6.12-1\n\
              # programs\n\n"
         )
     }
