@@ -143,14 +143,14 @@ impl Summary {
         Ok(serde_json::from_str(&std::fs::read_to_string(path)?)?)
     }
 
-    /// How many of the failed attempts were under way at a moment, given in milliseconds of the
-    /// Unix epoch: those that a crash at that moment met.
+    /// How many of the failed attempts were under way at some moment of a span, given in
+    /// milliseconds of the Unix epoch: those that a crash within it met.
     #[must_use]
-    pub fn failed_under_way_at(&self, unix_ms: u64) -> usize {
-        let moment_us = unix_ms.saturating_sub(self.began_unix_ms) * 1000;
-        let under_way =
-            |attempt: &&Attempt| (attempt.start_us..=attempt.end_us).contains(&moment_us);
-        self.failed.iter().filter(under_way).count()
+    pub fn failed_under_way(&self, from_unix_ms: u64, until_unix_ms: u64) -> usize {
+        let moment_us = |unix_ms: u64| unix_ms.saturating_sub(self.began_unix_ms) * 1000;
+        let (from_us, until_us) = (moment_us(from_unix_ms), moment_us(until_unix_ms));
+        let met = |attempt: &&Attempt| attempt.start_us <= until_us && attempt.end_us >= from_us;
+        self.failed.iter().filter(met).count()
     }
 }
 
@@ -207,14 +207,16 @@ mod tests {
     }
 
     #[test]
-    fn only_attempts_begun_before_and_ended_after_a_moment_were_under_way() {
+    fn attempts_that_overlap_a_span_were_under_way_in_it() {
         let mut record = Record::begin();
-        for (start_us, end_us) in [(1_000, 2_000), (4_000, 9_000), (6_000, 9_000)] {
+        for (start_us, end_us) in [(1_000, 2_000), (4_000, 9_000), (6_500, 9_000)] {
             let failed = attempt(end_us, Kind::Write, Outcome::Unknown);
             record.enter(Attempt { start_us, ..failed });
         }
         let summary = record.summary();
-        assert_eq!(summary.failed_under_way_at(summary.began_unix_ms + 5), 1);
+        let began = summary.began_unix_ms;
+        assert_eq!(summary.failed_under_way(began + 5, began + 5), 1);
+        assert_eq!(summary.failed_under_way(began + 2, began + 7), 3);
     }
 
     #[test]

@@ -191,7 +191,7 @@ fn account(screen: &Screen, who: &str, booked: &Booked, blow: Option<u64>) {
     screen.say(&format!("  nobody could write for        {outage:>6.2} s"));
     screen.say(&format!("  requests answered             {:>6}", summary.ok));
     let under_way = blow.map_or_else(String::new, |blow| {
-        format!("    under way when the power went: {}", summary.failed_under_way_at(blow))
+        format!("    under way when the power went: {}", summary.failed_under_way(blow, blow))
     });
     screen.say(&format!("  requests failed               {failed:>6}{under_way}"));
     screen.say(&format!("  acknowledged writes lost      {lost:>6}    of {}", summary.writes_ok));

@@ -1,0 +1,109 @@
+//! `bench`: what the users of a pair go through, and what the observer costs, measured on real
+//! machines at the shipped defaults.
+//!
+//! It judges nothing: it prints medians with their range and keeps every single figure as JSON.
+//! `scripts/bench` builds what is measured and calls it.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is for a person")]
+
+mod blow;
+mod rest;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+
+use blow::{Blow, Loads};
+
+/// Measures on real machines.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// How often each blow is measured, each time on fresh machines.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// What is measured; everything if left out.
+    #[arg(long, value_enum)]
+    only: Vec<Subject>,
+    /// Who works while the blow falls.
+    #[arg(long, value_enum, default_value_t = Loads::Both)]
+    loads: Loads,
+    /// Where the single figures go.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Subject {
+    /// The master falls silent and dies.
+    PowerLoss,
+    /// The master's processes all die; its network refuses at once.
+    HostCrash,
+    /// The database's postmaster is killed, its host lives.
+    PostmasterKill,
+    /// The same with `on_database_crash = "fail-over"`, which is not the default.
+    PostmasterKillFailOver,
+    /// The master lives, and nobody reaches it.
+    CablePulled,
+    /// Memory and CPU of the daemon at rest, `status`, start to first verdict.
+    Rest,
+}
+
+impl Subject {
+    fn blow(self) -> Option<Blow> {
+        match self {
+            Subject::PowerLoss => Some(Blow::PowerLoss),
+            Subject::HostCrash => Some(Blow::HostCrash),
+            Subject::PostmasterKill => Some(Blow::PostmasterKill),
+            Subject::PostmasterKillFailOver => Some(Blow::PostmasterKillFailOver),
+            Subject::CablePulled => Some(Blow::CablePulled),
+            Subject::Rest => None,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                eprintln!("  because: {error}");
+                cause = error.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    std::fs::create_dir_all(&arguments.out)?;
+    let all = Subject::value_variants();
+    let wanted = if arguments.only.is_empty() { all } else { &arguments.only };
+    let mut blows = Vec::new();
+    for subject in wanted {
+        let Some(blow) = subject.blow() else {
+            let rest = rest::measure()?;
+            std::fs::write(arguments.out.join("rest.json"), serde_json::to_vec_pretty(&rest)?)?;
+            table::print_rest(&rest);
+            continue;
+        };
+        let mut runs = Vec::new();
+        for number in 0..arguments.runs {
+            let part = u32::try_from(number)?;
+            let run = blow::measure(blow, arguments.loads, part, u32::try_from(arguments.runs)?)?;
+            eprintln!("{}", table::one_line(&run));
+            runs.push(run);
+        }
+        let name = format!("{}-{}.json", runs[0].blow, runs[0].loads);
+        std::fs::write(arguments.out.join(name), serde_json::to_vec_pretty(&runs)?)?;
+        blows.push(runs);
+    }
+    if !blows.is_empty() {
+        table::print_blows(&blows);
+    }
+    Ok(())
+}
