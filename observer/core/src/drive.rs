@@ -509,9 +509,10 @@ impl Drive {
         match self.effect() {
             // A proxy that is gone must not keep the rest from being taken back; what is owed to
             // it is found as drift and repaired.
-            Effect::LetIn { .. } | Effect::TakeOut { .. } | Effect::Rewrite { .. } => {
-                OnFailure::GoOn
-            }
+            Effect::LetIn { .. }
+            | Effect::TakeOut { .. }
+            | Effect::KeepOut { .. }
+            | Effect::Rewrite { .. } => OnFailure::GoOn,
             _ => OnFailure::Insist,
         }
     }

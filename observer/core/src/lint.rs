@@ -47,6 +47,9 @@ pub enum Finding {
     /// A proxy is not proven to send nothing to the old master before the pivot.
     #[error("the old master is not fenced at {0} before the pivot")]
     Unfenced(String),
+    /// A restarted HAProxy would let users in to the old master.
+    #[error("haproxy.cfg at {0} is not made to keep the old master out before the pivot")]
+    FileLetsIn(String),
     /// The policy asks for a stopped master, and the plan does not prove it.
     #[error("the old master's database is not proven stopped before the pivot")]
     NotStopped,
@@ -161,6 +164,10 @@ fn check_before(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &mut Vec<F
             before.iter().skip(last_wait.map_or(0, |wait| wait + 1)).any(|step| proofs(&step));
         if !after_waiting {
             findings.push(Finding::Unfenced(proxy.to_string()));
+        }
+        let written = Proof::FileKeepsOut { proxy: proxy.clone(), host: plan.master.clone() };
+        if !before.iter().any(|step| step.proof == written) {
+            findings.push(Finding::FileLetsIn(proxy.to_string()));
         }
     }
     let stopped = Proof::DatabaseStopped { host: plan.master.clone() };

@@ -116,6 +116,14 @@ pub enum Effect {
         /// The only host that is let in.
         master: HostName,
     },
+    /// Make the proxy's file keep `host` out, so that a HAProxy that is restarted does not let
+    /// users in to it again.
+    KeepOut {
+        /// The proxy.
+        proxy: ProxyName,
+        /// The host that its file keeps out.
+        host: HostName,
+    },
     /// Stop the database through its unit.
     StopDatabase {
         /// The host.
@@ -128,6 +136,12 @@ pub enum Effect {
         /// The host.
         host: HostName,
     },
+    /// Start the database through its unit, stopping it first if it runs: it may have been started
+    /// in a role that its files no longer say.
+    RestartDatabase {
+        /// The host.
+        host: HostName,
+    },
     /// End recovery on a standby; a standby that is not running is started first, and the
     /// promotion refused until it answers. The pivot.
     Promote {
@@ -136,6 +150,11 @@ pub enum Effect {
     },
     /// Keep the database on `host` from starting as master, whoever starts it.
     LeaveTombstone {
+        /// The host.
+        host: HostName,
+    },
+    /// Take the tombstone away again.
+    LiftTombstone {
         /// The host.
         host: HostName,
     },
@@ -209,6 +228,13 @@ pub enum Proof {
         /// The host.
         master: HostName,
     },
+    /// Read back from the proxy's disk: the file keeps `host` out.
+    FileKeepsOut {
+        /// The proxy.
+        proxy: ProxyName,
+        /// The host.
+        host: HostName,
+    },
     /// The database accepts no connection and its unit does not run.
     DatabaseStopped {
         /// The host.
@@ -247,6 +273,11 @@ pub enum Proof {
     },
     /// The tombstone is there.
     TombstoneStands {
+        /// The host.
+        host: HostName,
+    },
+    /// There is no tombstone.
+    NoTombstone {
         /// The host.
         host: HostName,
     },
@@ -319,9 +350,14 @@ impl fmt::Display for Effect {
             Effect::Rewrite { proxy, master } => {
                 write!(f, "make haproxy.cfg on {proxy} say {master}")
             }
+            Effect::KeepOut { proxy, host } => {
+                write!(f, "make haproxy.cfg on {proxy} keep {host} out")
+            }
+            Effect::LiftTombstone { host } => write!(f, "lift the tombstone on {host}"),
             Effect::StopDatabase { host, how: Stop::Clean } => write!(f, "stop database on {host}"),
             Effect::StopDatabase { host, how: Stop::Kill } => write!(f, "kill database on {host}"),
             Effect::StartDatabase { host } => write!(f, "start database on {host}"),
+            Effect::RestartDatabase { host } => write!(f, "restart database on {host}"),
             Effect::Promote { host } => write!(f, "promote {host}"),
             Effect::LeaveTombstone { host } => write!(f, "leave tombstone on {host}"),
             Effect::StartService { host, service } => write!(f, "start {service} on {host}"),
@@ -339,6 +375,10 @@ impl fmt::Display for Proof {
             Proof::FileSays { proxy, master } => {
                 write!(f, "haproxy.cfg on {proxy} lets only {master} in")
             }
+            Proof::FileKeepsOut { proxy, host } => {
+                write!(f, "haproxy.cfg on {proxy} keeps {host} out")
+            }
+            Proof::NoTombstone { host } => write!(f, "no tombstone stands on {host}"),
             Proof::DatabaseStopped { host } => write!(f, "database on {host} is stopped"),
             Proof::DatabaseAnswers { host } => write!(f, "database on {host} answers"),
             Proof::LossWithin { host, reached, .. } => {

@@ -377,6 +377,14 @@ impl World {
                 }
                 Reply::Did
             }),
+            Effect::KeepOut { proxy, host } => self.at_proxy(proxy, |proxy| {
+                proxy.file.insert(host.clone(), Admission::TakenOut);
+                Reply::Did
+            }),
+            Effect::LiftTombstone { host } => self.on_host(host, |machine| {
+                machine.tombstone = false;
+                Reply::Did
+            }),
             Effect::StopDatabase { host, how } => self.on_host(host, |machine| {
                 machine.end_database(match how {
                     Stop::Clean => Postmaster::Stopped,
@@ -385,6 +393,11 @@ impl World {
                 Reply::Did
             }),
             Effect::StartDatabase { host } => self.on_host(host, |machine| {
+                machine.start_database(now);
+                Reply::Did
+            }),
+            Effect::RestartDatabase { host } => self.on_host(host, |machine| {
+                machine.end_database(Postmaster::Stopped);
                 machine.start_database(now);
                 Reply::Did
             }),
@@ -459,6 +472,11 @@ impl World {
                     .all(|(host, state)| (*state == Admission::LetIn) == (host == master));
                 self.if_proxy(proxy, so, "the file says otherwise")
             }
+            Proof::FileKeepsOut { proxy, host } => {
+                let out = self.proxies[proxy].file.get(host) == Some(&Admission::TakenOut);
+                self.if_proxy(proxy, out, "the file lets it in")
+            }
+            Proof::NoTombstone { host } => self.if_host(host, |machine| !machine.tombstone),
             Proof::DatabaseStopped { host } => self.if_host(host, |machine| {
                 matches!(
                     machine.database.postmaster,

@@ -65,6 +65,14 @@ fn a_fence_that_may_have_fallen_during_replay_is_found() {
 }
 
 #[test]
+fn a_file_that_would_let_users_in_again_is_found() {
+    expect(
+        |plan| plan.steps.retain(|step| !matches!(step.proof, Proof::FileKeepsOut { .. })),
+        |finding| matches!(finding, Finding::FileLetsIn(_)),
+    );
+}
+
+#[test]
 fn missing_proofs_before_the_pivot_are_found() {
     expect(
         |plan| plan.steps.retain(|step| !matches!(step.proof, Proof::ReplayedAll { .. })),

@@ -72,6 +72,7 @@ pub(crate) struct HostCommands {
     /// Ends every process of the database's unit without asking any of them.
     pub(crate) kill: Privileged,
     pub(crate) leave_tombstone: Privileged,
+    pub(crate) lift_tombstone: Privileged,
     pub(crate) see_tombstone: Privileged,
     /// When the postmaster last started: it writes this file each time and never removes it.
     pub(crate) see_last_start: Privileged,
@@ -141,6 +142,7 @@ impl HostCommands {
             database: UnitCommands::new(machine, unit)?,
             kill: Privileged::new(&kill),
             leave_tombstone: Privileged::new(&leave),
+            lift_tombstone: Privileged::new(&["/usr/bin/rm", "-f", &tombstone]),
             see_tombstone: Privileged::new(&["/usr/bin/test", "-e", &tombstone]),
             see_last_start: Privileged::new(&["/usr/bin/stat", "-c", "%Y", &started]),
             services,
@@ -149,7 +151,7 @@ impl HostCommands {
 
     pub(crate) fn all(&self) -> Vec<&Privileged> {
         let mut all = self.database.all().to_vec();
-        all.extend([&self.kill, &self.leave_tombstone]);
+        all.extend([&self.kill, &self.leave_tombstone, &self.lift_tombstone]);
         all.extend([&self.see_tombstone, &self.see_last_start]);
         all.extend(self.services.values().flat_map(UnitCommands::all));
         all

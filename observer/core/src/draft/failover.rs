@@ -1,6 +1,7 @@
 //! The failover: users off the old master, proven; what was received replayed; the pivot; users
 //! let in to the new one; the files made to say the same.
 
+use super::steps::Patience;
 use super::{Brief, LossOverride, NoPlan, steps};
 use crate::digest::Reach;
 use crate::facts::Master;
@@ -18,10 +19,14 @@ pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan
         plan.push(steps::fence(spec, proxy, master));
     }
     plan.extend(still_the_old(brief, master));
+    for proxy in &spec.proxies {
+        plan.push(steps::keep_out(spec, proxy, master));
+    }
     if let (Some(reached), LossOverride::None) = (digest.loss.reached, loss) {
         plan.push(steps::measure_loss(heir, reached, spec.policy.loss_budget_bytes));
     }
-    plan.push(steps::replay(spec, heir));
+    let patience = if is_alive(brief) { Patience::Short } else { Patience::TillPolicy };
+    plan.push(steps::replay(spec, heir, patience));
     for proxy in &spec.proxies {
         plan.push(steps::still_fenced(spec, proxy, master));
     }
@@ -36,21 +41,22 @@ pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan
     for proxy in &spec.proxies {
         plan.push(steps::rewrite(spec, proxy, heir));
     }
-    if digest.master_ssh == Reach::Answers {
-        plan.push(steps::tombstone(master));
-        if !is_alive(brief) {
-            // Singletons of a dead database do nothing: users come first.
-            plan.extend(singletons(brief).map(|service| Step {
-                undo: Undo::ForwardOnly,
-                ..steps::stop_service(master, service)
-            }));
-        }
+    if digest.master_ssh == Reach::Answers && !is_alive(brief) {
+        // Singletons of a dead database do nothing: users come first.
+        plan.extend(singletons(brief).map(|service| Step {
+            undo: Undo::ForwardOnly,
+            ..steps::stop_service(master, service)
+        }));
     }
     Ok(brief.plan(Goal::FailOver, memory.epoch.next(), heir, plan))
 }
 
+/// True if the master's database may be alive, as when a person orders a failover.
 fn is_alive(brief: Brief<'_>) -> bool {
-    !matches!(brief.digest.facts.master, Master::DatabaseDead | Master::DatabaseHung)
+    !matches!(
+        brief.digest.facts.master,
+        Master::HostGone | Master::DatabaseDead | Master::DatabaseHung
+    )
 }
 
 /// The services that must run on the master only, last started first.
@@ -82,5 +88,8 @@ fn still_the_old(brief: Brief<'_>, master: &HostName) -> Vec<Step> {
         FenceGrade::ProxiedOff => OnFailure::GoOn,
     };
     plan.push(steps::stop_database(master, how, on_failure));
+    // It is stopped before the tombstone is left, and undone in reverse: a database that is started
+    // again must find none.
+    plan.push(steps::tombstone(master));
     plan
 }

@@ -12,6 +12,12 @@ use crate::words::{HostName, Lsn, ProxyName, Timeline};
 /// takes tens of milliseconds, a loaded host a second or two.
 const QUICK_MS: u64 = 5_000;
 
+/// How long the slave may take to replay while a master that is alive stands still for it: users
+/// wait in the waiting room, whose limit is a minute.
+const ALIVE_REPLAY_MS: u64 = 15_000;
+/// How long writing the fence into a file may hold up a promotion, in milliseconds: it takes two
+/// hundred where it works.
+const KEEP_OUT_MS: u64 = 1_500;
 /// How long killing a database may take: SIGKILL is heard at once, systemd notices within
 /// milliseconds.
 const KILL_MS: u64 = 2_000;
@@ -59,9 +65,10 @@ pub(super) fn stop_database(host: &HostName, how: Stop, on_failure: OnFailure) -
         effect: Effect::StopDatabase { host: host.clone(), how },
         proof: Proof::DatabaseStopped { host: host.clone() },
         lost_reply: LostReply::Repeat,
+        // Somebody may have started it while the tombstone stood, which makes a slave of it.
         undo: Undo::By {
-            effect: Effect::StartDatabase { host: host.clone() },
-            proof: Proof::DatabaseAnswers { host: host.clone() },
+            effect: Effect::RestartDatabase { host: host.clone() },
+            proof: Proof::CanWrite { host: host.clone() },
         },
         on_failure,
         deadline_ms: match how {
@@ -87,7 +94,7 @@ pub(super) fn measure_loss(host: &HostName, reached: Lsn, budget_bytes: u64) -> 
 }
 
 /// Waits until the slave has replayed all it received.
-pub(super) fn replay(spec: &PairSpec, host: &HostName) -> Step {
+pub(super) fn replay(spec: &PairSpec, host: &HostName, patience: Patience) -> Step {
     Step {
         name: "replay".to_owned(),
         effect: Effect::Look,
@@ -95,8 +102,20 @@ pub(super) fn replay(spec: &PairSpec, host: &HostName) -> Step {
         lost_reply: LostReply::LookOnly,
         undo: Undo::NothingToUndo,
         on_failure: OnFailure::GiveUp,
-        deadline_ms: spec.policy.replay_deadline_ms,
+        deadline_ms: match patience {
+            Patience::TillPolicy => spec.policy.replay_deadline_ms,
+            Patience::Short => ALIVE_REPLAY_MS.min(spec.policy.replay_deadline_ms),
+        },
     }
+}
+
+/// How long replay may keep users waiting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Patience {
+    /// As long as the policy says: nobody else can serve.
+    TillPolicy,
+    /// Shortly: the old master could serve again.
+    Short,
 }
 
 /// The pivot.
@@ -171,6 +190,24 @@ pub(super) fn let_in(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Ste
     }
 }
 
+/// Makes one proxy's file keep the old master out before anybody is promoted: a HAProxy that is
+/// restarted from then on makes users wait instead of sending them to a master that was replaced.
+/// A file that cannot be written does not hold the promotion up: the running proxy is fenced.
+pub(super) fn keep_out(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
+    Step {
+        name: format!("keep out in haproxy.cfg at {proxy}"),
+        effect: Effect::KeepOut { proxy: proxy.clone(), host: host.clone() },
+        proof: Proof::FileKeepsOut { proxy: proxy.clone(), host: host.clone() },
+        lost_reply: LostReply::Repeat,
+        undo: Undo::By {
+            effect: Effect::Rewrite { proxy: proxy.clone(), master: host.clone() },
+            proof: Proof::FileSays { proxy: proxy.clone(), master: host.clone() },
+        },
+        on_failure: OnFailure::GoOn,
+        deadline_ms: KEEP_OUT_MS.min(spec.policy.proxy_deadline_ms),
+    }
+}
+
 /// Makes one proxy's file say what its runtime table says.
 pub(super) fn rewrite(spec: &PairSpec, proxy: &ProxyName, master: &HostName) -> Step {
     Step {
@@ -184,15 +221,18 @@ pub(super) fn rewrite(spec: &PairSpec, proxy: &ProxyName, master: &HostName) -> 
     }
 }
 
-/// Keeps the old master from starting as master.
+/// Keeps the old master from starting as master, whoever starts it and when.
 pub(super) fn tombstone(host: &HostName) -> Step {
     Step {
         name: "leave tombstone".to_owned(),
         effect: Effect::LeaveTombstone { host: host.clone() },
         proof: Proof::TombstoneStands { host: host.clone() },
         lost_reply: LostReply::Repeat,
-        undo: Undo::ForwardOnly,
+        undo: Undo::By {
+            effect: Effect::LiftTombstone { host: host.clone() },
+            proof: Proof::NoTombstone { host: host.clone() },
+        },
         on_failure: OnFailure::GoOn,
-        deadline_ms: QUICK_MS,
+        deadline_ms: KILL_MS,
     }
 }

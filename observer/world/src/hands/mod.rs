@@ -40,6 +40,10 @@ pub(crate) async fn perform(world: &Inner, order: &Order, deadline: Duration) ->
             Ok(found) => rewrite::point_at(world, found, master, deadline).await,
             Err(fault) => Err(fault),
         },
+        Effect::KeepOut { proxy, host } => match proxy_of(world, proxy) {
+            Ok(found) => rewrite::keep_out(world, found, host, deadline).await,
+            Err(fault) => Err(fault),
+        },
         Effect::Promote { host } => match host_of(world, host) {
             Ok(found) => promote(world, found, deadline).await,
             Err(fault) => Err(fault),
@@ -78,7 +82,7 @@ pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
         Effect::LetIn { proxy, host } => world
             .proxy(proxy)
             .map_or_else(Vec::new, |p| at(proxy.as_str(), admission::describe_in(p, host))),
-        Effect::Rewrite { proxy, .. } => {
+        Effect::Rewrite { proxy, .. } | Effect::KeepOut { proxy, .. } => {
             world.proxy(proxy).map_or_else(Vec::new, |p| at(proxy.as_str(), rewrite::describe(p)))
         }
         Effect::Promote { host } => {

@@ -13,7 +13,7 @@ use observer_core::sighting::{Seen, Silent, UnitState};
 use observer_core::words::{Epoch, Lsn, ServiceName, Timeline, human_bytes};
 use tokio::time::Instant;
 
-use super::proxy_proofs::{file_says, is_in, is_out};
+use super::proxy_proofs::{file_keeps_out, file_says, is_in, is_out};
 use super::{Fault, host_of, proxy_of};
 use crate::eyes::{machine, port};
 use crate::pair_world::{Host, Inner};
@@ -52,10 +52,23 @@ async fn look_for(
         Proof::DatabaseAnswers { host } => {
             database_answers(world, host_of(world, host)?, deadline).await
         }
-        Proof::LossWithin { host, reached, budget_bytes } => {
-            loss_within(host_of(world, host)?, *reached, *budget_bytes, deadline).await
+        Proof::FileKeepsOut { proxy, host } => {
+            file_keeps_out(world, proxy_of(world, proxy)?, host, deadline).await
         }
-        Proof::ReplayedAll { host } => replayed_all(host_of(world, host)?, deadline).await,
+        Proof::LossWithin { host, reached, budget_bytes } => {
+            let host = host_of(world, host)?;
+            let answer = loss_within(host, *reached, *budget_bytes, deadline).await;
+            unless_promoted(host, answer, deadline).await
+        }
+        Proof::ReplayedAll { host } => {
+            let host = host_of(world, host)?;
+            unless_promoted(host, replayed_all(host, deadline).await, deadline).await
+        }
+        Proof::NoTombstone { host } => match tombstone(host_of(world, host)?, deadline).await {
+            Answer::Shown(why) => Answer::NotYet(why),
+            Answer::NotYet(why) => Answer::Shown(why),
+            unknown => unknown,
+        },
         Proof::IsPrimary { host, after } => {
             is_primary(host_of(world, host)?, *after, deadline).await
         }
@@ -129,6 +142,18 @@ async fn replayed_all(host: &Host, deadline: Duration) -> Answer {
             Answer::NotYet(format!("{} of log are left to replay", human_bytes(left)))
         }
         Err(failure) => not_yet(&failure),
+    }
+}
+
+/// A host that is a primary already has replayed what it had: a plan that is taken up past its
+/// pivot asks again.
+async fn unless_promoted(host: &Host, answer: Answer, deadline: Duration) -> Answer {
+    if matches!(answer, Answer::Shown(_)) {
+        return answer;
+    }
+    match host.database.look(deadline).await {
+        Ok(seen) if !seen.in_recovery => Answer::Shown("it is a primary already".to_owned()),
+        _ => answer,
     }
 }
 

@@ -119,28 +119,39 @@ async fn is_out_of_the_file(
         Err(silent) => return Answer::Unknown(format!("HAProxy has no socket: {silent}")),
     }
     let left = until.saturating_duration_since(Instant::now());
-    let file = match read(proxy, left).await {
+    let told = |why: &str| format!("HAProxy is not running there; {why}");
+    match file_keeps_out(world, proxy, host, left).await {
+        Answer::Shown(why) => Answer::Shown(told(&why)),
+        Answer::NotYet(why) => Answer::NotYet(told(&why)),
+        Answer::Unknown(why) => Answer::Unknown(told(&why)),
+    }
+}
+
+/// What the next start of HAProxy would do, as the file on the disk says.
+pub(super) async fn file_keeps_out(
+    world: &Inner,
+    proxy: &Proxy,
+    host: &HostName,
+    deadline: Duration,
+) -> Answer {
+    let file = match read(proxy, deadline).await {
         Ok(bytes) => report(world, proxy, &bytes),
         Err(silent) => Err(silent),
     };
-    match file {
-        Err(silent) => Answer::Unknown(format!("HAProxy is not running, and its file: {silent}")),
-        Ok(file) => {
-            let mut own = file.servers.iter().filter(|server| server.host == *host).peekable();
-            if own.peek().is_none() {
-                let text = format!("HAProxy is not running, and its file does not name {host}");
-                return Answer::NotYet(text);
-            }
-            match own.find(|server| server.admission != Admission::TakenOut) {
-                None => Answer::Shown(format!(
-                    "HAProxy is not running there; its file keeps {host} out"
-                )),
-                Some(open) => Answer::NotYet(format!(
-                    "HAProxy is not running there; its file would let users in to {}/{}",
-                    open.backend, open.server
-                )),
-            }
-        }
+    let file = match file {
+        Ok(file) => file,
+        Err(silent) => return Answer::Unknown(format!("its file: {silent}")),
+    };
+    let mut own = file.servers.iter().filter(|server| server.host == *host).peekable();
+    if own.peek().is_none() {
+        return Answer::NotYet(format!("its file does not name {host}"));
+    }
+    match own.find(|server| server.admission != Admission::TakenOut) {
+        None => Answer::Shown(format!("its file keeps {host} out")),
+        Some(open) => Answer::NotYet(format!(
+            "its file would let users in to {}/{}",
+            open.backend, open.server
+        )),
     }
 }
 

@@ -66,9 +66,18 @@ pub(super) fn commands<'a>(
             let unit = &host.commands.database;
             Ok((host, vec![&unit.reset, &unit.start]))
         }
+        Effect::RestartDatabase { host } => {
+            let host = host_of(world, host)?;
+            let unit = &host.commands.database;
+            Ok((host, vec![&unit.reset, &unit.restart]))
+        }
         Effect::LeaveTombstone { host } => {
             let host = host_of(world, host)?;
             Ok((host, vec![&host.commands.leave_tombstone]))
+        }
+        Effect::LiftTombstone { host } => {
+            let host = host_of(world, host)?;
+            Ok((host, vec![&host.commands.lift_tombstone]))
         }
         Effect::StartService { host, service: name } => {
             service(host, name).map(|(host, unit)| (host, vec![&unit.reset, &unit.start]))
@@ -82,6 +91,7 @@ pub(super) fn commands<'a>(
         Effect::Look
         | Effect::TakeOut { .. }
         | Effect::LetIn { .. }
+        | Effect::KeepOut { .. }
         | Effect::Rewrite { .. }
         | Effect::Promote { .. } => Err(Fault::Refused(format!("{effect}: not done by a unit"))),
     }
