@@ -17,4 +17,5 @@ pub mod pair;
 pub mod plan;
 pub mod policy;
 pub mod sighting;
+pub mod telling;
 pub mod words;

@@ -6,11 +6,12 @@ use crate::draft::{self, Brief, LossOverride};
 use crate::drive::{Answer, Drive, Reply, Want};
 use crate::event::EventKind;
 use crate::facts::{Asker, Journal, Master};
-use crate::journal::{Mark, OpenPlan, Record, Way};
+use crate::journal::{OpenPlan, Record, Way};
 use crate::judge::Verdict;
 use crate::lint::lint;
 use crate::plan::{Goal, Plan};
 use crate::sighting::{Look, Vantage};
+use crate::telling::told_by;
 use crate::words::{At, Epoch};
 
 impl Pair {
@@ -310,79 +311,10 @@ impl Pair {
 
     /// Turns a durable record into the event that tells of it.
     fn tell_record(&mut self, record: &Record, now: At) {
-        let kind = match record {
-            Record::Adopted { master, epoch, .. } => {
-                EventKind::Adopted { master: master.clone(), epoch: *epoch }
-            }
-            Record::PlanOpened { plan, at } => EventKind::PlanOpened {
-                plan: plan.id,
-                goal: plan.goal,
-                rule: plan.rule.clone(),
-                asker: plan.asker,
-                decided_ms: at.since(plan.trouble_since),
-                master: plan.master.clone(),
-                next_master: plan.next_master.clone(),
-            },
-            Record::Step { plan, step, way, mark, .. } => {
-                let Some(drive) = &self.drive else { return };
-                step_event(drive.plan(), *plan, *step, *way, mark)
-            }
-            Record::TurnedBack { plan, why, .. } => {
-                EventKind::TurnedBack { plan: *plan, why: why.clone() }
-            }
-            Record::PlanClosed { plan, outcome, at } => {
-                let Some(drive) = &self.drive else { return };
-                EventKind::PlanClosed {
-                    plan: *plan,
-                    goal: drive.plan().goal,
-                    outcome: outcome.clone(),
-                    took_ms: at.since(drive.plan().drafted_at),
-                    since_trouble_ms: at.since(drive.plan().trouble_since),
-                }
-            }
-            Record::Paused { pause, .. } => EventKind::Paused {
-                by: pause.by.clone(),
-                reason: pause.reason.clone(),
-                until: pause.until,
-            },
-            Record::Resumed { by, .. } => EventKind::Resumed { by: by.clone() },
-            Record::Acknowledged { by, .. } => EventKind::Acknowledged { by: by.clone() },
-            Record::EpochSeen { epoch, .. } => EventKind::EpochSeen { epoch: *epoch },
-            Record::ProtectedAgain { .. } => {
-                let Some(master) = self.memory.master.clone() else { return };
-                EventKind::ProtectedAgain { master }
-            }
-        };
-        self.tell(kind, now);
-    }
-}
-
-fn step_event(
-    plan: &Plan,
-    id: crate::words::PlanId,
-    step: usize,
-    way: Way,
-    mark: &Mark,
-) -> EventKind {
-    let name = plan.steps[step].name.clone();
-    match mark {
-        Mark::Ordered { attempt } => {
-            let effect = match (&plan.steps[step].undo, way) {
-                (crate::plan::Undo::By { effect, .. }, Way::Back) => effect,
-                _ => &plan.steps[step].effect,
-            };
-            let what = effect.to_string();
-            EventKind::StepOrdered { plan: id, step, way, what, attempt: *attempt }
+        let plan = self.drive.as_ref().map(Drive::plan);
+        if let Some(kind) = told_by(record, plan, self.memory.master.as_ref()) {
+            self.tell(kind, now);
         }
-        Mark::Proven { evidence, took_ms } => EventKind::StepProven {
-            plan: id,
-            step,
-            name,
-            way,
-            evidence: evidence.clone(),
-            took_ms: *took_ms,
-        },
-        Mark::Skipped { why } => EventKind::StepSkipped { plan: id, step, name, why: why.clone() },
     }
 }
 

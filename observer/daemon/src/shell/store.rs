@@ -6,6 +6,7 @@
 
 use observer_core::event::Event;
 use observer_core::journal::Record;
+use observer_core::telling::untold;
 use observer_core::words::{At, Epoch, PairName};
 use observer_world::store::{
     AuditRecord, EventRecord, JournalRecord, Numbered, Sample as StoreSample, StoreHandle,
@@ -19,6 +20,8 @@ use super::archive::{Archive, Sample, StoredEvent, Unwritten, Watermark};
 const WATERMARK: &str = "watermark";
 /// Records read at a time.
 const PAGE: usize = 1_000;
+/// Newest events among which an earlier life's last records are looked for.
+const TOLD: usize = 1_000;
 /// How long measurements are kept.
 const SAMPLES_KEPT_MS: u64 = 30 * 24 * 3_600_000;
 
@@ -71,16 +74,40 @@ impl StoreArchive {
                 rows.extend(page);
             }
             let mark = store.recall(&name, WATERMARK)?;
-            let event = store.latest_events(Some(&name), 1)?.pop();
-            Ok((rows, mark, event))
+            let events = store.latest_events(Some(&name), TOLD)?;
+            Ok((rows, mark, events))
         });
-        let (rows, mark, event) = read.await.map_err(|why| why.to_string())?;
+        let (rows, mark, events) = read.await.map_err(|why| why.to_string())?;
         let newest_row = rows.last().map_or(0, |row| row.record.at_ms);
-        let newest = newest_row.max(event.as_ref().map_or(0, |event| event.record.at_ms));
-        let last_event = event.map_or(0, |event| event.seq);
+        let newest = newest_row.max(events.last().map_or(0, |event| event.record.at_ms));
         let records = rows.iter().map(record_of).collect::<Result<Vec<Record>, Unwritten>>()?;
+        let last_event = self.tell_rest(pair, &records, &events).await;
         let watermark = mark.and_then(|json| serde_json::from_str(&json).ok());
         Ok(Past { records, watermark, newest: At(newest), last_event })
+    }
+
+    /// Tells what an earlier life recorded and had no time to tell; returns the last event's number.
+    async fn tell_rest(
+        &self,
+        pair: &PairName,
+        records: &[Record],
+        rows: &[Numbered<EventRecord>],
+    ) -> u64 {
+        let mut last = rows.last().map_or(0, |row| row.seq);
+        // An event of an older version may be unreadable: it tells of nothing recent.
+        let told: Vec<Event> =
+            rows.iter().filter_map(|row| event_of(row).ok()).map(|stored| stored.event).collect();
+        for event in untold(pair, records, &told) {
+            match self.event(&event).await {
+                Ok(seq) => last = seq,
+                // A full disk must not keep the observer from starting; the next start tells it.
+                Err(why) => {
+                    tracing::warn!(%pair, %why, "what an earlier life did is not told");
+                    break;
+                }
+            }
+        }
+        last
     }
 
     /// Reads events.
