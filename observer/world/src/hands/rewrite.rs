@@ -130,6 +130,9 @@ impl<'a> Rewrite<'a> {
             return Err(self.refuse("the draft on the disk is not what was written"));
         }
         let check = self.machine.try_run(&own.check_draft, "", self.left()).await?;
+        if !check.succeeded() && !rejected(&check.stderr) {
+            return Err(self.machine.failed(&own.check_draft, &check));
+        }
         if !check.succeeded() {
             let said = shown(&[&check.stderr[..], &check.stdout].concat());
             return Err(self.refuse(&format!("HAProxy rejects the new file: {said}")));
@@ -215,6 +218,13 @@ impl<'a> Rewrite<'a> {
 
 /// Changed lines that a refusal shows; whoever reads it can look at the file.
 const CHANGES_SHOWN: usize = 6;
+
+/// Whether HAProxy itself spoke: it names what it rejects with an alert. A check that did not run
+/// for want of a right says nothing of the file.
+fn rejected(stderr: &[u8]) -> bool {
+    let alert = b"[ALERT]";
+    stderr.windows(alert.len()).any(|window| window == alert)
+}
 
 fn hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
