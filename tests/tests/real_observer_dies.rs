@@ -1,0 +1,175 @@
+//! The observer dies or is stopped in the middle of a failover on real machines, and goes on.
+//!
+//! The pair changes its master once per boundary: each round kills the master's postmaster, lets
+//! the daemon crash at one place of the failover, and demands one promotion, a closed plan and
+//! served users. Then the old master is cloned anew, and the next round goes the other way.
+
+use std::time::Duration;
+
+use tests::lab::{POSTGRES_UNIT, Result, Whom, wait_for};
+use tests::stage::{OBSERVER_UNIT, Promise, Stage, StageSpec, Told, texts};
+
+const SOON: Duration = Duration::from_secs(30);
+const LOAD: Duration = Duration::from_secs(180);
+const CRASH_AT: &str = "HA_OBSERVER_CRASH_AT";
+/// More places than any failover has: the rounds end by themselves when a place is not reached.
+const PLACES_MAX: u32 = 80;
+/// How `run` ends when a plan is left resumable.
+const PLAN_LEFT_OPEN: &str = "8";
+/// Where a test has the daemon's exit status written down.
+const EXIT_STATUS: &str = "/run/exit-status-of-the-daemon";
+
+/// After each record that became durable: what is recorded and not done is done, once.
+#[test]
+fn killed_after_every_record() -> Result<()> {
+    // A failover records its opening, two marks for most steps, and its closing.
+    killed_at_every("record", 20)
+}
+
+/// After each effect whose reply was not heard: what is done is not done twice.
+#[test]
+fn killed_after_every_effect() -> Result<()> {
+    killed_at_every("effect", 9)
+}
+
+/// Plays rounds with the daemon crashing at the first, second, … place of its kind, until a
+/// failover has no such place any more; it must have had `at_least` of them.
+fn killed_at_every(kind: &str, at_least: u32) -> Result<()> {
+    let policy = vec![("on_database_crash", "\"fail-over\"")];
+    let stage = Stage::set(&StageSpec { policy, ..StageSpec::standard() })?;
+    let (mut master, mut slave) = ("node-a", "node-b");
+    for number in 1..=PLACES_MAX {
+        let place = format!("{kind}:{number}");
+        let crashed = one_round(&stage, &place, master, slave)?;
+        if !crashed {
+            assert!(number > at_least, "only {} places of {kind} were reached", number - 1);
+            return Ok(());
+        }
+        stage.clone_slave(slave, master)?;
+        (master, slave) = (slave, master);
+    }
+    panic!("a failover has more than {PLACES_MAX} places of {kind}");
+}
+
+/// One failover from `master` to `slave` with a crash at `place`; tells whether it was reached.
+fn one_round(stage: &Stage, place: &str, master: &str, slave: &str) -> Result<bool> {
+    let (timeline, epoch) = (stage.timeline(master)?, epoch(stage)?);
+    let pid = arm(stage, place)?;
+    let plans = stage.events()?.plans();
+    let load = stage.start_sql(LOAD)?;
+    stage.wait_written(&load, master)?;
+    stage.lab.machine(master).signal_unit(POSTGRES_UNIT, "KILL", Whom::Main)?;
+    stage.wait_master(slave, SOON)?;
+    stage.wait_written(&load, slave)?;
+    stage.wait_scheduler(slave, &[master])?;
+    let crashed = main_pid(stage)? != pid;
+    stage.finish(load, slave)?.assert_kept(Promise::LastInFlight);
+    assert_eq!(stage.timeline(slave)?, timeline + 1, "{place}: exactly one promotion");
+    // Each change of master has a plan and an epoch of its own.
+    assert_eq!(self::epoch(stage)?, epoch + 1, "{place}: one failover");
+    let events = stage.events()?;
+    assert_eq!(events.plans(), plans + 1, "{place}: one plan, and it is told");
+    let closed = events.of_kind("plan-closed");
+    assert_eq!(closed.len(), plans + 1, "{place}: the plan's end is told");
+    assert_eq!(closed[plans]["outcome"], "done", "{place}: {}", closed[plans]);
+    let status = stage.status()?;
+    let only = serde_json::json!([slave]);
+    assert_eq!(status["proxies"][0]["lets_in"], only, "{place}: {status}");
+    let state = stage.lab.machine(master).exec(&["systemctl", "is-active", POSTGRES_UNIT])?;
+    assert_ne!(state.stdout.trim(), "active", "{place}: the old master came back");
+    Ok(crashed)
+}
+
+/// Starts the daemon so that it crashes at `place`, and its later lives so that they do not;
+/// returns its process.
+fn arm(stage: &Stage, place: &str) -> Result<String> {
+    stage.set_environment(&[(CRASH_AT, place.to_owned())])?;
+    stage.observer().run(&["systemctl", "restart", OBSERVER_UNIT])?;
+    stage.set_environment(&[])?;
+    stage.wait_protected()?;
+    main_pid(stage)
+}
+
+fn main_pid(stage: &Stage) -> Result<String> {
+    property(stage, "MainPID")
+}
+
+fn property(stage: &Stage, name: &str) -> Result<String> {
+    stage.observer().run(&["systemctl", "show", "--value", "--property", name, OBSERVER_UNIT])
+}
+
+fn epoch(stage: &Stage) -> Result<u64> {
+    let status = stage.status()?;
+    Ok(status["epoch"].as_u64().unwrap_or_else(|| panic!("no epoch in {status}")))
+}
+
+/// Has systemd write down how the daemon ends: it forgets a unit that is neither running nor
+/// enabled, and its exit status with it.
+fn note_exit_status(stage: &Stage) -> Result<()> {
+    let note = format!("ExecStopPost=+/bin/sh -c 'echo \"$$EXIT_STATUS\" >{EXIT_STATUS}'");
+    let path = format!("/etc/systemd/system/{OBSERVER_UNIT}.d/note-exit-status.conf");
+    let text = format!("[Service]\n{note}\n");
+    stage.observer().put_file(&path, text.as_bytes(), 0o644, "root:root")?;
+    stage.observer().run(&["systemctl", "daemon-reload"]).map(drop)
+}
+
+/// Told to stop in the middle of a failover, the daemon finishes the step, says that the plan is
+/// resumable, and goes on with it at its next start; the person's command waits for it all along.
+#[test]
+fn stopped_in_the_middle() -> Result<()> {
+    let stage = Stage::standard()?;
+    let slave = stage.lab.machine("node-b");
+    note_exit_status(&stage)?;
+    let load = stage.start_sql(LOAD)?;
+    stage.wait_written(&load, "node-a")?;
+    // A clean stop of the master waits for a receiver that does not take its last log.
+    let receiver = slave.sql("postgres", "select pid from pg_stat_wal_receiver")?;
+    slave.run(&["kill", "-STOP", &receiver])?;
+    let ordered = std::thread::scope(|scope| {
+        let order = scope.spawn(|| stage.ask(&["failover", "--yes"]));
+        stop_and_start_again(&stage, &receiver)?;
+        order.join().expect("the order does not panic")
+    })?;
+    assert_eq!(ordered.status.code(), Some(0), "it saw its plan done: {}", ordered.stderr);
+    stage.wait_written(&load, "node-b")?;
+    stage.wait_scheduler("node-b", &["node-a"])?;
+    stage.finish(load, "node-b")?.assert_kept(Promise::AllKept);
+    let events = stage.events()?;
+    let stopping = events.of_kind("stopping");
+    let left = stopping.iter().any(|event| event["open_plan"] == 1);
+    assert!(left, "{}", texts(&events));
+    assert_eq!(events.of_kind("plan-resumed").len(), 1, "{}", texts(&events));
+    assert_eq!(events.plans(), 1, "{}", texts(&events));
+    assert_eq!(stage.timeline("node-b")?, 2, "exactly one promotion");
+    Ok(())
+}
+
+/// Stops the daemon while it waits for the old database to stop, lets that happen, and starts the
+/// daemon again.
+fn stop_and_start_again(stage: &Stage, receiver: &str) -> Result<()> {
+    let (master, slave) = (stage.lab.machine("node-a"), stage.lab.machine("node-b"));
+    stage.wait_status("the old database to be stopping", SOON, |status| {
+        status["plan"]["name"] == "stop old database"
+    })?;
+    stage.observer().run(&["systemctl", "--no-block", "stop", OBSERVER_UNIT])?;
+    wait_for("the daemon to be stopping", SOON, || {
+        match property(stage, "ActiveState").map_err(|error| error.to_string())?.as_str() {
+            "deactivating" => Ok(()),
+            state => Err(state.to_owned()),
+        }
+    })?;
+    slave.run(&["kill", "-CONT", receiver])?;
+    wait_for("the daemon to have stopped", SOON, || {
+        match property(stage, "ActiveState").map_err(|error| error.to_string())?.as_str() {
+            "inactive" => Ok(()),
+            state => Err(state.to_owned()),
+        }
+    })?;
+    assert_eq!(stage.observer().run(&["cat", EXIT_STATUS])?, PLAN_LEFT_OPEN);
+    let state = master.exec(&["systemctl", "is-active", POSTGRES_UNIT])?;
+    assert_ne!(state.stdout.trim(), "active", "the step was finished");
+    assert_eq!(slave.sql("postgres", "select pg_is_in_recovery()")?, "t", "and no other begun");
+
+    stage.start_observer()?;
+    stage.wait_master("node-b", SOON)
+}
