@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tests::lab::{POSTGRES_UNIT, Result, Whom, wait_for};
-use tests::stage::{Booked, Load, Stage, StageSpec, Told, texts};
+use tests::stage::{Booked, Load, Stage, Told, texts};
 
 /// Longer than any run: a load is ended by hand.
 const LOAD: Duration = Duration::from_secs(120);
@@ -125,6 +125,8 @@ pub(crate) struct Users {
     pub(crate) failed_under_way: usize,
     /// Failed requests that began later.
     pub(crate) failed_later: usize,
+    /// What the failed requests met, and how often.
+    pub(crate) reasons: BTreeMap<String, usize>,
     pub(crate) acknowledged: usize,
     pub(crate) lost: usize,
     pub(crate) doubled: usize,
@@ -132,7 +134,7 @@ pub(crate) struct Users {
 
 /// Measures run `part` of `parts`, which decides where in the observer's round the blow falls.
 pub(crate) fn measure(blow: Blow, loads: Loads, part: u32, parts: u32) -> Result<Run> {
-    let stage = Stage::set(&StageSpec { policy: blow.policy(), ..StageSpec::standard() })?;
+    let stage = crate::set(blow.policy())?;
     let sql = (loads != Loads::Http).then(|| stage.start_sql(LOAD)).transpose()?;
     let http = (loads != Loads::Sql).then(|| stage.start_http(LOAD)).transpose()?;
     std::thread::sleep(BEFORE + ROUND * part / parts.max(1));
@@ -186,11 +188,16 @@ impl Users {
     fn of(booked: &Booked, at: Span) -> Self {
         let Booked { summary, compared } = booked;
         let failed_under_way = summary.failed_under_way(at.from, at.until);
+        let mut reasons = BTreeMap::new();
+        for attempt in &summary.failed {
+            *reasons.entry(attempt.why.clone()).or_default() += 1;
+        }
         Self {
             outage_ms: summary.longest_gap_ms,
             answered: summary.ok,
             failed_under_way,
             failed_later: summary.failed.len() - failed_under_way,
+            reasons,
             acknowledged: summary.writes_ok,
             lost: compared.lost.len(),
             doubled: compared.doubled.len(),

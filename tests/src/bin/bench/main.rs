@@ -16,6 +16,8 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 
 use blow::{Blow, Loads};
+use tests::lab::{LabSpec, Turn};
+use tests::stage::{Stage, StageSpec};
 
 /// Measures on real machines.
 #[derive(Debug, Parser)]
@@ -77,6 +79,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Fresh machines. `scripts/bench` holds the turn for the whole measurement, so that no other lab
+/// comes between two runs.
+fn set(policy: Vec<(&'static str, &'static str)>) -> tests::lab::Result<Stage> {
+    let lab = LabSpec { turn: Turn::Alongside, ..LabSpec::standard() };
+    Stage::set(&StageSpec { lab, policy, ..StageSpec::standard() })
 }
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
