@@ -27,6 +27,8 @@ use crate::words::{At, Epoch, PlanId};
 const LOOK_AGAIN_MS: u64 = 20;
 /// How long a proof may fail to show after a lost reply before the effect is ordered again.
 const LOST_REPLY_MS: u64 = 1_000;
+/// Orders in vain after which they become rarer.
+const MANY_TRIES: u32 = 10;
 /// Pause before a refused effect is ordered again.
 const REFUSED_MS: u64 = 250;
 /// Pause before a step that must succeed is tried again after its deadline.
@@ -299,7 +301,8 @@ impl Drive {
             Then::NextStep => self.advance(),
             Then::TurnBack => {
                 self.way = Way::Back;
-                self.enter_back(self.cursor);
+                // A plan that is walked again may turn back before steps that were done long ago.
+                self.enter_back(self.touched.len());
             }
             Then::End => self.stage = Stage::Over,
         }
@@ -454,10 +457,16 @@ impl Drive {
                 Stage::LookAt(now.plus(LOOK_AGAIN_MS))
             }
             LastReply::FromBefore => Stage::OrderAgainAt(now),
-            LastReply::Lost if again && waited >= LOST_REPLY_MS => Stage::OrderAgainAt(now),
+            LastReply::Lost if again && waited >= self.patience_ms() => Stage::OrderAgainAt(now),
             _ => Stage::LookAt(now.plus(LOOK_AGAIN_MS)),
         };
         None
+    }
+
+    /// How long a lost reply is waited for: longer once it was lost again and again, so that a host
+    /// that is away for a night does not fill the journal.
+    fn patience_ms(&self) -> u64 {
+        if self.attempt < MANY_TRIES { LOST_REPLY_MS } else { 10 * LOST_REPLY_MS }
     }
 
     /// The step's deadline; short for a step before the pivot that is only walked past again.
@@ -506,15 +515,11 @@ impl Drive {
                 (on_failure, _) => on_failure,
             };
         }
-        match self.effect() {
-            // A proxy that is gone must not keep the rest from being taken back; what is owed to
-            // it is found as drift and repaired.
-            Effect::LetIn { .. }
-            | Effect::TakeOut { .. }
-            | Effect::KeepOut { .. }
-            | Effect::Rewrite { .. } => OnFailure::GoOn,
-            _ => OnFailure::Insist,
-        }
+        // Whatever cannot be taken back because its host or proxy is gone must not keep the rest from
+        // it, nor the judge from acting on what has become of the pair: a proxy that drifted, a
+        // database that is down and a tombstone on the journal's own master are repaired, and a
+        // master that died meanwhile is failed over.
+        OnFailure::GoOn
     }
 
     fn advance(&mut self) {

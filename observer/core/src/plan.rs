@@ -136,8 +136,8 @@ pub enum Effect {
         /// The host.
         host: HostName,
     },
-    /// Start the database through its unit, stopping it first if it runs: it may have been started
-    /// in a role that its files no longer say.
+    /// Start the database as the master it was, through its unit: a tombstone is lifted first, and
+    /// one that somebody started meanwhile is stopped, since the tombstone made a slave of it.
     RestartDatabase {
         /// The host.
         host: HostName,

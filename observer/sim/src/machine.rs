@@ -59,6 +59,8 @@ pub enum ServiceState {
     Failed,
     /// Stopped in order.
     Stopped,
+    /// Not started since the machine booted.
+    NeverStarted,
     /// Dies again whenever it is started.
     Broken,
 }
@@ -149,7 +151,7 @@ impl Machine {
         self.database.postmaster = Postmaster::NeverStarted;
         self.database.heard_at = None;
         for state in self.services.values_mut() {
-            *state = ServiceState::Stopped;
+            *state = ServiceState::NeverStarted;
         }
     }
 

@@ -219,6 +219,7 @@ impl World {
             state: match machine.services.get(&service.name) {
                 Some(ServiceState::Up) => UnitState::Active,
                 Some(ServiceState::Failed | ServiceState::Broken) => UnitState::Failed,
+                Some(ServiceState::NeverStarted) => UnitState::NeverStarted,
                 Some(ServiceState::Stopped) | None => UnitState::Stopped,
             },
         }));
@@ -397,6 +398,7 @@ impl World {
                 Reply::Did
             }),
             Effect::RestartDatabase { host } => self.on_host(host, |machine| {
+                machine.tombstone = false;
                 machine.end_database(Postmaster::Stopped);
                 machine.start_database(now);
                 Reply::Did

@@ -39,6 +39,8 @@ pub struct Digest {
     pub loss: LossEstimate,
     /// Whether the master's SSH answers.
     pub master_ssh: Reach,
+    /// Whether a tombstone keeps the journal's own master from starting as one.
+    pub tombstone: Tombstone,
     /// The timeline a promotion must leave behind.
     pub timeline: Option<Timeline>,
     /// Stale primaries: hosts that were replaced and accept writes.
@@ -57,6 +59,16 @@ pub enum Reach {
     Answers,
     /// It does not.
     Silent,
+}
+
+/// Whether a tombstone stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tombstone {
+    /// One stands.
+    Stands,
+    /// None was seen.
+    None,
 }
 
 /// Everything the digest reads, bundled for its parts.
@@ -139,11 +151,20 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         candidate,
         loss,
         master_ssh,
+        tombstone: tombstone(inputs),
         timeline,
         stale,
         trouble_since,
         remarks,
         master,
+    }
+}
+
+fn tombstone(inputs: Inputs<'_>) -> Tombstone {
+    let look = inputs.memory.master.clone().map(Look::Machine);
+    match look.and_then(|look| inputs.snapshot.seen(&look)) {
+        Some(Seen::Machine(report)) if report.tombstone => Tombstone::Stands,
+        _ => Tombstone::None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Repairs: small plans that move no role and have no pivot.
 
 use super::{Brief, NoPlan, steps};
+use crate::digest::Tombstone;
 use crate::judge::Repair;
 use crate::plan::{Effect, Goal, LostReply, OnFailure, Plan, Proof, Sessions, Step, Stop, Undo};
 use crate::policy::{PairSpec, Placement, Probed};
@@ -10,7 +11,7 @@ pub(super) fn draft(brief: Brief<'_>, repair: Repair) -> Result<Plan, NoPlan> {
     let Brief { spec, memory, digest, .. } = brief;
     let master = memory.master.as_ref().ok_or(NoPlan::NoMaster)?;
     let plan = match repair {
-        Repair::StartDatabase => start_database(spec, master),
+        Repair::StartDatabase => start_database(spec, master, digest.tombstone),
         Repair::RestartApplication => restart_application(spec, master)?,
         Repair::StopStaleMaster => stop_stale(spec, &digest.stale)?,
         Repair::CorrectProxies => correct_proxies(spec, master),
@@ -20,8 +21,13 @@ pub(super) fn draft(brief: Brief<'_>, repair: Repair) -> Result<Plan, NoPlan> {
 
 /// Starts the database where it crashed, and after it the services of the master that went down
 /// with it. The services are not waited for long: users are served again without them.
-fn start_database(spec: &PairSpec, master: &HostName) -> Vec<Step> {
-    let mut plan = vec![Step {
+fn start_database(spec: &PairSpec, master: &HostName, tombstone: Tombstone) -> Vec<Step> {
+    let mut plan = Vec::new();
+    if tombstone == Tombstone::Stands {
+        // Left by a failover that was taken back while the host could not be reached.
+        plan.push(steps::lift_tombstone(master));
+    }
+    plan.push(Step {
         name: "start database".to_owned(),
         effect: Effect::StartDatabase { host: master.clone() },
         proof: Proof::CanWrite { host: master.clone() },
@@ -30,7 +36,7 @@ fn start_database(spec: &PairSpec, master: &HostName) -> Vec<Step> {
         undo: Undo::NothingToUndo,
         on_failure: OnFailure::GiveUp,
         deadline_ms: spec.policy.database_start_deadline_ms,
-    }];
+    });
     let services = spec.services.iter().filter(|s| s.placement != Placement::Slave);
     plan.extend(services.map(|service| Step {
         undo: Undo::NothingToUndo,

@@ -221,6 +221,19 @@ pub(super) fn rewrite(spec: &PairSpec, proxy: &ProxyName, master: &HostName) -> 
     }
 }
 
+/// Takes away a tombstone that stands on the journal's own master.
+pub(super) fn lift_tombstone(host: &HostName) -> Step {
+    Step {
+        name: "lift tombstone".to_owned(),
+        effect: Effect::LiftTombstone { host: host.clone() },
+        proof: Proof::NoTombstone { host: host.clone() },
+        lost_reply: LostReply::Repeat,
+        undo: Undo::NothingToUndo,
+        on_failure: OnFailure::GiveUp,
+        deadline_ms: QUICK_MS,
+    }
+}
+
 /// Keeps the old master from starting as master, whoever starts it and when.
 pub(super) fn tombstone(host: &HostName) -> Step {
     Step {

@@ -69,7 +69,7 @@ pub(super) fn commands<'a>(
         Effect::RestartDatabase { host } => {
             let host = host_of(world, host)?;
             let unit = &host.commands.database;
-            Ok((host, vec![&unit.reset, &unit.restart]))
+            Ok((host, vec![&host.commands.lift_tombstone, &unit.reset, &unit.restart]))
         }
         Effect::LeaveTombstone { host } => {
             let host = host_of(world, host)?;
