@@ -48,7 +48,8 @@ pub(crate) fn one_line(run: &Run) -> String {
 pub(crate) fn print_blows(blows: &[Vec<Run>]) {
     println!("\nWhat users go through (median of runs, smallest to largest in brackets)\n");
     println!(
-        "| blow | runs | SQL write outage ms | HTTP write outage ms | HTTP failed: under way / later | lost SQL / HTTP | done twice |"
+        "| blow | runs | SQL write outage ms | HTTP write outage ms | \
+         HTTP failed: under way / later | lost SQL / HTTP | done twice |"
     );
     println!("|---|---:|---:|---:|---:|---:|---:|");
     for runs in blows {

@@ -32,7 +32,9 @@ const PICTURE: &str = "              30 users by HTTP, 1 client by SQL
 pub(crate) fn play(screen: &mut Screen) -> Result<()> {
     let began = Instant::now();
     screen.say("HA Observer: what happens to users when the master loses its power.");
-    screen.say("Everything below happens now, on machines with their own systemd, sshd, PostgreSQL and HAProxy.");
+    screen
+        .say("Everything below happens now, on machines with their own systemd, sshd, PostgreSQL");
+    screen.say("and HAProxy.");
     let stage = boot(screen)?;
     let loads = users(screen, &stage)?;
     dry_run(screen, &stage)?;
