@@ -60,7 +60,7 @@ fn master_and_slave_cut(stage: &Stage) -> Result<()> {
 /// Only the observer lost the master; the proxies' own checks of it pass.
 fn observer_and_master_cut(stage: &Stage) -> Result<()> {
     stage.lab.cut("observer", "node-a")?;
-    told(stage, "D8", "users-served", "Check the network between the observer and the master")?;
+    told(stage, "D8", "users-served", "Check sshd on the master, and the network")?;
     stays_held(stage, "D8")?;
     stage.lab.heal("observer", "node-a")?;
     protected_again(stage)
@@ -71,7 +71,7 @@ fn sshd_dead(stage: &Stage) -> Result<()> {
     let master = stage.lab.machine("node-a");
     master.run(&["systemctl", "mask", "--runtime", "--now", "ssh.service"])?;
     end_sessions(stage)?;
-    told(stage, "D8", "users-served", "Check the network between the observer and the master")?;
+    told(stage, "D8", "users-served", "Check sshd on the master, and the network")?;
     stays_held(stage, "D8")?;
     let why = stage.ask(&["why"])?.stdout;
     assert!(why.contains("node-a over SSH: connection refused"), "{why}");
