@@ -173,8 +173,7 @@ fn wait_closed(stage: &Stage, at: u64) -> Result<(Value, f64)> {
     wait_for("the plan to be closed", LIMIT, || {
         let events = stage.events().map_err(|error| error.to_string())?;
         let later = |event: &&&Value| event["at"].as_u64().is_some_and(|when| when >= at);
-        let opened =
-            events.of_kind("plan-opened").iter().filter(later).next_back().copied().cloned();
+        let opened = events.of_kind("plan-opened").iter().rfind(later).copied().cloned();
         let Some(opened) = opened else { return Err(texts(&events)) };
         let closed = events.of_kind("plan-closed");
         let closed = closed.iter().find(|event| event["plan"] == opened["plan"]);
