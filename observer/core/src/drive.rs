@@ -19,7 +19,7 @@
 
 use crate::journal::{Mark, OpenPlan, Outcome, Record, Way};
 use crate::lint::ArmedPlan;
-use crate::plan::{Effect, LostReply, OnFailure, Plan, Proof, Step, Undo};
+use crate::plan::{Effect, First, LostReply, OnFailure, Plan, Proof, Step, Undo};
 use crate::words::{At, Epoch, PlanId};
 
 /// Pause between two looks at a proof that does not show yet. A look costs a round trip of a few
@@ -397,7 +397,10 @@ impl Drive {
         }
         self.why.clear();
         self.last_reply = LastReply::None;
-        if self.way == Way::Forward && std::mem::take(&mut self.look_first[self.cursor]) {
+        let look = std::mem::take(&mut self.look_first[self.cursor]);
+        let look = look || self.step().first == First::Look;
+        if self.way == Way::Forward && look {
+            self.touched[self.cursor] = true;
             self.last_reply = LastReply::FromBefore;
             self.stage = Stage::Looking;
             return self.prove();

@@ -70,6 +70,8 @@ impl Plan {
 pub struct Step {
     /// Name, stable across plans of one goal: forecasts compare steps of the same name.
     pub name: String,
+    /// Whether it is ordered, or looked at first and ordered only if its proof does not show.
+    pub first: First,
     /// What is done.
     pub effect: Effect,
     /// What must be seen afterwards. An exit code is only a claim.
@@ -82,6 +84,17 @@ pub struct Step {
     pub on_failure: OnFailure,
     /// How long the effect and its proof may take together, in milliseconds.
     pub deadline_ms: u64,
+}
+
+/// How a step begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum First {
+    /// Its effect is ordered.
+    Order,
+    /// Its proof is looked for; the effect is ordered only if it does not show. For what is most
+    /// likely so already.
+    Look,
 }
 
 /// The closed list of everything that is ever done to the world.

@@ -153,7 +153,7 @@ impl Default for Policy {
             loss_budget_bytes: 16 << 20,
             loss_budget_ms: 10_000,
             lag_limit_bytes: 16 << 20,
-            walreceiver_fresh_ms: 2_000,
+            walreceiver_fresh_ms: 1_500,
             replay_deadline_ms: 60_000,
             promote_deadline_ms: 30_000,
             proxy_deadline_ms: 5_000,

@@ -3,7 +3,9 @@
 use super::{Brief, NoPlan, steps};
 use crate::digest::Tombstone;
 use crate::judge::Repair;
-use crate::plan::{Effect, Goal, LostReply, OnFailure, Plan, Proof, Sessions, Step, Stop, Undo};
+use crate::plan::{
+    Effect, First, Goal, LostReply, OnFailure, Plan, Proof, Sessions, Step, Stop, Undo,
+};
 use crate::policy::{PairSpec, Placement, Probed};
 use crate::words::{HostName, ProxyName};
 
@@ -29,6 +31,7 @@ fn start_database(spec: &PairSpec, master: &HostName, tombstone: Tombstone) -> V
     }
     plan.push(Step {
         name: "start database".to_owned(),
+        first: First::Order,
         effect: Effect::StartDatabase { host: master.clone() },
         proof: Proof::CanWrite { host: master.clone() },
         lost_reply: LostReply::Repeat,
@@ -52,6 +55,7 @@ fn restart_application(spec: &PairSpec, master: &HostName) -> Result<Vec<Step>, 
     }
     let restart = |service: &&crate::policy::ServiceSpec| Step {
         name: format!("restart {}", service.name),
+        first: First::Order,
         effect: Effect::RestartService { host: master.clone(), service: service.name.clone() },
         proof: Proof::ServiceReady { host: master.clone(), service: service.name.clone() },
         lost_reply: LostReply::Repeat,
@@ -105,6 +109,7 @@ fn correct_proxies(spec: &PairSpec, master: &HostName) -> Vec<Step> {
 fn take_out(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
     Step {
         name: format!("take {host} out at {proxy}"),
+        first: First::Order,
         effect: Effect::TakeOut {
             proxy: proxy.clone(),
             host: host.clone(),

@@ -4,8 +4,8 @@
 //! Every effect here may be repeated: doing it twice changes nothing, so a lost reply is answered
 //! by ordering it again, unless the step says otherwise and why.
 
-use crate::plan::{Effect, LostReply, OnFailure, Proof, Sessions, Step, Stop, Undo};
-use crate::policy::{PairSpec, ServiceSpec};
+use crate::plan::{Effect, First, LostReply, OnFailure, Proof, Sessions, Step, Stop, Undo};
+use crate::policy::{PairSpec, Placement, ServiceSpec};
 use crate::words::{HostName, Lsn, ProxyName, Timeline};
 
 /// How long stopping by SIGKILL or leaving a tombstone may take, in milliseconds: an SSH command
@@ -26,6 +26,7 @@ const KILL_MS: u64 = 2_000;
 pub(super) fn fence(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
     Step {
         name: format!("fence at {proxy}"),
+        first: First::Order,
         effect: Effect::TakeOut {
             proxy: proxy.clone(),
             host: host.clone(),
@@ -48,6 +49,7 @@ pub(super) fn fence(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step
 pub(super) fn still_fenced(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
     Step {
         name: format!("still fenced at {proxy}"),
+        first: First::Order,
         effect: Effect::TakeOut {
             proxy: proxy.clone(),
             host: host.clone(),
@@ -62,6 +64,7 @@ pub(super) fn still_fenced(spec: &PairSpec, proxy: &ProxyName, host: &HostName) 
 pub(super) fn stop_database(host: &HostName, how: Stop, on_failure: OnFailure) -> Step {
     Step {
         name: "stop old database".to_owned(),
+        first: First::Order,
         effect: Effect::StopDatabase { host: host.clone(), how },
         proof: Proof::DatabaseStopped { host: host.clone() },
         lost_reply: LostReply::Repeat,
@@ -84,6 +87,7 @@ pub(super) fn stop_database(host: &HostName, how: Stop, on_failure: OnFailure) -
 pub(super) fn measure_loss(host: &HostName, reached: Lsn, budget_bytes: u64) -> Step {
     Step {
         name: "measure loss".to_owned(),
+        first: First::Order,
         effect: Effect::Look,
         proof: Proof::LossWithin { host: host.clone(), reached, budget_bytes },
         lost_reply: LostReply::LookOnly,
@@ -97,6 +101,7 @@ pub(super) fn measure_loss(host: &HostName, reached: Lsn, budget_bytes: u64) -> 
 pub(super) fn replay(spec: &PairSpec, host: &HostName, patience: Patience) -> Step {
     Step {
         name: "replay".to_owned(),
+        first: First::Order,
         effect: Effect::Look,
         proof: Proof::ReplayedAll { host: host.clone() },
         lost_reply: LostReply::LookOnly,
@@ -122,6 +127,7 @@ pub(super) enum Patience {
 pub(super) fn promote(spec: &PairSpec, host: &HostName, after: Timeline) -> Step {
     Step {
         name: "promote".to_owned(),
+        first: First::Order,
         effect: Effect::Promote { host: host.clone() },
         proof: Proof::IsPrimary { host: host.clone(), after },
         // Promoting a standby that is being promoted changes nothing.
@@ -136,6 +142,7 @@ pub(super) fn promote(spec: &PairSpec, host: &HostName, after: Timeline) -> Step
 pub(super) fn first_write(host: &HostName) -> Step {
     Step {
         name: "first write".to_owned(),
+        first: First::Order,
         effect: Effect::Look,
         proof: Proof::CanWrite { host: host.clone() },
         lost_reply: LostReply::LookOnly,
@@ -150,6 +157,8 @@ pub(super) fn first_write(host: &HostName) -> Step {
 pub(super) fn start_service(host: &HostName, service: &ServiceSpec) -> Step {
     Step {
         name: format!("start {}", service.name),
+        // One that runs on every host runs already, unless something is wrong with it.
+        first: if service.placement == Placement::All { First::Look } else { First::Order },
         effect: Effect::StartService { host: host.clone(), service: service.name.clone() },
         proof: Proof::ServiceReady { host: host.clone(), service: service.name.clone() },
         lost_reply: LostReply::Repeat,
@@ -164,6 +173,7 @@ pub(super) fn stop_service(host: &HostName, service: &ServiceSpec) -> Step {
     let name = service.name.clone();
     Step {
         name: format!("stop {name} on {host}"),
+        first: First::Order,
         effect: Effect::StopService { host: host.clone(), service: name.clone() },
         proof: Proof::ServiceStopped { host: host.clone(), service: name.clone() },
         lost_reply: LostReply::Repeat,
@@ -181,6 +191,7 @@ pub(super) fn stop_service(host: &HostName, service: &ServiceSpec) -> Step {
 pub(super) fn let_in(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
     Step {
         name: format!("let in at {proxy}"),
+        first: First::Order,
         effect: Effect::LetIn { proxy: proxy.clone(), host: host.clone() },
         proof: Proof::IsIn { proxy: proxy.clone(), host: host.clone() },
         lost_reply: LostReply::Repeat,
@@ -196,6 +207,7 @@ pub(super) fn let_in(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Ste
 pub(super) fn keep_out(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
     Step {
         name: format!("keep out in haproxy.cfg at {proxy}"),
+        first: First::Order,
         effect: Effect::KeepOut { proxy: proxy.clone(), host: host.clone() },
         proof: Proof::FileKeepsOut { proxy: proxy.clone(), host: host.clone() },
         lost_reply: LostReply::Repeat,
@@ -212,6 +224,7 @@ pub(super) fn keep_out(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> S
 pub(super) fn rewrite(spec: &PairSpec, proxy: &ProxyName, master: &HostName) -> Step {
     Step {
         name: format!("rewrite haproxy.cfg at {proxy}"),
+        first: First::Order,
         effect: Effect::Rewrite { proxy: proxy.clone(), master: master.clone() },
         proof: Proof::FileSays { proxy: proxy.clone(), master: master.clone() },
         lost_reply: LostReply::Repeat,
@@ -225,6 +238,7 @@ pub(super) fn rewrite(spec: &PairSpec, proxy: &ProxyName, master: &HostName) -> 
 pub(super) fn lift_tombstone(host: &HostName) -> Step {
     Step {
         name: "lift tombstone".to_owned(),
+        first: First::Order,
         effect: Effect::LiftTombstone { host: host.clone() },
         proof: Proof::NoTombstone { host: host.clone() },
         lost_reply: LostReply::Repeat,
@@ -238,6 +252,7 @@ pub(super) fn lift_tombstone(host: &HostName) -> Step {
 pub(super) fn tombstone(host: &HostName) -> Step {
     Step {
         name: "leave tombstone".to_owned(),
+        first: First::Order,
         effect: Effect::LeaveTombstone { host: host.clone() },
         proof: Proof::TombstoneStands { host: host.clone() },
         lost_reply: LostReply::Repeat,

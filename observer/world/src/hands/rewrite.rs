@@ -100,8 +100,11 @@ impl<'a> Rewrite<'a> {
         &self,
         edit: impl Fn(&Document) -> Result<Document, Refusal>,
     ) -> Result<(), Fault> {
-        self.insist_on_real_path().await?;
-        let before = self.read().await?;
+        // Each command is a round trip and a sudo, and users may wait for the whole: what does not
+        // depend on one another goes at once.
+        let (real, before) = tokio::join!(self.insist_on_real_path(), self.read());
+        real?;
+        let before = before?;
         let document = Document::parse(&before);
         let turned = edit(&document).map_err(|refusal| self.refuse(&refusal.to_string()))?;
         let after = turned.to_bytes();
@@ -125,11 +128,15 @@ impl<'a> Rewrite<'a> {
         self.run_one(&own.shape_draft).await?;
         let meant = hash(&after);
         self.machine.run(&own.write_draft, after, self.left()).await?;
-        let written = self.machine.run(&own.hash_draft, "", self.left()).await?;
+        let (written, check, kept) = tokio::join!(
+            self.machine.run(&own.hash_draft, "", self.left()),
+            self.machine.try_run(&own.check_draft, "", self.left()),
+            self.run_one(&own.keep),
+        );
+        let (written, check) = (written?, check?);
         if !written.stdout.starts_with(meant.as_bytes()) {
             return Err(self.refuse("the draft on the disk is not what was written"));
         }
-        let check = self.machine.try_run(&own.check_draft, "", self.left()).await?;
         if !check.succeeded() && !rejected(&check.stderr) {
             return Err(self.machine.failed(&own.check_draft, &check));
         }
@@ -137,7 +144,7 @@ impl<'a> Rewrite<'a> {
             let said = shown(&[&check.stderr[..], &check.stdout].concat());
             return Err(self.refuse(&format!("HAProxy rejects the new file: {said}")));
         }
-        self.run_one(&own.keep).await?;
+        kept?;
         self.put(before).await?;
         self.run_one(&own.sync).await
     }
