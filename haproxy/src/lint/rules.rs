@@ -32,7 +32,7 @@ pub const RULES: &[Rule] = &[
     warning(
         "D03",
         "sessions on backups are cut when a server comes up",
-        "requests in the waiting room, and those on the other host, die at failback",
+        "requests in the waiting room, and those on the other host, die when it comes back",
     ),
     warning(
         "D04",

@@ -3,11 +3,11 @@
 //! It does nothing itself and keeps no clock. Per step:
 //!
 //! ```text
-//!   record "ordered" ─durable─► perform ─reply or none─► look for the proof ─shown─► record "proven"
-//!         ▲                                                     │ not yet
+//!   record "ordered" ─durable─► perform ─reply or none─► look for the proof ─shown─► record
+//!         ▲                                                     │ not yet           "proven"
 //!         └───────── reply lost or refused: order again ◄───────┤
 //!                                                               ▼ deadline
-//!                          give up → undo in reverse · go on → record "skipped" · insist → again
+//!                 give up → undo in reverse · go on → record "skipped" · insist → again
 //! ```
 //!
 //! The order rule: an effect is handed out only after its record was reported durable.
@@ -518,8 +518,8 @@ impl Drive {
                 (on_failure, _) => on_failure,
             };
         }
-        // Whatever cannot be taken back because its host or proxy is gone must not keep the rest from
-        // it, nor the judge from acting on what has become of the pair: a proxy that drifted, a
+        // Whatever cannot be taken back because its host or proxy is gone must not keep the rest
+        // from it, nor the judge from acting on what has become of the pair: a proxy that drifted, a
         // database that is down and a tombstone on the journal's own master are repaired, and a
         // master that died meanwhile is failed over.
         OnFailure::GoOn

@@ -15,6 +15,7 @@ pub mod proxy;
 pub mod random;
 pub mod run;
 pub mod scenario;
+mod sight;
 pub mod world;
 
 pub use fault::Fault;

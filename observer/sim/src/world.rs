@@ -7,19 +7,12 @@ use std::collections::BTreeMap;
 use observer_core::drive::{Answer, Reply};
 use observer_core::plan::{Effect, Proof, Stop};
 use observer_core::policy::{PairSpec, Probed};
-use observer_core::sighting::{
-    Admission, CheckResult, DatabaseBusy, DatabaseReport, FileServer, Look, MachineReport,
-    ProxyFileReport, ProxyReport, Seen, ServerReport, Silent, SystemState, UnitReport, UnitState,
-    Vantage, Walreceiver,
-};
+use observer_core::sighting::Admission;
 use observer_core::words::{At, HostName, ProxyName};
 
-use crate::machine::{Machine, Postmaster, Power, Running, ServiceState};
+use crate::machine::{Machine, Postmaster, Power, ServiceState};
 use crate::network::{Network, OBSERVER};
 use crate::proxy::Proxy;
-
-/// The simulated database's system identifier.
-const SYSTEM_ID: u64 = 7_000_000_000_000_000_001;
 
 /// The world.
 #[derive(Clone, Debug)]
@@ -175,193 +168,6 @@ impl World {
         }
     }
 
-    /// Answers a look; none is silence until the deadline.
-    pub fn see(&self, look: &Look, now: At) -> Option<Result<Seen, Silent>> {
-        match look {
-            Look::Machine(host) => self.see_machine(host),
-            Look::Database(host) => self.over_ssh(host, |machine| self.see_database(machine, now)),
-            Look::Write(host) => self.over_ssh(host, see_write),
-            Look::Port { host, from } => self.see_through(from, host, see_port),
-            Look::Application { host, from } => self.see_through(from, host, |machine| {
-                let serves = self.application_serves(host);
-                if !serves {
-                    return Some(Ok(Seen::Refused));
-                }
-                Some(Ok(match machine.database.postmaster {
-                    Postmaster::Running if !machine.database.in_recovery => Seen::ApplicationWell,
-                    _ => Seen::ApplicationIll("no writable database".to_owned()),
-                }))
-            }),
-            Look::Proxy(proxy) => self.see_proxy(proxy),
-            Look::ProxyFile(proxy) => self.see_file(proxy),
-        }
-    }
-
-    fn see_machine(&self, host: &HostName) -> Option<Result<Seen, Silent>> {
-        let machine = self.machine(host);
-        if !self.network.passes(OBSERVER, host.as_str()) || machine.power == Power::Off {
-            return None;
-        }
-        if machine.power == Power::Crashed || machine.sshd == Running::No {
-            return Some(Ok(Seen::Refused));
-        }
-        if machine.key_changed {
-            let (pinned, offered) = ("SHA256:pinned".to_owned(), "SHA256:offered".to_owned());
-            return Some(Err(Silent::HostKeyChanged { pinned, offered }));
-        }
-        if machine.garbled {
-            return Some(Err(Silent::Garbage("welcome!".to_owned())));
-        }
-        let mut units =
-            vec![UnitReport { unit: "database".to_owned(), state: machine.database_unit() }];
-        units.extend(self.spec.services.iter().map(|service| UnitReport {
-            unit: service.unit.clone(),
-            state: match machine.services.get(&service.name) {
-                Some(ServiceState::Up) => UnitState::Active,
-                Some(ServiceState::Failed | ServiceState::Broken) => UnitState::Failed,
-                Some(ServiceState::NeverStarted) => UnitState::NeverStarted,
-                Some(ServiceState::Stopped) | None => UnitState::Stopped,
-            },
-        }));
-        Some(Ok(Seen::Machine(MachineReport {
-            system: SystemState::Running,
-            units,
-            tombstone: machine.tombstone,
-        })))
-    }
-
-    /// True if commands can be run on `host`.
-    pub fn ssh_works(&self, host: &HostName) -> bool {
-        let machine = self.machine(host);
-        self.network.passes(OBSERVER, host.as_str())
-            && machine.is_up()
-            && machine.sshd == Running::Yes
-            && !machine.key_changed
-    }
-
-    fn over_ssh(
-        &self,
-        host: &HostName,
-        see: impl FnOnce(&Machine) -> Option<Result<Seen, Silent>>,
-    ) -> Option<Result<Seen, Silent>> {
-        let machine = self.machine(host);
-        if !self.network.passes(OBSERVER, host.as_str()) || machine.power == Power::Off {
-            // An established connection that has gone silent: the query just waits.
-            return None;
-        }
-        if self.ssh_works(host) { see(machine) } else { Some(Err(Silent::NoWay)) }
-    }
-
-    fn see_database(&self, machine: &Machine, now: At) -> Option<Result<Seen, Silent>> {
-        let database = &machine.database;
-        match database.postmaster {
-            Postmaster::Hung => None,
-            Postmaster::Starting(_) => Some(Ok(Seen::DatabaseBusy(DatabaseBusy::StartingUp))),
-            Postmaster::Running => {
-                let receiver = database
-                    .heard_at
-                    .map(|at| Walreceiver { streaming: true, last_message_ms: now.since(at) });
-                Some(Ok(Seen::Database(DatabaseReport {
-                    in_recovery: database.in_recovery,
-                    timeline: database.timeline,
-                    system_id: SYSTEM_ID,
-                    lsn: database.lsn(),
-                    replayed: database.lsn(),
-                    replay_paused: database.replay_paused,
-                    walreceiver: receiver.filter(|_| database.in_recovery),
-                })))
-            }
-            _ => Some(Ok(Seen::Refused)),
-        }
-    }
-
-    fn see_through(
-        &self,
-        from: &Vantage,
-        host: &HostName,
-        see: impl FnOnce(&Machine) -> Option<Result<Seen, Silent>>,
-    ) -> Option<Result<Seen, Silent>> {
-        let start = match from {
-            Vantage::Observer => OBSERVER,
-            Vantage::Host(other) => {
-                if self.ssh_silent(other) {
-                    return None;
-                }
-                if !self.ssh_works(other) {
-                    return Some(Err(Silent::NoWay));
-                }
-                other.as_str()
-            }
-        };
-        let machine = self.machine(host);
-        if !self.network.passes(start, host.as_str()) {
-            return None;
-        }
-        match machine.power {
-            Power::Off => None,
-            Power::Crashed => Some(Ok(Seen::Refused)),
-            Power::On => see(machine),
-        }
-    }
-
-    fn ssh_silent(&self, host: &HostName) -> bool {
-        let machine = self.machine(host);
-        !self.network.passes(OBSERVER, host.as_str()) || machine.power == Power::Off
-    }
-
-    fn see_proxy(&self, name: &ProxyName) -> Option<Result<Seen, Silent>> {
-        let proxy = &self.proxies[name];
-        if !self.network.passes(OBSERVER, name.as_str()) || !proxy.powered {
-            return None;
-        }
-        if !proxy.running {
-            return Some(Ok(Seen::Refused));
-        }
-        let server = |(host, admission): (&HostName, &Admission), backend: &str, passes: bool| {
-            let check = match (admission, passes) {
-                (Admission::TakenOut, _) => CheckResult::Unchecked,
-                (_, true) => CheckResult::Well,
-                (_, false) => CheckResult::Failing,
-            };
-            ServerReport {
-                backend: backend.to_owned(),
-                server: host.to_string(),
-                host: host.clone(),
-                admission: *admission,
-                check,
-                sessions: 0,
-            }
-        };
-        let servers = proxy.runtime.iter().flat_map(|row| {
-            let database = self.database_check_passes(name, row.0);
-            [server(row, "app", proxy.failing[row.0] == 0), server(row, "app_pg", database)]
-        });
-        Some(Ok(Seen::Proxy(ProxyReport { servers: servers.collect() })))
-    }
-
-    /// Whether the check of the database alone passes, as of a frontend for SQL clients.
-    fn database_check_passes(&self, proxy: &ProxyName, host: &HostName) -> bool {
-        let machine = self.machine(host);
-        machine.is_up()
-            && self.network.passes(proxy.as_str(), host.as_str())
-            && machine.database.postmaster == Postmaster::Running
-    }
-
-    fn see_file(&self, name: &ProxyName) -> Option<Result<Seen, Silent>> {
-        let proxy = &self.proxies[name];
-        if !self.network.passes(OBSERVER, name.as_str()) || !proxy.powered {
-            return None;
-        }
-        let line = |(host, admission): (&HostName, &Admission)| FileServer {
-            backend: "app".to_owned(),
-            server: host.to_string(),
-            host: host.clone(),
-            admission: *admission,
-        };
-        let servers = proxy.file.iter().map(line).collect();
-        Some(Ok(Seen::ProxyFile(ProxyFileReport { servers })))
-    }
-
     /// Performs an effect now. None: the way there is silent, so nothing is done or answered.
     pub fn perform(&mut self, effect: &Effect, epoch: u64, now: At) -> Option<Reply> {
         match effect {
@@ -382,57 +188,63 @@ impl World {
                 proxy.file.insert(host.clone(), Admission::TakenOut);
                 Reply::Did
             }),
-            Effect::LiftTombstone { host } => self.on_host(host, |machine| {
-                machine.tombstone = false;
-                Reply::Did
-            }),
-            Effect::StopDatabase { host, how } => self.on_host(host, |machine| {
-                machine.end_database(match how {
-                    Stop::Clean => Postmaster::Stopped,
-                    Stop::Kill => Postmaster::Crashed,
-                });
-                Reply::Did
-            }),
-            Effect::StartDatabase { host } => self.on_host(host, |machine| {
-                machine.start_database(now);
-                Reply::Did
-            }),
-            Effect::RestartDatabase { host } => self.on_host(host, |machine| {
-                machine.tombstone = false;
-                machine.end_database(Postmaster::Stopped);
-                machine.start_database(now);
-                Reply::Did
-            }),
-            Effect::Promote { host } => {
-                let reply = self.on_host(host, |machine| {
-                    let ready = machine.database.postmaster == Postmaster::Running;
-                    machine.promote();
-                    if ready {
-                        return Reply::Did;
-                    }
-                    machine.start_database(now);
-                    Reply::Refused("was not running".to_owned())
-                });
-                if reply == Some(Reply::Did) {
-                    self.promotions.push((epoch, host.clone()));
-                }
-                reply
-            }
-            Effect::LeaveTombstone { host } => self.on_host(host, |machine| {
-                machine.tombstone = true;
-                Reply::Did
-            }),
-            Effect::StartService { host, service } | Effect::RestartService { host, service } => {
-                self.on_host(host, |machine| {
-                    machine.start_service(service);
-                    Reply::Did
-                })
-            }
-            Effect::StopService { host, service } => self.on_host(host, |machine| {
-                machine.stop_service(service);
-                Reply::Did
-            }),
+            Effect::Promote { host } => self.promote(host, epoch, now),
+            effect => self.perform_on_host(effect, now),
         }
+    }
+
+    fn promote(&mut self, host: &HostName, epoch: u64, now: At) -> Option<Reply> {
+        let reply = self.on_host(host, |machine| {
+            let ready = machine.database.postmaster == Postmaster::Running;
+            machine.promote();
+            if ready {
+                return Reply::Did;
+            }
+            machine.start_database(now);
+            Reply::Refused("was not running".to_owned())
+        });
+        if reply == Some(Reply::Did) {
+            self.promotions.push((epoch, host.clone()));
+        }
+        reply
+    }
+
+    fn perform_on_host(&mut self, effect: &Effect, now: At) -> Option<Reply> {
+        let host = match effect {
+            Effect::StopDatabase { host, .. }
+            | Effect::StartDatabase { host }
+            | Effect::RestartDatabase { host }
+            | Effect::LeaveTombstone { host }
+            | Effect::LiftTombstone { host }
+            | Effect::StartService { host, .. }
+            | Effect::RestartService { host, .. }
+            | Effect::StopService { host, .. } => host.clone(),
+            _ => return Some(Reply::Refused("not done on a host".to_owned())),
+        };
+        self.on_host(&host, |machine| {
+            match effect {
+                Effect::StopDatabase { how: Stop::Clean, .. } => {
+                    machine.end_database(Postmaster::Stopped);
+                }
+                Effect::StopDatabase { how: Stop::Kill, .. } => {
+                    machine.end_database(Postmaster::Crashed);
+                }
+                Effect::StartDatabase { .. } => machine.start_database(now),
+                Effect::RestartDatabase { .. } => {
+                    machine.tombstone = false;
+                    machine.end_database(Postmaster::Stopped);
+                    machine.start_database(now);
+                }
+                Effect::LeaveTombstone { .. } => machine.tombstone = true,
+                Effect::LiftTombstone { .. } => machine.tombstone = false,
+                Effect::StopService { service, .. } => machine.stop_service(service),
+                Effect::StartService { service, .. } | Effect::RestartService { service, .. } => {
+                    machine.start_service(service);
+                }
+                _ => {}
+            }
+            Reply::Did
+        })
     }
 
     fn at_proxy(
@@ -582,30 +394,5 @@ impl Proxy {
         if !self.running {
             self.file.insert(host.clone(), admission);
         }
-    }
-}
-
-fn see_write(machine: &Machine) -> Option<Result<Seen, Silent>> {
-    let database = &machine.database;
-    match database.postmaster {
-        Postmaster::Hung => None,
-        Postmaster::Running if database.disk_full => {
-            Some(Ok(Seen::CannotWrite("no space left on device".to_owned())))
-        }
-        Postmaster::Running if database.in_recovery => {
-            Some(Ok(Seen::CannotWrite("in recovery".to_owned())))
-        }
-        Postmaster::Running => Some(Ok(Seen::Written { latency_ms: 1 })),
-        Postmaster::Starting(_) => Some(Ok(Seen::DatabaseBusy(DatabaseBusy::StartingUp))),
-        _ => Some(Ok(Seen::Refused)),
-    }
-}
-
-fn see_port(machine: &Machine) -> Option<Result<Seen, Silent>> {
-    match machine.database.postmaster {
-        Postmaster::Hung => None,
-        Postmaster::Running => Some(Ok(Seen::PortOpen)),
-        Postmaster::Starting(_) => Some(Ok(Seen::DatabaseBusy(DatabaseBusy::StartingUp))),
-        _ => Some(Ok(Seen::Refused)),
     }
 }

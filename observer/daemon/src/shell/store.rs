@@ -86,7 +86,8 @@ impl StoreArchive {
         Ok(Past { records, watermark, newest: At(newest), last_event })
     }
 
-    /// Tells what an earlier life recorded and had no time to tell; returns the last event's number.
+    /// Tells what an earlier life recorded and had no time to tell; returns the last event's
+    /// number.
     async fn tell_rest(
         &self,
         pair: &PairName,

@@ -25,8 +25,8 @@ pub enum Failure {
     /// The server restarts itself after one of its processes crashed.
     #[error("PostgreSQL is in crash recovery")]
     InCrashRecovery,
-    /// The server refuses connections at present: a standby with `hot_standby` off, or words that we
-    /// do not know (another language).
+    /// The server refuses connections at present: a standby with `hot_standby` off, or words that
+    /// we do not know (another language).
     #[error("PostgreSQL accepts no connections now: {0}")]
     NotAccepting(String),
     /// All connections are taken. The server is alive.

@@ -1,0 +1,229 @@
+//! How the simulated world answers looks.
+
+use observer_core::sighting::{
+    Admission, CheckResult, DatabaseBusy, DatabaseReport, FileServer, Look, MachineReport,
+    ProxyFileReport, ProxyReport, Seen, ServerReport, Silent, SystemState, UnitReport, UnitState,
+    Vantage, Walreceiver,
+};
+use observer_core::words::{At, HostName, ProxyName};
+
+use crate::machine::{Machine, Postmaster, Power, Running, ServiceState};
+use crate::network::OBSERVER;
+use crate::world::World;
+
+/// The simulated database's system identifier.
+const SYSTEM_ID: u64 = 7_000_000_000_000_000_001;
+
+impl World {
+    /// Answers a look; none is silence until the deadline.
+    pub fn see(&self, look: &Look, now: At) -> Option<Result<Seen, Silent>> {
+        match look {
+            Look::Machine(host) => self.see_machine(host),
+            Look::Database(host) => self.over_ssh(host, |machine| self.see_database(machine, now)),
+            Look::Write(host) => self.over_ssh(host, see_write),
+            Look::Port { host, from } => self.see_through(from, host, see_port),
+            Look::Application { host, from } => self.see_through(from, host, |machine| {
+                let serves = self.application_serves(host);
+                if !serves {
+                    return Some(Ok(Seen::Refused));
+                }
+                Some(Ok(match machine.database.postmaster {
+                    Postmaster::Running if !machine.database.in_recovery => Seen::ApplicationWell,
+                    _ => Seen::ApplicationIll("no writable database".to_owned()),
+                }))
+            }),
+            Look::Proxy(proxy) => self.see_proxy(proxy),
+            Look::ProxyFile(proxy) => self.see_file(proxy),
+        }
+    }
+
+    fn see_machine(&self, host: &HostName) -> Option<Result<Seen, Silent>> {
+        let machine = self.machine(host);
+        if !self.network.passes(OBSERVER, host.as_str()) || machine.power == Power::Off {
+            return None;
+        }
+        if machine.power == Power::Crashed || machine.sshd == Running::No {
+            return Some(Ok(Seen::Refused));
+        }
+        if machine.key_changed {
+            let (pinned, offered) = ("SHA256:pinned".to_owned(), "SHA256:offered".to_owned());
+            return Some(Err(Silent::HostKeyChanged { pinned, offered }));
+        }
+        if machine.garbled {
+            return Some(Err(Silent::Garbage("welcome!".to_owned())));
+        }
+        let mut units =
+            vec![UnitReport { unit: "database".to_owned(), state: machine.database_unit() }];
+        units.extend(self.spec.services.iter().map(|service| UnitReport {
+            unit: service.unit.clone(),
+            state: match machine.services.get(&service.name) {
+                Some(ServiceState::Up) => UnitState::Active,
+                Some(ServiceState::Failed | ServiceState::Broken) => UnitState::Failed,
+                Some(ServiceState::NeverStarted) => UnitState::NeverStarted,
+                Some(ServiceState::Stopped) | None => UnitState::Stopped,
+            },
+        }));
+        Some(Ok(Seen::Machine(MachineReport {
+            system: SystemState::Running,
+            units,
+            tombstone: machine.tombstone,
+        })))
+    }
+
+    /// True if commands can be run on `host`.
+    pub fn ssh_works(&self, host: &HostName) -> bool {
+        let machine = self.machine(host);
+        self.network.passes(OBSERVER, host.as_str())
+            && machine.is_up()
+            && machine.sshd == Running::Yes
+            && !machine.key_changed
+    }
+
+    fn over_ssh(
+        &self,
+        host: &HostName,
+        see: impl FnOnce(&Machine) -> Option<Result<Seen, Silent>>,
+    ) -> Option<Result<Seen, Silent>> {
+        let machine = self.machine(host);
+        if !self.network.passes(OBSERVER, host.as_str()) || machine.power == Power::Off {
+            // An established connection that has gone silent: the query just waits.
+            return None;
+        }
+        if self.ssh_works(host) { see(machine) } else { Some(Err(Silent::NoWay)) }
+    }
+
+    fn see_database(&self, machine: &Machine, now: At) -> Option<Result<Seen, Silent>> {
+        let database = &machine.database;
+        match database.postmaster {
+            Postmaster::Hung => None,
+            Postmaster::Starting(_) => Some(Ok(Seen::DatabaseBusy(DatabaseBusy::StartingUp))),
+            Postmaster::Running => {
+                let receiver = database
+                    .heard_at
+                    .map(|at| Walreceiver { streaming: true, last_message_ms: now.since(at) });
+                Some(Ok(Seen::Database(DatabaseReport {
+                    in_recovery: database.in_recovery,
+                    timeline: database.timeline,
+                    system_id: SYSTEM_ID,
+                    lsn: database.lsn(),
+                    replayed: database.lsn(),
+                    replay_paused: database.replay_paused,
+                    walreceiver: receiver.filter(|_| database.in_recovery),
+                })))
+            }
+            _ => Some(Ok(Seen::Refused)),
+        }
+    }
+
+    fn see_through(
+        &self,
+        from: &Vantage,
+        host: &HostName,
+        see: impl FnOnce(&Machine) -> Option<Result<Seen, Silent>>,
+    ) -> Option<Result<Seen, Silent>> {
+        let start = match from {
+            Vantage::Observer => OBSERVER,
+            Vantage::Host(other) => {
+                if self.ssh_silent(other) {
+                    return None;
+                }
+                if !self.ssh_works(other) {
+                    return Some(Err(Silent::NoWay));
+                }
+                other.as_str()
+            }
+        };
+        let machine = self.machine(host);
+        if !self.network.passes(start, host.as_str()) {
+            return None;
+        }
+        match machine.power {
+            Power::Off => None,
+            Power::Crashed => Some(Ok(Seen::Refused)),
+            Power::On => see(machine),
+        }
+    }
+
+    pub(crate) fn ssh_silent(&self, host: &HostName) -> bool {
+        let machine = self.machine(host);
+        !self.network.passes(OBSERVER, host.as_str()) || machine.power == Power::Off
+    }
+
+    fn see_proxy(&self, name: &ProxyName) -> Option<Result<Seen, Silent>> {
+        let proxy = &self.proxies[name];
+        if !self.network.passes(OBSERVER, name.as_str()) || !proxy.powered {
+            return None;
+        }
+        if !proxy.running {
+            return Some(Ok(Seen::Refused));
+        }
+        let server = |(host, admission): (&HostName, &Admission), backend: &str, passes: bool| {
+            let check = match (admission, passes) {
+                (Admission::TakenOut, _) => CheckResult::Unchecked,
+                (_, true) => CheckResult::Well,
+                (_, false) => CheckResult::Failing,
+            };
+            ServerReport {
+                backend: backend.to_owned(),
+                server: host.to_string(),
+                host: host.clone(),
+                admission: *admission,
+                check,
+                sessions: 0,
+            }
+        };
+        let servers = proxy.runtime.iter().flat_map(|row| {
+            let database = self.database_check_passes(name, row.0);
+            [server(row, "app", proxy.failing[row.0] == 0), server(row, "app_pg", database)]
+        });
+        Some(Ok(Seen::Proxy(ProxyReport { servers: servers.collect() })))
+    }
+
+    /// Whether the check of the database alone passes, as of a frontend for SQL clients.
+    fn database_check_passes(&self, proxy: &ProxyName, host: &HostName) -> bool {
+        let machine = self.machine(host);
+        machine.is_up()
+            && self.network.passes(proxy.as_str(), host.as_str())
+            && machine.database.postmaster == Postmaster::Running
+    }
+
+    fn see_file(&self, name: &ProxyName) -> Option<Result<Seen, Silent>> {
+        let proxy = &self.proxies[name];
+        if !self.network.passes(OBSERVER, name.as_str()) || !proxy.powered {
+            return None;
+        }
+        let line = |(host, admission): (&HostName, &Admission)| FileServer {
+            backend: "app".to_owned(),
+            server: host.to_string(),
+            host: host.clone(),
+            admission: *admission,
+        };
+        let servers = proxy.file.iter().map(line).collect();
+        Some(Ok(Seen::ProxyFile(ProxyFileReport { servers })))
+    }
+}
+
+fn see_write(machine: &Machine) -> Option<Result<Seen, Silent>> {
+    let database = &machine.database;
+    match database.postmaster {
+        Postmaster::Hung => None,
+        Postmaster::Running if database.disk_full => {
+            Some(Ok(Seen::CannotWrite("no space left on device".to_owned())))
+        }
+        Postmaster::Running if database.in_recovery => {
+            Some(Ok(Seen::CannotWrite("in recovery".to_owned())))
+        }
+        Postmaster::Running => Some(Ok(Seen::Written { latency_ms: 1 })),
+        Postmaster::Starting(_) => Some(Ok(Seen::DatabaseBusy(DatabaseBusy::StartingUp))),
+        _ => Some(Ok(Seen::Refused)),
+    }
+}
+
+fn see_port(machine: &Machine) -> Option<Result<Seen, Silent>> {
+    match machine.database.postmaster {
+        Postmaster::Hung => None,
+        Postmaster::Running => Some(Ok(Seen::PortOpen)),
+        Postmaster::Starting(_) => Some(Ok(Seen::DatabaseBusy(DatabaseBusy::StartingUp))),
+        _ => Some(Ok(Seen::Refused)),
+    }
+}
