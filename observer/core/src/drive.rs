@@ -519,7 +519,7 @@ impl Drive {
             };
         }
         // Whatever cannot be taken back because its host or proxy is gone must not keep the rest
-        // from it, nor the judge from acting on what has become of the pair: a proxy that drifted, a
+        // from it, nor the judge from acting on what has become of the pair: a drifted proxy, a
         // database that is down and a tombstone on the journal's own master are repaired, and a
         // master that died meanwhile is failed over.
         OnFailure::GoOn
