@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::{clock_time, date_time};
 use crate::shell::archive::StoredEvent;
 
+/// How long before the first sign of trouble a verdict may belong to it, in milliseconds.
+const FORESHADOW_MS: u64 = 500;
+
 /// How long after the plan's end its report still shows what happened.
 const AFTERMATH_MS: u64 = 60_000;
 
@@ -94,8 +97,11 @@ impl Incident {
             _ => None,
         });
         let last = closed.as_ref().map_or(At(u64::MAX), |(at, _)| at.plus(AFTERMATH_MS));
+        // The verdict that first suspects something may be older by a moment than the look that the
+        // trouble is dated by.
+        let first = At(trouble_at.0.saturating_sub(FORESHADOW_MS));
         let part: Vec<&StoredEvent> =
-            events.iter().filter(|stored| (trouble_at..=last).contains(&stored.event.at)).collect();
+            events.iter().filter(|stored| (first..=last).contains(&stored.event.at)).collect();
         let moment =
             |stored: &&StoredEvent| Moment { at: stored.event.at, text: stored.event.kind.text() };
         Some(Self {

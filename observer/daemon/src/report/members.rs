@@ -177,10 +177,17 @@ fn application(snapshot: &Snapshot, host: &HostName) -> Option<String> {
     let look = Look::Application { host: host.clone(), from: Vantage::Observer };
     Some(match &snapshot.get(&look)?.latest.seen {
         Ok(Seen::ApplicationWell) => "well".to_owned(),
+        // Beside a standby an application has nothing to serve from: that is how it should be.
+        Ok(Seen::ApplicationIll(_)) if is_standby(snapshot, host) => "stands by".to_owned(),
         Ok(Seen::ApplicationIll(why)) => format!("ill: {why}"),
         Ok(_) => "not running".to_owned(),
         Err(silent) => silence(silent),
     })
+}
+
+fn is_standby(snapshot: &Snapshot, host: &HostName) -> bool {
+    let seen = snapshot.seen(&Look::Database(host.clone()));
+    matches!(seen, Some(Seen::Database(report)) if report.in_recovery)
 }
 
 fn silence(silent: &Silent) -> String {
