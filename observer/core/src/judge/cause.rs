@@ -162,7 +162,8 @@ impl Cause {
             Cause::TwoMasters => "Stop the wrong one at once, then `ack`.",
             Cause::StaleMaster => "Nothing if it is stopped by itself; else stop it by hand.",
             Cause::NoMaster => {
-                "Start the right host's database as primary; `ack` accepts the only one seen."
+                "`status` says what each host answers; if none does, check SSH and the key. `ack` \
+                 accepts the only primary seen."
             }
             Cause::TimelinesDiverged => "Rebuild the slave from the master.",
             Cause::NoCandidate => "Bring the master or the slave back; nothing else can help.",
@@ -170,10 +171,10 @@ impl Cause {
                 "Bring the proxy back, or cut the old master's power and take the proxy out of use."
             }
             Cause::LossOverBudget => {
-                "`failover --accept-loss` accepts it; bringing the master back loses nothing."
+                "`failover --accept-loss --reason TEXT` accepts it; the old master back loses none."
             }
             Cause::LossUnknown => {
-                "`failover --accept-loss` accepts it; bringing the master back loses nothing."
+                "`failover --accept-loss --reason TEXT` accepts it; the old master back loses none."
             }
             Cause::Flapping => "`ack` allows the next automatic failover.",
             Cause::JustFailed => "See `events` for what failed; it is tried again by itself.",

@@ -93,6 +93,7 @@ fn host(host: &HostStatus) -> Vec<String> {
         Role::Master => "master",
         Role::Slave => "slave",
         Role::StraySecondMaster => "SECOND MASTER",
+        Role::Unknown => "unknown",
     };
     vec![
         host.name.to_string(),

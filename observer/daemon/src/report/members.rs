@@ -20,6 +20,8 @@ pub(crate) enum Role {
     Slave,
     /// Not the journal's master, and its database takes writes.
     StraySecondMaster,
+    /// No master is known, so nobody's role is.
+    Unknown,
 }
 
 /// One host's line.
@@ -76,6 +78,7 @@ pub(crate) fn hosts(pair: &Pair) -> Vec<HostStatus> {
             role: match report {
                 _ if is_master => Role::Master,
                 Some(report) if !report.in_recovery && master.is_some() => Role::StraySecondMaster,
+                _ if master.is_none() => Role::Unknown,
                 _ => Role::Slave,
             },
             machine: machine(snapshot, name),
