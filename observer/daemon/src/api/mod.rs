@@ -109,13 +109,29 @@ impl IntoResponse for Refused {
     }
 }
 
+/// Why the API's socket could not be opened.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum ListenError {
+    /// Another daemon has it.
+    #[error("{0}")]
+    InUse(String),
+    /// The configured path or group cannot be used.
+    #[error("{0}")]
+    Unusable(String),
+}
+
 /// Opens the socket: mode 0660, with the group if one is configured. A socket left by a dead
 /// daemon is replaced; a living one is not.
-pub(crate) async fn listen(path: &FilePath, group: Option<&str>) -> Result<UnixListener, String> {
-    let say =
-        |what: &str, why: &dyn std::fmt::Display| format!("{}: {what}: {why}", path.display());
+pub(crate) async fn listen(
+    path: &FilePath,
+    group: Option<&str>,
+) -> Result<UnixListener, ListenError> {
+    let say = |what: &str, why: &dyn std::fmt::Display| {
+        ListenError::Unusable(format!("{}: {what}: {why}", path.display()))
+    };
     if UnixStream::connect(path).await.is_ok() {
-        return Err(format!("{}: another daemon listens here already", path.display()));
+        let what = format!("{}: another daemon listens here already", path.display());
+        return Err(ListenError::InUse(what));
     }
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(|why| say("cannot make its directory", &why))?;
@@ -130,7 +146,12 @@ pub(crate) async fn listen(path: &FilePath, group: Option<&str>) -> Result<UnixL
     let listener = UnixListener::bind(path).map_err(|why| say("cannot listen", &why))?;
     if let Some(name) = group {
         let group = nix::unistd::Group::from_name(name).map_err(|why| say("group", &why))?;
-        let group = group.ok_or_else(|| say("no such group", &name))?;
+        let group = group.ok_or_else(|| {
+            ListenError::Unusable(format!(
+                "observer.toml: group: there is no group {name}; make it with `groupadd --system \
+                 {name}`, or leave the key out"
+            ))
+        })?;
         nix::unistd::chown(path, None, Some(group.gid))
             .map_err(|why| say(&format!("cannot give it to group {name}"), &why))?;
     }

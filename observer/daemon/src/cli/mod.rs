@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser};
 use serde::Serialize;
 
+use crate::api::ListenError;
 use crate::api::types::ProblemKind;
 use crate::report::view::StatusReport;
 use crate::shell::{self, RunError};
@@ -68,10 +69,14 @@ impl Failure {
                 ProblemKind::Unavailable => Exit::Unreachable,
             },
             Failure::Client(ClientError::Answer(_)) => Exit::Unexpected,
-            Failure::Run(RunError::Config(_) | RunError::World { .. }) => Exit::ConfigInvalid,
-            Failure::Run(RunError::Store(StoreError::InUse { .. }) | RunError::Socket(_)) => {
-                Exit::AlreadyRunning
-            }
+            Failure::Run(
+                RunError::Config(_)
+                | RunError::World { .. }
+                | RunError::Socket(ListenError::Unusable(_)),
+            ) => Exit::ConfigInvalid,
+            Failure::Run(
+                RunError::Store(StoreError::InUse { .. }) | RunError::Socket(ListenError::InUse(_)),
+            ) => Exit::AlreadyRunning,
             Failure::Run(_) | Failure::Unexpected(_) => Exit::Unexpected,
             Failure::Usage(_) => Exit::Usage,
             Failure::Config(_) => Exit::ConfigInvalid,

@@ -58,8 +58,8 @@ pub(crate) enum RunError {
         why: String,
     },
     /// The API's socket could not be opened.
-    #[error("{0}")]
-    Socket(String),
+    #[error(transparent)]
+    Socket(#[from] api::ListenError),
     /// A variable for crash tests is set and cannot be read.
     #[error("{0}")]
     CrashPoint(String),
