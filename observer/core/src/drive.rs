@@ -19,7 +19,8 @@
 
 use crate::journal::{Mark, OpenPlan, Outcome, Record, Way};
 use crate::lint::ArmedPlan;
-use crate::plan::{Effect, First, LostReply, OnFailure, Plan, Proof, Step, Undo};
+use crate::plan::{Effect, First, LostReply, OnFailure, Plan, Proof, Sessions, Step, Undo};
+use crate::policy::FenceGrade;
 use crate::words::{At, Epoch, PlanId};
 
 /// Pause between two looks at a proof that does not show yet. A look costs a round trip of a few
@@ -117,6 +118,8 @@ enum Stage {
     Looking,
     /// The effect is to be ordered again, not before this moment.
     OrderAgainAt(At),
+    /// The turning back is to be recorded again, not before this moment.
+    TurnAt(At),
     /// Everything is recorded.
     Over,
 }
@@ -201,6 +204,11 @@ impl Drive {
             drive.touched[step] = open.marks.contains_key(&(step, Way::Forward));
         }
         drive.look_first.clone_from(&drive.touched);
+        for (step, look) in drive.armed.plan().steps.iter().zip(&mut drive.look_first) {
+            // Whether its sessions were ended, a later life cannot see: it is ordered again.
+            let ends = Sessions::End;
+            *look &= !matches!(step.effect, Effect::TakeOut { sessions, .. } if sessions == ends);
+        }
         drive.promoted_perhaps = drive.plan().pivot().is_some_and(|pivot| drive.touched[pivot]);
         drive.turned_back = open.turned_back.clone();
         drive.began_at = now;
@@ -264,6 +272,7 @@ impl Drive {
                 }
                 Some(self.order(now))
             }
+            Stage::TurnAt(at) if *at <= now => Some(self.record_turn(now)),
             Stage::LookAt(at) if *at <= now => {
                 self.stage = Stage::Looking;
                 Some(self.prove())
@@ -275,7 +284,7 @@ impl Drive {
     /// When `next` has something to say without any answer coming in.
     pub fn wakes_at(&self) -> Option<At> {
         match &self.stage {
-            Stage::OrderAgainAt(at) | Stage::LookAt(at) => Some(*at),
+            Stage::OrderAgainAt(at) | Stage::LookAt(at) | Stage::TurnAt(at) => Some(*at),
             Stage::Begin => Some(At(0)),
             _ => None,
         }
@@ -317,7 +326,8 @@ impl Drive {
                 self.stage = Stage::OrderAgainAt(now.plus(INSIST_MS));
             }
             Stage::Recording(Then::NextStep) => self.stage = Stage::LookAt(now.plus(INSIST_MS)),
-            Stage::Recording(Then::TurnBack) => self.stage = Stage::LookAt(now.plus(INSIST_MS)),
+            // Given up is given up: nothing but this record may follow, whatever shows meanwhile.
+            Stage::Recording(Then::TurnBack) => self.stage = Stage::TurnAt(now.plus(INSIST_MS)),
             Stage::Recording(Then::End) => self.stage = Stage::Begin,
             _ => {}
         }
@@ -370,12 +380,13 @@ impl Drive {
             return None;
         }
         self.turned_back = Some(why.to_owned());
+        Some(self.record_turn(now))
+    }
+
+    fn record_turn(&mut self, now: At) -> Want {
         self.stage = Stage::Recording(Then::TurnBack);
-        Some(Want::Record(Record::TurnedBack {
-            at: now,
-            plan: self.plan().id,
-            why: why.to_owned(),
-        }))
+        let why = self.turned_back.clone().unwrap_or_default();
+        Want::Record(Record::TurnedBack { at: now, plan: self.plan().id, why })
     }
 
     fn begin_step(&mut self, now: At) -> Want {
@@ -483,10 +494,8 @@ impl Drive {
         let why = format!("{}: {}", self.step().name, self.why);
         match self.on_failure() {
             OnFailure::GiveUp => {
-                self.turned_back = Some(why.clone());
-                self.stage = Stage::Recording(Then::TurnBack);
-                let plan = self.plan().id;
-                Some(Want::Record(Record::TurnedBack { at: now, plan, why }))
+                self.turned_back = Some(why);
+                Some(self.record_turn(now))
             }
             OnFailure::GoOn => {
                 self.stage = Stage::Recording(Then::NextStep);
@@ -514,6 +523,11 @@ impl Drive {
                 // A plan taken up past its pivot walks its first steps again, and there is no
                 // way back any more: a fence is still insisted on, the rest is passed.
                 (OnFailure::GiveUp, Proof::IsOut { .. }) if past => OnFailure::Insist,
+                (OnFailure::GiveUp, Proof::DatabaseStopped { .. })
+                    if past && self.plan().fence == FenceGrade::Stopped =>
+                {
+                    OnFailure::Insist
+                }
                 (OnFailure::GiveUp, _) if past => OnFailure::GoOn,
                 (on_failure, _) => on_failure,
             };

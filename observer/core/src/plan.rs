@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::Asker;
 use crate::judge::Repair;
+use crate::policy::FenceGrade;
 use crate::words::{At, Epoch, HostName, Lsn, PlanId, ProxyName, ServiceName, Timeline};
 
 /// What a plan is for.
@@ -50,6 +51,8 @@ pub struct Plan {
     pub drafted_at: At,
     /// When the first sign of the trouble was seen; the report counts from here.
     pub trouble_since: At,
+    /// The fence that its pivot needs, by the policy when it was drafted.
+    pub fence: FenceGrade,
     /// The master when it was drafted.
     pub master: HostName,
     /// The master when it is done.

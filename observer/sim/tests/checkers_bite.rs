@@ -5,6 +5,7 @@ use observer_core::drive::Order;
 use observer_core::facts::Asker;
 use observer_core::journal::{Outcome, PauseOrder, Record, Way};
 use observer_core::plan::{Effect, Goal, Plan};
+use observer_core::policy::FenceGrade;
 use observer_core::sighting::Admission;
 use observer_core::words::{At, Epoch, PlanId};
 use observer_sim::check::Checks;
@@ -24,6 +25,7 @@ fn plan(id: u64, epoch: u64) -> Plan {
         asker: Asker::Operator,
         drafted_at: At(0),
         trouble_since: At(0),
+        fence: FenceGrade::ProxiedOff,
         master: "node-a".into(),
         next_master: "node-b".into(),
         steps: Vec::new(),

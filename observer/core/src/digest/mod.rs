@@ -212,6 +212,9 @@ fn roles(inputs: Inputs<'_>) -> (Roles, Vec<HostName>) {
     let Some(master) = &memory.master else { return (Roles::None, Vec::new()) };
     let others: Vec<HostName> =
         spec.others(master).filter(|host| inputs.is_primary(host)).cloned().collect();
+    if spec.others(master).any(|host| may_serve_unseen(inputs, host)) {
+        return (Roles::Moved, Vec::new());
+    }
     if others.is_empty() {
         let demoted = inputs.report(master).is_some_and(|report| report.in_recovery);
         return (if demoted { Roles::None } else { Roles::One }, Vec::new());
@@ -220,6 +223,16 @@ fn roles(inputs: Inputs<'_>) -> (Roles, Vec<HostName>) {
         return (Roles::Stale, others);
     }
     if inputs.is_primary(master) { (Roles::Two, others) } else { (Roles::Moved, others) }
+}
+
+/// True for a host whose database we do not see, while a proxy finds it serving users: other hands
+/// may have made it the master, and nothing may be done that takes that for impossible.
+fn may_serve_unseen(inputs: Inputs<'_>, host: &HostName) -> bool {
+    inputs.report(host).is_none()
+        && matches!(
+            votes::proxies(inputs, host),
+            votes::ProxyWord::UsersServed | votes::ProxyWord::Connects
+        )
 }
 
 /// The only primary seen.
@@ -238,7 +251,7 @@ fn adoptable(inputs: Inputs<'_>) -> Option<HostName> {
 
 fn is_no_primary(inputs: Inputs<'_>, host: &HostName) -> bool {
     let entry = inputs.snapshot.get(&Look::Database(host.clone()));
-    entry.is_some_and(|entry| entry.class == Class::Dead || inputs.report(host).is_some())
+    entry.is_some_and(|entry| entry.class != Class::Silent) && inputs.report(host).is_some()
 }
 
 /// While no master is known: what each host says it is.
@@ -246,7 +259,13 @@ fn claims(inputs: Inputs<'_>) -> impl Iterator<Item = String> + '_ {
     inputs.spec.hosts.iter().map(move |host| match inputs.report(host) {
         Some(report) if report.in_recovery => format!("{host}: is a standby"),
         Some(_) => format!("{host}: is a primary"),
-        None if is_no_primary(inputs, host) => format!("{host}: its database is not running"),
+        None if inputs
+            .snapshot
+            .get(&Look::Database(host.clone()))
+            .is_some_and(|entry| entry.class == Class::Dead) =>
+        {
+            format!("{host}: its database is not running")
+        }
         None => format!("{host}: does not answer, so it may be a primary"),
     })
 }

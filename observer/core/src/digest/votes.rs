@@ -37,6 +37,15 @@ pub(super) fn vote(entry: Option<&Entry>, policy: &Policy) -> Vote {
     }
 }
 
+/// The same for a second vantage: one that is not allowed to look, or whose answer cannot be read,
+/// says nothing of the host looked at. The fault is in how it was set up.
+fn second_vote(entry: Option<&Entry>, policy: &Policy) -> Vote {
+    match entry.map(|entry| &entry.latest.seen) {
+        Some(Err(Silent::Denied(_) | Silent::Garbage(_))) => Vote::Unasked,
+        _ => vote(entry, policy),
+    }
+}
+
 /// The observer's SSH to `host`.
 pub(super) fn ssh(inputs: Inputs<'_>, host: &HostName) -> Vote {
     vote(inputs.snapshot.get(&Look::Machine(host.clone())), &inputs.spec.policy)
@@ -58,14 +67,18 @@ pub(super) fn unworkable<'a>(inputs: Inputs<'a>, host: &HostName) -> Option<&'a 
 
 /// The database's port of `host`, from `from`.
 pub(super) fn port(inputs: Inputs<'_>, host: &HostName, from: Vantage) -> Vote {
+    let second = matches!(from, Vantage::Host(_));
     let look = Look::Port { host: host.clone(), from };
-    vote(inputs.snapshot.get(&look), &inputs.spec.policy)
+    let entry = inputs.snapshot.get(&look);
+    if second { second_vote(entry, &inputs.spec.policy) } else { vote(entry, &inputs.spec.policy) }
 }
 
 /// The application of `host`, from `from`.
 pub(super) fn application(inputs: Inputs<'_>, host: &HostName, from: Vantage) -> Vote {
+    let second = matches!(from, Vantage::Host(_));
     let look = Look::Application { host: host.clone(), from };
-    vote(inputs.snapshot.get(&look), &inputs.spec.policy)
+    let entry = inputs.snapshot.get(&look);
+    if second { second_vote(entry, &inputs.spec.policy) } else { vote(entry, &inputs.spec.policy) }
 }
 
 /// What the proxies' own checks say of `host`, all proxies together.

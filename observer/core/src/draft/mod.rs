@@ -72,6 +72,7 @@ impl Brief<'_> {
             asker: self.asker,
             drafted_at: self.now,
             trouble_since: self.digest.trouble_since.unwrap_or(self.now),
+            fence: self.spec.policy.fence,
             master,
             next_master: next_master.clone(),
             steps,

@@ -5,11 +5,12 @@ use super::{Pair, Ruling};
 use crate::draft::{self, Brief, LossOverride};
 use crate::drive::{Answer, Drive, Reply, Want};
 use crate::event::EventKind;
-use crate::facts::{Asker, Journal, Master};
+use crate::facts::{Asker, Facts, Journal, Master, Roles, Sight};
 use crate::journal::{OpenPlan, Record, Way};
-use crate::judge::Verdict;
+use crate::judge::{Repair, Verdict};
 use crate::lint::lint;
 use crate::plan::{Goal, Plan};
+use crate::policy::Mode;
 use crate::sighting::{Look, Vantage};
 use crate::telling::told_by;
 use crate::words::{At, Epoch};
@@ -55,6 +56,10 @@ impl Pair {
 
     /// Drafts and opens the plan a ruling asks for.
     pub(super) fn act_on(&mut self, ruling: Ruling, now: At) {
+        // What is on its way to the journal may change what the plan must carry.
+        if !self.writing.is_empty() {
+            return;
+        }
         let Some((digest, _)) = &self.latest else { return };
         let brief = Brief {
             spec: &self.spec,
@@ -143,16 +148,23 @@ impl Pair {
         if self.drive.is_some() || self.stopping {
             return;
         }
-        let (Some(open), Some((digest, _))) = (&self.memory.open, &self.latest) else { return };
+        let (Some(open), Some((digest, ruling))) = (&self.memory.open, &self.latest) else {
+            return;
+        };
         let open = open.clone();
-        let master = digest.facts.master;
+        let present = Present {
+            facts: digest.facts,
+            verdict: ruling.rule.verdict,
+            mode: self.spec.policy.mode,
+            waited_ms: now.since(self.started_at),
+        };
         let Ok(armed) = lint(open.plan.clone(), &self.spec, self.memory.epoch) else {
             let why = "the plan left open no longer passes the lint; close it by hand".to_owned();
             self.no_plan(&open.plan.rule, &why, now);
             return;
         };
         let mut drive = Drive::resume(armed, &open, now);
-        let (way, why) = resume_way(&open, &drive, master);
+        let Some((way, why)) = resume_way(&open, &drive, present) else { return };
         let plan = open.plan.id;
         self.tell(EventKind::PlanResumed { plan, way, why: why.to_owned() }, now);
         let turn = if way == Way::Back { drive.turn_back(why, now) } else { None };
@@ -318,19 +330,56 @@ impl Pair {
     }
 }
 
-/// Whether a plan left open goes on or is taken back.
+/// The present, as far as it decides what becomes of a plan left open.
+#[derive(Clone, Copy)]
+struct Present {
+    facts: Facts,
+    verdict: Verdict,
+    mode: Mode,
+    waited_ms: u64,
+}
+
+/// How long a suspicion may last before a plan left open is taken back, in milliseconds.
+const SUSPECT_MS: u64 = 30_000;
+
+/// Whether a plan left open goes on or is taken back; none while it cannot be told yet.
 ///
-/// Past the pivot there is only forward. Before it, a failover goes on unless its master is well
-/// after all: then the reason for it is gone, and users are given back to it.
-fn resume_way(open: &OpenPlan, drive: &Drive, master: Master) -> (Way, &'static str) {
+/// The world is believed, not the journal. Past the pivot there is only forward. Before it the plan
+/// goes on only if what is seen now would ask for it again; else it is taken back, which for a
+/// repair means that it is closed.
+fn resume_way(open: &OpenPlan, drive: &Drive, present: Present) -> Option<(Way, &'static str)> {
     if open.turned_back.is_some() {
-        return (Way::Back, "it was being taken back");
+        return Some((Way::Back, "it was being taken back"));
     }
     if drive.is_past_pivot() {
-        return (Way::Forward, "it is past its pivot");
+        return Some((Way::Forward, "it is past its pivot"));
     }
-    if open.plan.goal == Goal::FailOver && master == Master::Healthy {
-        return (Way::Back, "the master is well after all");
+    let Present { facts, verdict, mode, waited_ms } = present;
+    if facts.sight != Sight::Clear {
+        return None;
     }
-    (Way::Forward, "its reason still holds")
+    if verdict == Verdict::Suspect && waited_ms < SUSPECT_MS {
+        return None;
+    }
+    let by_person = open.plan.asker == Asker::Operator;
+    if !by_person && mode != Mode::Auto {
+        return Some((Way::Back, "the mode no longer allows it"));
+    }
+    let wanted = match open.plan.goal {
+        Goal::FailOver if by_person => {
+            facts.master != Master::Healthy
+                && draft::order_allowed(&facts, LossOverride::None).is_ok()
+        }
+        Goal::FailOver => verdict == Verdict::FailOver,
+        // Its last steps start what went down with the database.
+        Goal::Repair(Repair::StartDatabase) if facts.roles == Roles::One => {
+            verdict == Verdict::Repair(Repair::StartDatabase) || facts.master == Master::Healthy
+        }
+        Goal::Repair(repair) => verdict == Verdict::Repair(repair),
+    };
+    Some(if wanted {
+        (Way::Forward, "its reason still holds")
+    } else {
+        (Way::Back, "what is seen now no longer asks for it")
+    })
 }

@@ -73,6 +73,7 @@ pub struct Pair {
     looks: Vec<Look>,
     unanswered: BTreeSet<Look>,
     stopping: bool,
+    started_at: At,
 }
 
 impl Pair {
@@ -94,6 +95,7 @@ impl Pair {
             looks: Vec::new(),
             unanswered: BTreeSet::new(),
             stopping: false,
+            started_at: now,
             memory,
             spec,
         };
@@ -235,7 +237,7 @@ impl Pair {
                 Mode::ObserveOnly => Standing::ObserveOnly,
                 Mode::Off => Standing::Off,
             },
-            pause: if self.memory.pause.is_some() { Pause::Paused } else { Pause::Running },
+            pause: if self.is_paused() { Pause::Paused } else { Pause::Running },
             work: if self.drive.is_some() || self.memory.open.is_some() || self.is_opening() {
                 WorkFact::PlanOpen
             } else {
@@ -268,6 +270,14 @@ impl Pair {
         } else {
             Past::Calm
         }
+    }
+
+    /// A pause holds from the moment it is asked for, not only from when it is on the disk.
+    fn is_paused(&self) -> bool {
+        let pausing = |writing: &work::Writing| {
+            matches!(writing, work::Writing::Memory(Record::Paused { .. }))
+        };
+        self.memory.pause.is_some() || self.writing.values().any(pausing)
     }
 
     fn tell_verdict(&mut self, digest: &Digest, ruling: Ruling, now: At) {

@@ -132,6 +132,9 @@ impl Pair {
             Some(_) => LossOverride::Accepted,
             None => LossOverride::None,
         };
+        if !self.writing.is_empty() {
+            return Err(Refusal::NotReady);
+        }
         let DryRun { plan, refused } = self.dry_run(loss, now)?;
         if let Some(cause) = refused {
             return Err(Refusal::Cause(cause));

@@ -114,7 +114,19 @@ impl<A: Archive> Writer<A> {
     }
 
     async fn record(&self, ticket: Ticket, epoch: Epoch, record: &Record) {
-        let answer = match in_time(self.archive.record(&self.pair, epoch, record)).await {
+        // A record that takes long is neither written nor not written: only its own answer ends the
+        // wait, since one that was given up for lost could still land after something else.
+        let mut writing = std::pin::pin!(self.archive.record(&self.pair, epoch, record));
+        let answer = loop {
+            match tokio::time::timeout(WRITE_DEADLINE, &mut writing).await {
+                Ok(answer) => break answer,
+                Err(_) => {
+                    let why = "the store is slow to write a record".to_owned();
+                    let _ = self.inputs.send(Input::JournalTested(Err(why)));
+                }
+            }
+        };
+        let answer = match answer {
             Ok(()) => {
                 self.crash.recorded();
                 Input::Recorded(ticket)

@@ -178,6 +178,12 @@ impl<'a> Rewrite<'a> {
         let name = self.proxy.commands.config.as_str();
         let diff = haproxy::unified_diff(name, before, &now);
         let changes = diff.lines().skip(2).filter(|line| line.starts_with(['+', '-']));
+        // Only the keyword of each line: what follows may be a password, and this is kept for ever.
+        let keyword = |line: &str| {
+            let (sign, rest) = line.split_at(1);
+            format!("{sign} {} …", rest.split_whitespace().next().unwrap_or(""))
+        };
+        let changes = changes.map(keyword);
         let changes = changes.take(CHANGES_SHOWN).collect::<Vec<_>>().join(" | ");
         let text = format!("it was changed by somebody meanwhile: {changes}");
         self.refuse(&shown(text.as_bytes()))
