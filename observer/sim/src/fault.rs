@@ -40,6 +40,8 @@ pub enum Fault {
     PowerOffProxy(ProxyName),
     PowerOnProxy(ProxyName),
     EditRuntime(ProxyName, HostName),
+    TakeOutByHand(ProxyName, HostName),
+    MendDatabase(HostName),
     EditFile(ProxyName, HostName),
     KillObserver,
     StartObserver,

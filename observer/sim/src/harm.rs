@@ -29,6 +29,9 @@ impl World {
             Fault::EditRuntime(proxy, host) => {
                 self.proxy_mut(&proxy).runtime.insert(host, Admission::LetIn);
             }
+            Fault::TakeOutByHand(proxy, host) => {
+                self.proxy_mut(&proxy).runtime.insert(host, Admission::TakenOut);
+            }
             Fault::EditFile(proxy, host) => {
                 self.proxy_mut(&proxy).file.insert(host, Admission::LetIn);
             }
@@ -75,6 +78,7 @@ impl World {
             Fault::WakeDatabase(host) => {
                 self.turn(&host, Postmaster::Hung, Postmaster::Running);
             }
+            Fault::MendDatabase(host) => self.turn(&host, Postmaster::Broken, Postmaster::Crashed),
             Fault::StartDatabase(host) => {
                 self.turn(&host, Postmaster::Broken, Postmaster::Crashed);
                 self.machine_mut(&host).start_database(now);

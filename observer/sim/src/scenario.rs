@@ -293,6 +293,8 @@ fn fault(words: &[&str]) -> Option<Fault> {
         "power-off-proxy" => Fault::PowerOffProxy(proxy()?),
         "power-on-proxy" => Fault::PowerOnProxy(proxy()?),
         "edit-runtime" => Fault::EditRuntime(proxy()?, HostName::new(words.get(2)?)),
+        "take-out-by-hand" => Fault::TakeOutByHand(proxy()?, HostName::new(words.get(2)?)),
+        "mend-database" => Fault::MendDatabase(host()?),
         "edit-file" => Fault::EditFile(proxy()?, HostName::new(words.get(2)?)),
         "kill-observer" => Fault::KillObserver,
         "start-observer" => Fault::StartObserver,
