@@ -76,7 +76,18 @@ fn host_crash() -> Result<()> {
 #[test]
 fn postmaster_killed() -> Result<()> {
     let stage = Stage::standard()?;
-    let kill = || stage.lab.machine("node-a").signal_unit(POSTGRES_UNIT, "KILL", Whom::Main);
+    let kill = || {
+        // Debian's unit says who its main process is only once it is up, seconds after PostgreSQL.
+        wait_for("the database's unit to be up", SOON, || {
+            let active =
+                stage.lab.machine("node-a").exec(&["systemctl", "is-active", POSTGRES_UNIT]);
+            match active.map_err(|error| error.to_string())?.stdout.trim() {
+                "active" => Ok(()),
+                state => Err(state.to_owned()),
+            }
+        })?;
+        stage.lab.machine("node-a").signal_unit(POSTGRES_UNIT, "KILL", Whom::Main)
+    };
     let (http, sql) = (stage.start_http(LOAD)?, stage.start_sql(LOAD)?);
     stage.wait_written(&http, "node-a")?;
     kill()?;
