@@ -128,19 +128,19 @@ pub(crate) fn own_rows(world: &Inner, proxy: &Proxy, rows: &[ServerRow]) -> Vec<
         [] => &by_file,
         explicit => explicit,
     };
+    // Where a row says which address it leads to, that decides: the running process may know a name
+    // that the file has given to another host since.
     let host_of = |row: &ServerRow| {
-        let is_it =
-            |known: &&ProxyServer| known.backend == row.backend && known.server == row.server;
-        if let Some(known) = named.iter().find(is_it) {
-            return Some(known.host.clone());
-        }
-        if !proxy.access.servers.is_empty() {
-            return None;
-        }
-        let address = row.address.as_deref().map(without_port)?;
-        addresses
-            .iter()
-            .find_map(|(host, own)| own.iter().any(|own| own == address).then(|| host.clone()))
+        let address = row.address.as_deref().map(without_port);
+        let by_address = address.and_then(|address| {
+            let is_it = |own: &Vec<String>| own.iter().any(|own| own == address);
+            addresses.iter().find_map(|(host, own)| is_it(own).then(|| host.clone()))
+        });
+        by_address.or_else(|| {
+            let is_it =
+                |known: &&ProxyServer| known.backend == row.backend && known.server == row.server;
+            named.iter().find(is_it).map(|known| known.host.clone())
+        })
     };
     let own = |row: &ServerRow| Some(OwnRow { host: host_of(row)?, row: row.clone() });
     rows.iter().filter_map(own).collect()

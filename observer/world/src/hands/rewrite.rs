@@ -178,10 +178,14 @@ impl<'a> Rewrite<'a> {
         let name = self.proxy.commands.config.as_str();
         let diff = haproxy::unified_diff(name, before, &now);
         let changes = diff.lines().skip(2).filter(|line| line.starts_with(['+', '-']));
-        // Only the keyword of each line: what follows may be a password, and this is kept for ever.
+        // What is told is kept for ever, so a line that may hold a password shows its keyword only.
         let keyword = |line: &str| {
+            let lower = line.to_ascii_lowercase();
+            if !SECRET.iter().any(|word| lower.contains(word)) {
+                return line.to_owned();
+            }
             let (sign, rest) = line.split_at(1);
-            format!("{sign} {} …", rest.split_whitespace().next().unwrap_or(""))
+            format!("{sign}{} …", rest.split_whitespace().next().unwrap_or(""))
         };
         let changes = changes.map(keyword);
         let changes = changes.take(CHANGES_SHOWN).collect::<Vec<_>>().join(" | ");
@@ -228,6 +232,9 @@ impl<'a> Rewrite<'a> {
         self.until.saturating_duration_since(Instant::now())
     }
 }
+
+/// Words of lines that may hold a secret.
+const SECRET: [&str; 5] = ["auth", "passw", "secret", "token", "credential"];
 
 /// Changed lines that a refusal shows; whoever reads it can look at the file.
 const CHANGES_SHOWN: usize = 6;
