@@ -120,6 +120,10 @@ impl Snapshot {
     /// Puts back a position learned before a restart of the observer.
     pub fn note_position(&mut self, host: HostName, at: At, lsn: Lsn) {
         let positions = self.positions.entry(host).or_default();
+        // What was learned before a start may come in any order; only the newest is the bound.
+        if positions.back().is_some_and(|(last_at, _)| *last_at > at) {
+            return;
+        }
         // A primary's log only grows; a smaller position means another history has begun.
         if positions.back().is_some_and(|(_, last)| *last > lsn) {
             positions.clear();

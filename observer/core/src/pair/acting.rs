@@ -358,7 +358,7 @@ fn resume_way(open: &OpenPlan, drive: &Drive, present: Present) -> Option<(Way, 
     if facts.sight != Sight::Clear {
         return None;
     }
-    if verdict == Verdict::Suspect && waited_ms < SUSPECT_MS {
+    if facts.master == Master::Suspect && waited_ms < SUSPECT_MS {
         return None;
     }
     let by_person = open.plan.asker == Asker::Operator;
@@ -366,9 +366,10 @@ fn resume_way(open: &OpenPlan, drive: &Drive, present: Present) -> Option<(Way, 
         return Some((Way::Back, "the mode no longer allows it"));
     }
     let wanted = match open.plan.goal {
+        // What is lost is measured by a step of its own.
         Goal::FailOver if by_person => {
             facts.master != Master::Healthy
-                && draft::order_allowed(&facts, LossOverride::None).is_ok()
+                && draft::order_allowed(&facts, LossOverride::Accepted).is_ok()
         }
         Goal::FailOver => verdict == Verdict::FailOver,
         // Its last steps start what went down with the database.

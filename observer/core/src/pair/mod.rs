@@ -28,6 +28,7 @@ use crate::journal::{Memory, Record};
 use crate::judge::{Cause, Gate, Repair, Rule, Verdict, gate, judge};
 use crate::ledger::Snapshot;
 use crate::plan::Goal;
+use crate::plan::Proof;
 use crate::policy::{Mode, PairSpec};
 use crate::sighting::Look;
 use crate::words::{At, PlanId};
@@ -101,8 +102,22 @@ impl Pair {
         };
         pair.looks = pair.looks_now();
         pair.unanswered = pair.looks.iter().cloned().collect();
+        pair.remember_reached();
         pair.ask_due(now);
         pair
+    }
+
+    /// A plan left open says how far the master's log had come when it was drafted.
+    fn remember_reached(&mut self) {
+        let Some(open) = &self.memory.open else { return };
+        let reached = open.plan.steps.iter().find_map(|step| match step.proof {
+            Proof::LossWithin { reached, .. } => Some(reached),
+            _ => None,
+        });
+        if let Some(reached) = reached {
+            let (master, at) = (open.plan.master.clone(), open.plan.trouble_since);
+            self.snapshot.note_position(master, at, reached);
+        }
     }
 
     /// Puts back a position of the master's log learned before the start; without it a loss could
