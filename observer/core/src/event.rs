@@ -182,6 +182,18 @@ pub enum EventKind {
         /// What was estimated.
         loss: String,
     },
+    /// A person ordered a switchover for later.
+    Scheduled {
+        /// Who.
+        by: String,
+        /// When it is due.
+        due: At,
+    },
+    /// A switchover ordered for later is not waited for any more.
+    ScheduleEnded {
+        /// Why: it is due now, or was cancelled and by whom.
+        why: String,
+    },
     /// A person paused the pair.
     Paused {
         /// Who.
@@ -236,10 +248,10 @@ impl EventKind {
         match self {
             EventKind::VerdictChanged { verdict, .. } => match verdict {
                 Verdict::Steady => Severity::Info,
-                Verdict::FailOver => Severity::Severe,
+                Verdict::FailOver | Verdict::SwitchOver => Severity::Severe,
                 Verdict::Suspect | Verdict::Hold | Verdict::Repair(_) => Severity::Warning,
             },
-            EventKind::PlanOpened { goal: Goal::FailOver, .. }
+            EventKind::PlanOpened { goal: Goal::FailOver | Goal::SwitchOver, .. }
             | EventKind::Stuck { .. }
             | EventKind::TurnedBack { .. }
             | EventKind::NoPlan { .. }
@@ -250,6 +262,8 @@ impl EventKind {
             | EventKind::StepSkipped { .. }
             | EventKind::OrderRefused { .. }
             | EventKind::EpochSeen { .. }
+            | EventKind::Scheduled { .. }
+            | EventKind::ScheduleEnded { .. }
             | EventKind::Paused { .. } => Severity::Warning,
             EventKind::PlanClosed { outcome: Outcome::Undone { .. }, .. } => Severity::Severe,
             EventKind::Stopping { open_plan: Some(_) } => Severity::Warning,
@@ -314,6 +328,8 @@ impl EventKind {
             EventKind::LossAccepted { by, reason, loss } => {
                 format!("{by} accepts a loss ({loss}): {reason}")
             }
+            EventKind::Scheduled { by, .. } => format!("a switchover is scheduled by {by}"),
+            EventKind::ScheduleEnded { why } => format!("scheduled switchover: {why}"),
             EventKind::Paused { by, reason, .. } => format!("paused by {by}: {reason}"),
             EventKind::Resumed { by } => format!("resumed by {by}"),
             EventKind::Acknowledged { by } => format!("acknowledged by {by}"),

@@ -55,6 +55,8 @@ fact! {
         Restarting,
         /// Its database was shut down cleanly by a person.
         StoppedOnPurpose,
+        /// So it was, and it was not started again within the grace that the policy gives.
+        LeftStopped,
         /// Its database is definitely not running, the host lives, and starting it is untried.
         DatabaseCrashed,
         /// Its database is definitely not running, and starting it is not wanted or has failed.
@@ -65,8 +67,12 @@ fact! {
         ApplicationCrashed,
         /// Its application does not serve although it was restarted.
         ApplicationDead,
-        /// Its database answers queries and cannot commit.
+        /// Its application does not serve, and neither a restart nor a switchover has helped.
+        ApplicationStuck,
+        /// Its database answers queries and has not committed for longer than its grace.
         CannotWrite,
+        /// Its database cannot commit, and a switchover did not come through.
+        WriteStuck,
         /// No vantage finds anything alive on it, and at least two looked.
         HostGone,
         /// We cannot see it serve, and the proxies' own checks do.
@@ -89,6 +95,12 @@ fact! {
         CutOff,
         /// Its database is definitely not serving.
         Down,
+        /// Its database is down, nobody stopped it on purpose, and starting it is untried.
+        Startable,
+        /// A standby that has not received the master's log for a while; resuming is untried.
+        Resumable,
+        /// A replaced master that does not follow the new one yet; rejoining is untried.
+        Rejoinable,
         /// It does not answer us.
         Silent,
         /// Another history or another database than the master's.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::facts::Asker;
 use crate::judge::Repair;
 use crate::plan::{Goal, Plan};
 use crate::words::{At, Epoch, HostName, PlanId};
@@ -70,6 +71,20 @@ pub enum Record {
         at: At,
         /// The order.
         pause: PauseOrder,
+    },
+    /// A person ordered a switchover for later.
+    Scheduled {
+        /// When it was ordered.
+        at: At,
+        /// The order.
+        schedule: Schedule,
+    },
+    /// The switchover ordered for later is not waited for any more.
+    ScheduleEnded {
+        /// When.
+        at: At,
+        /// Why.
+        why: String,
     },
     /// The pause ended.
     Resumed {
@@ -156,6 +171,15 @@ pub struct PauseOrder {
     pub until: Option<At>,
 }
 
+/// A person's order to switch over at a later time.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Schedule {
+    /// Who.
+    pub by: String,
+    /// When it is due.
+    pub due: At,
+}
+
 /// Where an open plan stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OpenPlan {
@@ -180,12 +204,16 @@ pub struct Memory {
     pub open: Option<OpenPlan>,
     /// The pause in force.
     pub pause: Option<PauseOrder>,
+    /// The switchover that waits for its time.
+    pub schedule: Option<Schedule>,
     /// The automatic change of master since which the pair was not protected again.
     pub unacknowledged: Option<PlanId>,
     /// Hosts that were master and were replaced since the pair was last protected.
     pub replaced: BTreeSet<HostName>,
     /// When each repair was last finished or given up.
     pub repairs: BTreeMap<Repair, At>,
+    /// When a switchover of the observer's own was last taken back.
+    pub undone_switchover: Option<At>,
     /// The last plan that was undone, or a repair that left a step out, and when.
     pub last_failed: Option<(Goal, At)>,
 }
@@ -230,9 +258,16 @@ impl Memory {
             Record::PlanClosed { plan, outcome, at } => self.close(*plan, outcome, *at),
             Record::Paused { pause, .. } => self.pause = Some(pause.clone()),
             Record::Resumed { .. } => self.pause = None,
+            Record::Scheduled { schedule, .. } => self.schedule = Some(schedule.clone()),
+            Record::ScheduleEnded { .. } => self.schedule = None,
             Record::Acknowledged { .. } => {
                 self.unacknowledged = None;
                 self.last_failed = None;
+                self.undone_switchover = None;
+                // What was tried in vain may be tried again.
+                for repair in [Repair::StartSlave, Repair::ResumeReplication, Repair::Rejoin] {
+                    self.repairs.remove(&repair);
+                }
             }
             Record::EpochSeen { epoch, .. } => self.epoch = self.epoch.max(*epoch),
             Record::ProtectedAgain { .. } => {
@@ -247,6 +282,12 @@ impl Memory {
         let left_out = open.marks.values().any(|mark| matches!(mark, Mark::Skipped { .. }));
         let plan = open.plan;
         if let Goal::Repair(repair) = plan.goal {
+            let streams = matches!(repair, Repair::Rejoin | Repair::ResumeReplication);
+            if streams && *outcome == Outcome::Done {
+                // Proven to stream: what goes wrong next is another matter.
+                self.repairs.remove(&repair);
+                return;
+            }
             self.repairs.insert(repair, at);
             // What it left out is asked for again at once, and would be for ever.
             if left_out {
@@ -254,12 +295,13 @@ impl Memory {
             }
         }
         match outcome {
-            Outcome::Done if plan.goal == Goal::FailOver => {
+            Outcome::Done if plan.goal.changes_master() => {
+                self.undone_switchover = None;
                 self.replaced.remove(&plan.next_master);
                 self.replaced.insert(plan.master);
                 self.master = Some(plan.next_master);
                 self.epoch = plan.epoch;
-                if plan.asker == crate::facts::Asker::Observer {
+                if plan.asker == Asker::Observer {
                     self.unacknowledged = Some(plan.id);
                 }
             }
@@ -268,6 +310,9 @@ impl Memory {
                 // Its effects carried its epoch, so the world refuses anything older from now on.
                 self.epoch = self.epoch.max(plan.epoch);
                 self.last_failed = Some((plan.goal, at));
+                if plan.goal == Goal::SwitchOver && plan.asker == Asker::Observer {
+                    self.undone_switchover = Some(at);
+                }
             }
         }
     }

@@ -29,6 +29,8 @@ pub struct Entry {
     pub last_report: Option<(At, DatabaseReport)>,
     /// When this machine or database was last seen on its way down, which is by order.
     pub going_down_at: Option<At>,
+    /// For a database: since when it has been a standby whose walreceiver does not stream.
+    pub idle_since: Option<At>,
     /// For a proxy's table: since when its checks of each host have failed without a break.
     pub failing_since: BTreeMap<HostName, At>,
 }
@@ -92,6 +94,7 @@ impl Snapshot {
                     entry.since = sighting.at;
                 }
                 note_failing(&mut entry.failing_since, &sighting);
+                note_idle(&mut entry.idle_since, &sighting);
                 entry.class = class;
                 entry.last_report = report.or(entry.last_report.take());
                 entry.going_down_at = going_down_at.or(entry.going_down_at);
@@ -100,7 +103,10 @@ impl Snapshot {
             None => {
                 let mut failing_since = BTreeMap::new();
                 note_failing(&mut failing_since, &sighting);
+                let mut idle_since = None;
+                note_idle(&mut idle_since, &sighting);
                 let entry = Entry {
+                    idle_since,
                     failing_since,
                     class,
                     streak: 1,
@@ -155,6 +161,20 @@ fn note_failing(failing_since: &mut BTreeMap<HostName, At>, sighting: &Sighting)
     failing_since.retain(|host, _| now.contains(&host));
     for host in now {
         failing_since.entry(host.clone()).or_insert(sighting.at);
+    }
+}
+
+fn note_idle(idle_since: &mut Option<At>, sighting: &Sighting) {
+    // Silence says nothing of the walreceiver.
+    let Ok(seen) = &sighting.seen else { return };
+    let streams = |report: &DatabaseReport| {
+        report.walreceiver.as_ref().is_some_and(|receiver| receiver.streaming)
+    };
+    match seen {
+        Seen::Database(report) if report.in_recovery && !streams(report) => {
+            idle_since.get_or_insert(sighting.at);
+        }
+        _ => *idle_since = None,
     }
 }
 

@@ -59,6 +59,18 @@ pub enum Finding {
     /// What the slave received is not replayed before the pivot.
     #[error("replay is not proven before the pivot")]
     NotReplayed,
+    /// The slave might be promoted without all that the master holds.
+    #[error("the slave is not proven to hold all of a master shut down in order before the pivot")]
+    NotWhole,
+    /// A master that could serve is stopped while users are still sent to it.
+    #[error("the master is stopped before users are held at {0}")]
+    StoppedBeforeHeld(String),
+    /// The old master could start as one.
+    #[error("no tombstone is proven on the old master before the pivot")]
+    NoTombstone,
+    /// Users could be held longer than they may wait.
+    #[error("the plan holds users and has no limit for it")]
+    NoHoldLimit,
     /// A step before the pivot cannot be taken back.
     #[error("step `{0}` comes before the pivot and has no undo")]
     NoUndo(String),
@@ -77,6 +89,9 @@ pub enum Finding {
     /// The present master's database is stopped by a repair.
     #[error("a repair must not stop the master's database")]
     RepairStopsMaster,
+    /// A repair makes a slave of the present master.
+    #[error("a repair must not make a slave of the master")]
+    RepairDemotesMaster,
     /// A repair that takes nobody's place ends sessions of the master.
     #[error("a repair must not end the master's sessions")]
     RepairEndsSessions,
@@ -101,15 +116,12 @@ pub fn lint(plan: Plan, spec: &PairSpec, epoch: Epoch) -> Result<ArmedPlan, Vec<
             findings.push(Finding::LetsInWrongHost(step.name.clone()));
         }
     }
-    let wanted = match plan.goal {
-        Goal::FailOver => epoch.next(),
-        Goal::Repair(_) => epoch,
-    };
+    let wanted = if plan.goal.changes_master() { epoch.next() } else { epoch };
     if plan.epoch != wanted {
         findings.push(Finding::WrongEpoch { found: plan.epoch, wanted });
     }
     match plan.goal {
-        Goal::FailOver => check_change(&plan, spec, &mut findings),
+        Goal::FailOver | Goal::SwitchOver => check_change(&plan, spec, &mut findings),
         Goal::Repair(_) => check_repair(&plan, &mut findings),
     }
     if findings.is_empty() { Ok(ArmedPlan(plan)) } else { Err(findings) }
@@ -124,6 +136,14 @@ fn check_repair(plan: &Plan, findings: &mut Vec<Finding>) {
             }
             Effect::TakeOut { host, sessions: Sessions::End, .. } if *host == plan.master => {
                 findings.push(Finding::RepairEndsSessions);
+            }
+            Effect::LeaveTombstone { host }
+            | Effect::Follow { host, .. }
+            | Effect::Rewind { host, .. }
+            | Effect::Clone { host, .. }
+                if *host == plan.master =>
+            {
+                findings.push(Finding::RepairDemotesMaster);
             }
             _ => {}
         }
@@ -148,15 +168,19 @@ fn check_change(plan: &Plan, spec: &PairSpec, findings: &mut Vec<Finding>) {
         findings.push(Finding::WrongHeir);
     }
     check_before(plan, spec, pivot, findings);
+    match plan.goal {
+        Goal::SwitchOver => check_nothing_is_lost(plan, spec, pivot, findings),
+        _ => check_loss(plan, pivot, findings),
+    }
     check_after(plan, pivot, findings);
 }
 
 fn check_before(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &mut Vec<Finding>) {
     let before = &plan.steps[..pivot];
-    let proven = |wanted: &dyn Fn(&Proof) -> bool| {
-        before.iter().any(|step| step.on_failure == OnFailure::GiveUp && wanted(&step.proof))
+    let waits = |step: &Step| {
+        matches!(step.proof, Proof::ReplayedAll { .. } | Proof::ReplayedShutdown { .. })
     };
-    let last_wait = before.iter().rposition(|step| matches!(step.proof, Proof::ReplayedAll { .. }));
+    let last_wait = before.iter().rposition(waits);
     for proxy in &spec.proxies {
         let fence = Proof::IsOut { proxy: proxy.clone(), host: plan.master.clone() };
         let proofs = |step: &&Step| step.proof == fence && step.on_failure == OnFailure::GiveUp;
@@ -171,18 +195,10 @@ fn check_before(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &mut Vec<F
         }
     }
     let stopped = Proof::DatabaseStopped { host: plan.master.clone() };
+    let shut_down = Proof::ShutDown { host: plan.master.clone() };
     let must_stop = spec.policy.fence == FenceGrade::Stopped || spec.proxies.is_empty();
-    if must_stop && !proven(&|proof| *proof == stopped) {
+    if must_stop && !proven(before, &stopped) && !proven(before, &shut_down) {
         findings.push(Finding::NotStopped);
-    }
-    let measured = proven(&|proof| matches!(proof, Proof::LossWithin { .. }));
-    // A person may accept any loss; the observer by itself never may.
-    if plan.asker == Asker::Observer && !measured {
-        findings.push(Finding::LossUnmeasured);
-    }
-    let replayed = Proof::ReplayedAll { host: plan.next_master.clone() };
-    if !proven(&|proof| *proof == replayed) {
-        findings.push(Finding::NotReplayed);
     }
     for step in before {
         if step.undo == Undo::ForwardOnly {
@@ -194,6 +210,55 @@ fn check_before(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &mut Vec<F
         if matches!(step.effect, Effect::LetIn { .. }) {
             findings.push(Finding::LetInTooEarly);
         }
+    }
+}
+
+/// True if one of `steps` shows `proof` or the plan is given up.
+fn proven(steps: &[Step], proof: &Proof) -> bool {
+    steps.iter().any(|step| step.on_failure == OnFailure::GiveUp && step.proof == *proof)
+}
+
+/// A failover: what may be lost is measured, and what was received is replayed.
+fn check_loss(plan: &Plan, pivot: usize, findings: &mut Vec<Finding>) {
+    let before = &plan.steps[..pivot];
+    let measured = before.iter().any(|step| {
+        step.on_failure == OnFailure::GiveUp && matches!(step.proof, Proof::LossWithin { .. })
+    });
+    // A person may accept any loss; the observer by itself never may.
+    if plan.asker == Asker::Observer && !measured {
+        findings.push(Finding::LossUnmeasured);
+    }
+    if !proven(before, &Proof::ReplayedAll { host: plan.next_master.clone() }) {
+        findings.push(Finding::NotReplayed);
+    }
+}
+
+/// A switchover (safety rule 5): users are held first, the master is shut down in order and can not
+/// start as one again, and the slave is proven to hold all of it.
+fn check_nothing_is_lost(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &mut Vec<Finding>) {
+    let before = &plan.steps[..pivot];
+    let position = |proof: &Proof| {
+        before.iter().position(|step| step.on_failure == OnFailure::GiveUp && step.proof == *proof)
+    };
+    let (host, master) = (plan.next_master.clone(), plan.master.clone());
+    let down = position(&Proof::ShutDown { host: master.clone() });
+    let whole = position(&Proof::ReplayedShutdown { host, master: master.clone() });
+    if !down.is_some_and(|down| whole.is_some_and(|whole| whole > down)) {
+        findings.push(Finding::NotWhole);
+    }
+    if position(&Proof::TombstoneStands { host: master.clone() }).is_none() {
+        findings.push(Finding::NoTombstone);
+    }
+    let stops = |step: &Step| matches!(step.effect, Effect::StopDatabase { .. });
+    let first_stop = before.iter().position(stops).unwrap_or(pivot);
+    for proxy in &spec.proxies {
+        let held = Proof::Drained { proxy: proxy.clone(), host: master.clone() };
+        if !position(&held).is_some_and(|held| held < first_stop) {
+            findings.push(Finding::StoppedBeforeHeld(proxy.to_string()));
+        }
+    }
+    if plan.hold_limit_ms.is_none() {
+        findings.push(Finding::NoHoldLimit);
     }
 }
 

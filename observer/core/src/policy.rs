@@ -97,6 +97,26 @@ pub enum OnDatabaseCrash {
     FailOver,
 }
 
+/// What to do about a master whose database was shut down in order by a person.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnCleanShutdown {
+    /// Hold, and say so: a person does that on purpose.
+    Ask,
+    /// Fail over once the grace period has passed.
+    FailOver,
+}
+
+/// What to do about a replaced master that is back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnReturn {
+    /// Make it a slave of the new master, keeping what only it has.
+    Rejoin,
+    /// Hold, and say so: `rejoin` is a person's order.
+    Ask,
+}
+
 /// Thresholds and permissions of one pair. Times in milliseconds, sizes in bytes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Policy {
@@ -116,6 +136,14 @@ pub struct Policy {
     pub on_database_crash: OnDatabaseCrash,
     /// How long starting the database in place may take.
     pub database_start_deadline_ms: u64,
+    /// What to do about a master whose database was shut down in order.
+    pub on_clean_shutdown: OnCleanShutdown,
+    /// How long a master shut down in order is waited for before it is failed over.
+    pub clean_shutdown_grace_ms: u64,
+    /// How long a master must be unable to commit before users are moved off it.
+    pub cannot_write_grace_ms: u64,
+    /// What to do about a replaced master that is back.
+    pub on_return: OnReturn,
     /// A second crash within this time of a repair is not repaired again.
     pub repair_window_ms: u64,
     /// The fence a promotion needs.
@@ -134,6 +162,17 @@ pub struct Policy {
     pub promote_deadline_ms: u64,
     /// How long one proxy command may take to be proven.
     pub proxy_deadline_ms: u64,
+    /// How long requests in flight may take to finish when users are held for a switchover.
+    pub drain_deadline_ms: u64,
+    /// How long users may be held, in all, before a switchover is taken back: less than the waiting
+    /// room keeps a request.
+    pub hold_limit_ms: u64,
+    /// How long a service or the database may take to stop in order.
+    pub stop_deadline_ms: u64,
+    /// How long `pg_rewind` may take.
+    pub rewind_deadline_ms: u64,
+    /// How long cloning the master's database may take.
+    pub clone_deadline_ms: u64,
 }
 
 impl Default for Policy {
@@ -148,6 +187,10 @@ impl Default for Policy {
             restart_grace_ms: 60_000,
             on_database_crash: OnDatabaseCrash::Start,
             database_start_deadline_ms: 20_000,
+            on_clean_shutdown: OnCleanShutdown::Ask,
+            clean_shutdown_grace_ms: 120_000,
+            cannot_write_grace_ms: 5_000,
+            on_return: OnReturn::Rejoin,
             repair_window_ms: 600_000,
             fence: FenceGrade::ProxiedOff,
             loss_budget_bytes: 16 << 20,
@@ -157,6 +200,11 @@ impl Default for Policy {
             replay_deadline_ms: 60_000,
             promote_deadline_ms: 30_000,
             proxy_deadline_ms: 5_000,
+            drain_deadline_ms: 10_000,
+            hold_limit_ms: 30_000,
+            stop_deadline_ms: 20_000,
+            rewind_deadline_ms: 1_800_000,
+            clone_deadline_ms: 43_200_000,
         }
     }
 }

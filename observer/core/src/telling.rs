@@ -44,6 +44,10 @@ pub(crate) fn told_by(
             reason: pause.reason.clone(),
             until: pause.until,
         },
+        Record::Scheduled { schedule, .. } => {
+            EventKind::Scheduled { by: schedule.by.clone(), due: schedule.due }
+        }
+        Record::ScheduleEnded { why, .. } => EventKind::ScheduleEnded { why: why.clone() },
         Record::Resumed { by, .. } => EventKind::Resumed { by: by.clone() },
         Record::Acknowledged { by, .. } => EventKind::Acknowledged { by: by.clone() },
         Record::EpochSeen { epoch, .. } => EventKind::EpochSeen { epoch: *epoch },
@@ -104,6 +108,8 @@ fn recorded_at(record: &Record) -> At {
         | Record::TurnedBack { at, .. }
         | Record::PlanClosed { at, .. }
         | Record::Paused { at, .. }
+        | Record::Scheduled { at, .. }
+        | Record::ScheduleEnded { at, .. }
         | Record::Resumed { at, .. }
         | Record::Acknowledged { at, .. }
         | Record::EpochSeen { at, .. }

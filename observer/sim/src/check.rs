@@ -115,6 +115,9 @@ impl Checks {
     pub fn before_effect(&self, order: &Order, world: &World, now: At) -> Checked {
         if let Effect::Promote { host } = &order.effect {
             the_old_master_is_fenced_before_a_promotion(host, world, now)?;
+            if let Some(plan) = self.open.as_ref().filter(|plan| plan.id == order.plan) {
+                a_switchover_promotes_a_whole_slave(plan, world, now)?;
+            }
         }
         Ok(())
     }
@@ -181,6 +184,20 @@ fn the_old_master_is_fenced_before_a_promotion(heir: &HostName, world: &World, n
     Ok(())
 }
 
+/// Rule 5: a switchover promotes a slave that holds every row of a master shut down in order.
+fn a_switchover_promotes_a_whole_slave(plan: &Plan, world: &World, now: At) -> Checked {
+    let (heir, master) = (world.machine(&plan.next_master), world.machine(&plan.master));
+    let again = !heir.database.in_recovery;
+    if plan.goal != Goal::SwitchOver || again {
+        return Ok(());
+    }
+    if master.database.rows != heir.database.rows {
+        let (held, all) = (heir.database.rows.len(), master.database.rows.len());
+        return broken(5, now, format!("{} promoted with {held} of {all} rows", plan.next_master));
+    }
+    Ok(())
+}
+
 /// Rule 4: a failover that nobody ordered is not opened while users are served.
 fn a_served_master_is_not_failed_over(
     plan: &Plan,
@@ -188,7 +205,7 @@ fn a_served_master_is_not_failed_over(
     users: &Users,
     now: At,
 ) -> Checked {
-    let by_itself = plan.goal == Goal::FailOver && plan.asker == Asker::Observer;
+    let by_itself = plan.goal.changes_master() && plan.asker == Asker::Observer;
     let served = users.last_served().is_some_and(|at| now.since(at) <= SERVED_LATELY_MS);
     // A look that was asked before the master woke may still end in silence after it.
     let seeable_ms = world.spec.policy.timeout_ms + SERVED_LATELY_MS;
@@ -212,7 +229,7 @@ fn losing_the_observer_is_boring(host: Option<&HostName>, world: &World, now: At
 
 /// Rule 6: a plan taken back leaves the proxies as they were.
 fn an_undone_plan_leaves_the_pair_as_it_was(plan: &Plan, world: &World, now: At) -> Checked {
-    if plan.goal != Goal::FailOver {
+    if !plan.goal.changes_master() {
         return Ok(());
     }
     for (name, proxy) in &world.proxies {

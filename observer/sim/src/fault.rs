@@ -61,6 +61,25 @@ pub enum Fault {
     RefuseEffects(u64),
     OrderFailover,
     OrderFailoverAcceptingLoss,
+    OrderSwitchover,
+    OrderRejoin,
+    OrderRepair,
+    Abort,
+    SkipStep,
+    /// The slot that keeps log for the second is dropped on the first.
+    DropSlot(HostName, HostName),
+    /// Log that a rewind of this host needs is gone.
+    LoseLog(HostName),
+    /// The host's password for the other's database is wrong.
+    LockOut(HostName),
+    LetLogIn(HostName),
+    /// The host stays a standby whatever is ordered.
+    RefusePromotion(HostName),
+    AllowPromotion(HostName),
+    /// Services on this host refuse to stop.
+    RefuseToStop(HostName),
+    /// A request at this proxy never finishes.
+    NeverFinish(ProxyName),
     Pause,
     Resume,
     Acknowledge,

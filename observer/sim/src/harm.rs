@@ -26,6 +26,7 @@ impl World {
                 proxy.powered = true;
                 proxy.start();
             }
+            Fault::NeverFinish(proxy) => self.proxy_mut(&proxy).busy = true,
             Fault::EditRuntime(proxy, host) => {
                 self.proxy_mut(&proxy).runtime.insert(host, Admission::LetIn);
             }
@@ -51,6 +52,7 @@ impl World {
             Fault::KillApplication(host) => self.application(&host, ServiceState::Failed),
             Fault::BreakApplication(host) => self.application(&host, ServiceState::Broken),
             Fault::StopApplication(host) => self.application(&host, ServiceState::Stopped),
+            Fault::RefuseToStop(host) => self.machine_mut(&host).stubborn = true,
             Fault::KillSshd(host) => {
                 self.machine_mut(&host).sshd = Running::No;
                 return true;
@@ -93,6 +95,19 @@ impl World {
             Fault::FillDisk(host) => self.machine_mut(&host).database.disk_full = true,
             Fault::FreeDisk(host) => self.machine_mut(&host).database.disk_full = false,
             Fault::PauseReplay(host) => self.machine_mut(&host).database.replay_paused = true,
+            Fault::DropSlot(host, follower) => {
+                self.machine_mut(&host).database.slots.remove(&follower);
+                self.machine_mut(&follower).database.heard_at = None;
+            }
+            Fault::LoseLog(host) => self.machine_mut(&host).database.log_gone = true,
+            Fault::LockOut(host) => self.machine_mut(&host).database.locked_out = true,
+            Fault::LetLogIn(host) => self.machine_mut(&host).database.locked_out = false,
+            Fault::RefusePromotion(host) => {
+                self.machine_mut(&host).database.will_not_promote = true;
+            }
+            Fault::AllowPromotion(host) => {
+                self.machine_mut(&host).database.will_not_promote = false;
+            }
             Fault::StallReplication(host) => self.machine_mut(&host).database.stalled = true,
             Fault::ResumeReplication(host) => {
                 let database = &mut self.machine_mut(&host).database;

@@ -9,6 +9,7 @@ pub mod check;
 pub mod fault;
 pub mod fuzz;
 mod harm;
+mod job;
 pub mod machine;
 pub mod network;
 pub mod proxy;

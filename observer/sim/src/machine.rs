@@ -1,9 +1,9 @@
 //! A simulated host: power, sshd, PostgreSQL with its log and timeline, services, tombstone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use observer_core::sighting::UnitState;
-use observer_core::words::{At, Lsn, ServiceName, Timeline};
+use observer_core::words::{At, HostName, Lsn, ServiceName, Timeline};
 
 /// Bytes of log a simulated row takes: large, so that a minute of lag exceeds a loss budget.
 pub const ROW_BYTES: u64 = 8_192;
@@ -26,8 +26,35 @@ pub struct Machine {
     pub database: Database,
     /// The application's services, true while running.
     pub services: BTreeMap<ServiceName, ServiceState>,
+    /// Whether its services refuse to stop.
+    pub stubborn: bool,
+    /// What runs there for a while by itself, and what became of the last.
+    pub job: Job,
     /// Whether a tombstone keeps the database from starting as master.
     pub tombstone: bool,
+}
+
+/// Something that takes its time on a host: a rewind or a clone.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Job {
+    /// None was ordered since the machine booted.
+    #[default]
+    None,
+    /// One runs until this moment.
+    Running(Task, At),
+    /// The last one succeeded.
+    Done(Task),
+    /// The last one failed.
+    Failed(Task, &'static str),
+}
+
+/// What a job does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Task {
+    /// Takes back what was written since the histories parted.
+    Rewind(HostName),
+    /// Copies the database of another host.
+    Clone(HostName),
 }
 
 /// What the hardware does.
@@ -101,6 +128,20 @@ pub struct Database {
     pub replay_paused: bool,
     /// True if its walreceiver is stopped by a fault.
     pub stalled: bool,
+    /// The host it streams from when it is a standby.
+    pub upstream: Option<HostName>,
+    /// The hosts it keeps log for.
+    pub slots: BTreeSet<HostName>,
+    /// True if log that a rewind needs is gone.
+    pub log_gone: bool,
+    /// True if it cannot log in at the other host.
+    pub locked_out: bool,
+    /// True if it stays a standby whatever is ordered.
+    pub will_not_promote: bool,
+    /// True if what only it had was kept.
+    pub kept: bool,
+    /// True if it was rewound since it last ran.
+    pub rewound: bool,
     /// When its walreceiver last heard from a primary; none while it does not stream.
     pub heard_at: Option<At>,
 }
@@ -133,9 +174,18 @@ impl Machine {
                 disk_full: false,
                 replay_paused: false,
                 stalled: false,
+                upstream: None,
+                slots: BTreeSet::new(),
+                log_gone: false,
+                locked_out: false,
+                will_not_promote: false,
+                kept: false,
+                rewound: false,
                 heard_at: None,
             },
             services,
+            stubborn: false,
+            job: Job::None,
             tombstone: in_recovery,
         }
     }
@@ -150,6 +200,7 @@ impl Machine {
         self.power = power;
         self.database.postmaster = Postmaster::NeverStarted;
         self.database.heard_at = None;
+        self.job = Job::None;
         for state in self.services.values_mut() {
             *state = ServiceState::NeverStarted;
         }
@@ -170,6 +221,7 @@ impl Machine {
             Postmaster::Stopped | Postmaster::Crashed | Postmaster::NeverStarted => {
                 self.database.postmaster = Postmaster::Starting(now.plus(RECOVERY_MS));
                 self.database.in_recovery = self.tombstone;
+                self.database.rewound = false;
             }
             Postmaster::Broken
             | Postmaster::Running
@@ -189,7 +241,9 @@ impl Machine {
 
     /// Ends recovery.
     pub fn promote(&mut self) {
-        if self.database.postmaster == Postmaster::Running && self.database.in_recovery {
+        let willing = !self.database.will_not_promote;
+        let standby = self.database.postmaster == Postmaster::Running && self.database.in_recovery;
+        if standby && willing {
             self.database.in_recovery = false;
             self.database.timeline = Timeline(self.database.timeline.0 + 1);
             self.database.heard_at = None;
@@ -238,6 +292,7 @@ impl Machine {
     pub fn stop_service(&mut self, service: &ServiceName) {
         if let Some(state) = self.services.get_mut(service)
             && *state != ServiceState::Broken
+            && !self.stubborn
         {
             *state = ServiceState::Stopped;
         }

@@ -16,6 +16,8 @@ pub struct Proxy {
     pub runtime: BTreeMap<HostName, Admission>,
     /// Per host, what the file says.
     pub file: BTreeMap<HostName, Admission>,
+    /// Whether a request in flight never finishes.
+    pub busy: bool,
     /// Per host, failing checks in a row; two make it down.
     pub failing: BTreeMap<HostName, u32>,
 }
@@ -27,6 +29,7 @@ impl Proxy {
             hosts.iter().map(|host| (host.clone(), admission(host == master))).collect();
         Self {
             powered: true,
+            busy: false,
             running: true,
             runtime: table.clone(),
             file: table,

@@ -4,11 +4,10 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use observer_core::draft::LossOverride;
 use observer_core::drive::{Answer, Order, Reply};
 use observer_core::event::Event;
 use observer_core::journal::{PauseOrder, Record};
-use observer_core::pair::{Input, OperatorOrder, Pair, Ticket, Work};
+use observer_core::pair::{DryRun, Input, OperatorOrder, Pair, Ticket, Wish, Work};
 use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec};
 use observer_core::sighting::{Look, Sighting, Silent};
 use observer_core::words::{At, HostName, ProxyName};
@@ -510,6 +509,14 @@ impl Run {
                 let accept_loss = Some("the machine is gone".to_owned());
                 self.order_now(OperatorOrder::FailOver { by, accept_loss })?;
             }
+            Fault::OrderSwitchover => self.order_now(OperatorOrder::SwitchOver { by })?,
+            Fault::OrderRejoin => self.order_now(OperatorOrder::Rejoin { by })?,
+            Fault::OrderRepair => self.order_now(OperatorOrder::Repair { by })?,
+            Fault::Abort => self.order_now(OperatorOrder::Abort { by })?,
+            Fault::SkipStep => {
+                let reason = "the machine is gone".to_owned();
+                self.order_now(OperatorOrder::SkipStep { by, reason })?;
+            }
             Fault::Pause => {
                 let reason = "maintenance".to_owned();
                 self.order_now(OperatorOrder::Pause(PauseOrder { by, reason, until: None }))?;
@@ -542,8 +549,8 @@ impl Run {
         }
     }
 
-    /// What a failover ordered now would do, as the dry run prints it.
-    pub fn dry_run(&self) -> Option<observer_core::pair::DryRun> {
-        self.pair.as_ref()?.dry_run(LossOverride::None, self.now).ok()
+    /// What an order given now would do, as the dry run prints it.
+    pub fn dry_run(&self, wish: Wish) -> Option<DryRun> {
+        self.pair.as_ref()?.dry_run(wish, self.now).ok()
     }
 }

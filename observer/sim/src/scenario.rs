@@ -51,6 +51,8 @@ enum Demand {
     LostAtMost(u64),
     NoOpenPlan,
     Plans(usize),
+    Streams(HostName),
+    Kept(HostName),
 }
 
 /// Why a scenario failed, with its line.
@@ -208,6 +210,14 @@ fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
             let open = run.pair().is_some_and(|pair| pair.memory().open.is_some());
             (!open, "a plan is open".to_owned())
         }
+        Demand::Streams(host) => {
+            let database = &run.world.machine(host).database;
+            (database.heard_at.is_some(), format!("{:?}", database.postmaster))
+        }
+        Demand::Kept(host) => {
+            let kept = run.world.machine(host).database.kept;
+            (kept, "nothing was kept".to_owned())
+        }
         Demand::Plans(count) => {
             let opened =
                 run.events.iter().filter(|event| event.kind.name() == "plan-opened").count();
@@ -247,6 +257,8 @@ fn demand(words: &[&str]) -> Option<Demand> {
         "promoted" => Demand::Promoted(host(1)?),
         "gap" => Demand::GapAtMost(duration(words.get(2)?)?),
         "lost" => Demand::LostAtMost(words.get(2)?.parse().ok()?),
+        "streams" => Demand::Streams(host(1)?),
+        "kept" => Demand::Kept(host(1)?),
         "no-open-plan" => Demand::NoOpenPlan,
         "plans" => Demand::Plans(words.get(1)?.parse().ok()?),
         _ => return None,
@@ -309,6 +321,19 @@ fn fault(words: &[&str]) -> Option<Fault> {
         "refuse-effects" => Fault::RefuseEffects(count()?),
         "order-failover" => Fault::OrderFailover,
         "order-failover-accepting-loss" => Fault::OrderFailoverAcceptingLoss,
+        "order-switchover" => Fault::OrderSwitchover,
+        "order-rejoin" => Fault::OrderRejoin,
+        "order-repair" => Fault::OrderRepair,
+        "abort" => Fault::Abort,
+        "skip-step" => Fault::SkipStep,
+        "drop-slot" => Fault::DropSlot(host()?, HostName::new(words.get(2)?)),
+        "lose-log" => Fault::LoseLog(host()?),
+        "lock-out" => Fault::LockOut(host()?),
+        "let-log-in" => Fault::LetLogIn(host()?),
+        "refuse-promotion" => Fault::RefusePromotion(host()?),
+        "allow-promotion" => Fault::AllowPromotion(host()?),
+        "refuse-to-stop" => Fault::RefuseToStop(host()?),
+        "never-finish" => Fault::NeverFinish(proxy()?),
         "pause" => Fault::Pause,
         "resume" => Fault::Resume,
         "acknowledge" => Fault::Acknowledge,
@@ -329,13 +354,15 @@ fn duration(text: &&str) -> Option<u64> {
 }
 
 fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
-    use observer_core::policy::{FenceGrade, Mode, OnDatabaseCrash};
+    use observer_core::policy::{FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnReturn};
     let policy = &mut setup.spec.policy;
     match setting {
         "mode observe-only" => policy.mode = Mode::ObserveOnly,
         "mode off" => policy.mode = Mode::Off,
         "fence stopped" => policy.fence = FenceGrade::Stopped,
         "on-database-crash fail-over" => policy.on_database_crash = OnDatabaseCrash::FailOver,
+        "on-clean-shutdown fail-over" => policy.on_clean_shutdown = OnCleanShutdown::FailOver,
+        "on-return ask" => policy.on_return = OnReturn::Ask,
         "no-application" => setup.spec.services.clear(),
         _ => return None,
     }

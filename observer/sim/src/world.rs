@@ -8,9 +8,9 @@ use observer_core::drive::{Answer, Reply};
 use observer_core::plan::{Effect, Proof, Stop};
 use observer_core::policy::{PairSpec, Probed};
 use observer_core::sighting::Admission;
-use observer_core::words::{At, HostName, ProxyName};
+use observer_core::words::{At, HostName, ProxyName, Timeline};
 
-use crate::machine::{Machine, Postmaster, Power, ServiceState};
+use crate::machine::{Job, Machine, Postmaster, Power, ServiceState, Task};
 use crate::network::{Network, OBSERVER};
 use crate::proxy::Proxy;
 
@@ -45,8 +45,17 @@ impl World {
             });
             (host.clone(), Machine::new(*host != master, services.collect()))
         };
+        let mut machines: BTreeMap<HostName, Machine> = spec.hosts.iter().map(machine).collect();
+        for slave in spec.others(&master) {
+            machines.entry(slave.clone()).and_modify(|machine| {
+                machine.database.upstream = Some(master.clone());
+            });
+            machines.entry(master.clone()).and_modify(|machine| {
+                machine.database.slots.insert(slave.clone());
+            });
+        }
         Self {
-            machines: spec.hosts.iter().map(machine).collect(),
+            machines,
             proxies: spec
                 .proxies
                 .iter()
@@ -113,6 +122,7 @@ impl World {
         for machine in self.machines.values_mut() {
             machine.pass(now);
         }
+        self.end_jobs(now);
         self.replicate(now);
     }
 
@@ -149,23 +159,36 @@ impl World {
         let source = self.machine(&primary).database.clone_position();
         let hosts: Vec<HostName> = self.spec.others(&primary).cloned().collect();
         for host in hosts {
-            let connected = self.network.passes(primary.as_str(), host.as_str());
-            let machine = self.machine(&host);
-            let standby = &machine.database;
-            let follows = machine.is_up()
-                && standby.postmaster == Postmaster::Running
-                && standby.in_recovery
-                && standby.timeline == source.0
-                && standby.rows.len() <= source.1;
-            if !follows || !connected || standby.stalled {
+            if !self.follows(&host, &primary, source) {
                 continue;
             }
-            let held = standby.rows.len();
+            let held = self.machine(&host).database.rows.len();
             let missing = self.machine(&primary).database.rows[held..].to_vec();
             let standby = &mut self.machine_mut(&host).database;
             standby.rows.extend(missing);
+            standby.timeline = source.0;
             standby.heard_at = Some(now);
         }
+    }
+
+    /// True if the standby on `host` streams from `primary`: told to, let in, and of its history.
+    fn follows(&self, host: &HostName, primary: &HostName, source: (Timeline, usize)) -> bool {
+        let machine = self.machine(host);
+        let standby = &machine.database;
+        let tries = machine.is_up()
+            && standby.postmaster == Postmaster::Running
+            && standby.in_recovery
+            && standby.upstream.as_ref() == Some(primary)
+            && !standby.stalled
+            && !standby.locked_out
+            && self.network.passes(primary.as_str(), host.as_str());
+        let master = &self.machine(primary).database;
+        let fits = standby.timeline <= source.0 && standby.rows.len() <= source.1;
+        if !tries || !fits || !master.slots.contains(host) {
+            return false;
+        }
+        // One that streams already is known to be of the same history.
+        standby.heard_at.is_some() || master.rows.starts_with(&standby.rows)
     }
 
     /// Performs an effect now. None: the way there is silent, so nothing is done or answered.
@@ -189,6 +212,11 @@ impl World {
                 Reply::Did
             }),
             Effect::Promote { host } => self.promote(host, epoch, now),
+            Effect::StopDatabase { how: Stop::Clean, .. } => {
+                // It ends its streams with everything it holds.
+                self.replicate(now);
+                self.perform_on_host(effect, now)
+            }
             effect => self.perform_on_host(effect, now),
         }
     }
@@ -198,7 +226,11 @@ impl World {
             let ready = machine.database.postmaster == Postmaster::Running;
             machine.promote();
             if ready {
-                return Reply::Did;
+                return if machine.database.will_not_promote {
+                    Reply::Refused("permission denied".to_owned())
+                } else {
+                    Reply::Did
+                };
             }
             machine.start_database(now);
             Reply::Refused("was not running".to_owned())
@@ -210,21 +242,16 @@ impl World {
     }
 
     fn perform_on_host(&mut self, effect: &Effect, now: At) -> Option<Reply> {
-        let host = match effect {
-            Effect::StopDatabase { host, .. }
-            | Effect::StartDatabase { host }
-            | Effect::RestartDatabase { host }
-            | Effect::LeaveTombstone { host }
-            | Effect::LiftTombstone { host }
-            | Effect::StartService { host, .. }
-            | Effect::RestartService { host, .. }
-            | Effect::StopService { host, .. } => host.clone(),
-            _ => return Some(Reply::Refused("not done on a host".to_owned())),
+        let Some(host) = effect.on_host().cloned() else {
+            return Some(Reply::Refused("not done on a host".to_owned()));
         };
         self.on_host(&host, |machine| {
             match effect {
                 Effect::StopDatabase { how: Stop::Clean, .. } => {
-                    machine.end_database(Postmaster::Stopped);
+                    // Without room for the last checkpoint it ends as in a crash.
+                    let full = machine.database.disk_full && !machine.database.in_recovery;
+                    let end = if full { Postmaster::Crashed } else { Postmaster::Stopped };
+                    machine.end_database(end);
                 }
                 Effect::StopDatabase { how: Stop::Kill, .. } => {
                     machine.end_database(Postmaster::Crashed);
@@ -235,6 +262,25 @@ impl World {
                     machine.end_database(Postmaster::Stopped);
                     machine.start_database(now);
                 }
+                Effect::Follow { upstream, .. } => {
+                    machine.tombstone |= machine.database.in_recovery
+                        || machine.database.postmaster != Postmaster::Running;
+                    if machine.database.upstream.as_ref() != Some(upstream) {
+                        machine.database.heard_at = None;
+                    }
+                    machine.database.upstream = Some(upstream.clone());
+                }
+                Effect::MakeSlot { follower, .. } => {
+                    machine.database.slots.insert(follower.clone());
+                }
+                Effect::DropSlot { follower, .. } => {
+                    machine.database.slots.remove(follower);
+                }
+                Effect::KeepDiverged { .. } => machine.database.kept = true,
+                Effect::Rewind { source, .. } => {
+                    machine.begin(Task::Rewind(source.clone()), now);
+                }
+                Effect::Clone { source, .. } => machine.begin(Task::Clone(source.clone()), now),
                 Effect::LeaveTombstone { .. } => machine.tombstone = true,
                 Effect::LiftTombstone { .. } => machine.tombstone = false,
                 Effect::StopService { service, .. } => machine.stop_service(service),
@@ -279,6 +325,12 @@ impl World {
                 let is_in = self.proxies[proxy].lets_in(host);
                 self.if_proxy(proxy, is_in, "not in rotation")
             }
+            Proof::Drained { proxy, host } => match self.prove_out(proxy, host) {
+                Answer::Shown(_) if self.proxies[proxy].busy => {
+                    Answer::NotYet("1 request has not finished".to_owned())
+                }
+                answer => answer,
+            },
             Proof::FileSays { proxy, master } => {
                 let file = &self.proxies[proxy].file;
                 let so = file
@@ -300,6 +352,28 @@ impl World {
                         | Postmaster::NeverStarted
                 )
             }),
+            Proof::ShutDown { host } => self.if_host(host, |machine| {
+                let standby = machine.database.postmaster == Postmaster::Running
+                    && machine.database.in_recovery;
+                machine.database.postmaster == Postmaster::Stopped || standby
+            }),
+            Proof::CheckpointNear { host, .. } | Proof::TimelineSettled { host } => {
+                self.if_host(host, |_| true)
+            }
+            Proof::LagWithin { .. }
+            | Proof::ReplayedShutdown { .. }
+            | Proof::Streams { .. }
+            | Proof::OnHistoryOf { .. } => self.prove_between(proof),
+            Proof::Follows { host, upstream } => self.if_host(host, |machine| {
+                machine.tombstone && machine.database.upstream.as_ref() == Some(upstream)
+            }),
+            Proof::SlotStands { host, follower } => {
+                self.if_host(host, |machine| machine.database.slots.contains(follower))
+            }
+            Proof::NoSlot { host, follower } => {
+                self.if_host(host, |machine| !machine.database.slots.contains(follower))
+            }
+            Proof::DivergedKept { host } => self.if_host(host, |machine| machine.database.kept),
             Proof::DatabaseAnswers { host } => {
                 self.if_host(host, |machine| machine.database.postmaster == Postmaster::Running)
             }
@@ -318,12 +392,68 @@ impl World {
                 self.if_host(host, |machine| machine.database.accepts_writes())
             }
             Proof::TombstoneStands { host } => self.if_host(host, |machine| machine.tombstone),
-            Proof::ServiceReady { host, service } => {
+            Proof::ServiceReady { host, service } | Proof::ServiceRuns { host, service } => {
                 self.if_host(host, |machine| machine.runs(service))
             }
             Proof::ServiceStopped { host, service } => {
                 self.if_host(host, |machine| !machine.runs(service))
             }
+        }
+    }
+
+    /// Proofs that hold one host against another.
+    fn prove_between(&self, proof: &Proof) -> Answer {
+        match proof {
+            Proof::LagWithin { host, master, bytes } => {
+                let reached = self.machine(master).database.lsn();
+                self.if_host(host, |machine| {
+                    let lag = machine.database.lsn().behind(reached);
+                    machine.database.heard_at.is_some() && lag <= *bytes
+                })
+            }
+            Proof::ReplayedShutdown { host, master } => {
+                let master = &self.machine(master).database;
+                self.if_host(host, |machine| {
+                    let standby = &machine.database;
+                    let runs = standby.postmaster == Postmaster::Running;
+                    let whole = master.postmaster == Postmaster::Stopped
+                        && standby.rows == master.rows
+                        && !standby.replay_paused;
+                    runs && (whole || !standby.in_recovery)
+                })
+            }
+            Proof::Streams { host, upstream } => {
+                let source = self.machine(upstream).database.clone_position();
+                let answer = self.if_host(host, |machine| {
+                    let standby = &machine.database;
+                    standby.postmaster == Postmaster::Running
+                        && standby.in_recovery
+                        && standby.heard_at.is_some()
+                        && standby.timeline == source.0
+                });
+                self.unless_failed(host, &Task::Clone(upstream.clone()), answer)
+            }
+            Proof::OnHistoryOf { host, source } => {
+                let master = &self.machine(source).database;
+                let answer = self.if_host(host, |machine| {
+                    let database = &machine.database;
+                    let clean = database.postmaster == Postmaster::Stopped
+                        && master.rows.starts_with(&database.rows);
+                    clean || database.rewound
+                });
+                self.unless_failed(host, &Task::Rewind(source.clone()), answer)
+            }
+            _ => Answer::Unknown("not a proof between hosts".to_owned()),
+        }
+    }
+
+    /// What is not shown and was tried in vain will not show.
+    fn unless_failed(&self, host: &HostName, task: &Task, answer: Answer) -> Answer {
+        match (&self.machine(host).job, answer) {
+            (Job::Failed(failed, why), Answer::NotYet(_)) if failed == task => {
+                Answer::Failed((*why).to_owned())
+            }
+            (_, answer) => answer,
         }
     }
 
@@ -363,7 +493,7 @@ impl World {
 }
 
 impl crate::machine::Database {
-    fn clone_position(&self) -> (observer_core::words::Timeline, usize) {
+    fn clone_position(&self) -> (Timeline, usize) {
         (self.timeline, self.rows.len())
     }
 }

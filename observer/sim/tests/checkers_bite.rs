@@ -20,6 +20,7 @@ fn plan(id: u64, epoch: u64) -> Plan {
     Plan {
         id: PlanId(id),
         goal: Goal::FailOver,
+        hold_limit_ms: None,
         epoch: Epoch(epoch),
         rule: "F1".to_owned(),
         asker: Asker::Operator,

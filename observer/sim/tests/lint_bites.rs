@@ -1,8 +1,10 @@
 //! The lint, broken on purpose: a real failover plan passes, and with any one of its safeguards
 //! taken out it does not.
 
+use observer_core::draft::LossOverride;
 use observer_core::facts::Asker;
 use observer_core::lint::{Finding, lint};
+use observer_core::pair::Wish;
 use observer_core::plan::{Effect, OnFailure, Plan, Proof, Undo};
 use observer_core::policy::FenceGrade;
 use observer_core::words::Epoch;
@@ -12,7 +14,8 @@ fn failover_plan() -> (Plan, Setup) {
     let setup = Setup::usual(3, 2);
     let mut run = Run::new(setup.clone());
     run.advance(3_000).expect("a healthy run breaks nothing");
-    let mut plan = run.dry_run().expect("a healthy pair has a plan").plan;
+    let mut plan =
+        run.dry_run(Wish::FailOver(LossOverride::None)).expect("a healthy pair has a plan").plan;
     plan.asker = Asker::Observer;
     (plan, setup)
 }

@@ -9,7 +9,7 @@ use crate::facts::Master;
 use crate::journal::Memory;
 use crate::judge::Repair;
 use crate::ledger::Entry;
-use crate::policy::{OnDatabaseCrash, Probed};
+use crate::policy::{OnCleanShutdown, OnDatabaseCrash, Probed};
 use crate::sighting::{
     Class, DatabaseBusy, Look, MachineReport, Seen, Silent, SystemState, UnitState, Vantage,
 };
@@ -100,10 +100,21 @@ impl<'a> View<'a> {
             Some(UnitState::Activating | UnitState::Deactivating) => {
                 self.within_grace(database.since, Master::DatabaseDead)
             }
-            Some(UnitState::Stopped) => Master::StoppedOnPurpose,
+            Some(UnitState::Stopped) => self.stopped_in_order(database.since),
             Some(UnitState::Active | UnitState::NeverStarted | UnitState::Failed) | None => {
                 self.crashed_database()
             }
+        }
+    }
+
+    /// A person stops a master on purpose; whether it may stay so is the policy's word.
+    fn stopped_in_order(self, since: At) -> Master {
+        let policy = &self.inputs.spec.policy;
+        let grace = policy.clean_shutdown_grace_ms;
+        let left = self.inputs.now.since(since) >= grace;
+        match policy.on_clean_shutdown {
+            OnCleanShutdown::FailOver if left => Master::LeftStopped,
+            _ => Master::StoppedOnPurpose,
         }
     }
 
@@ -142,8 +153,17 @@ impl<'a> View<'a> {
                 Err(_) => Some(policy.failures),
             };
             if let Some(needed) = needed {
-                let sure = entry.streak >= needed;
-                return if sure { Master::CannotWrite } else { Master::Suspect };
+                // What failed while nothing of the host was seen says nothing of its disk.
+                let database = self.entry(Look::Database(self.master.clone()));
+                let answers_since = database.map_or(entry.since, |entry| entry.since);
+                let since = entry.since.max(answers_since);
+                let sure = entry.streak >= needed && entry.latest.asked_at >= answers_since;
+                let lasts = self.inputs.now.since(since) >= policy.cannot_write_grace_ms;
+                return match (sure && lasts, self.switchover_failed_lately()) {
+                    (false, _) => Master::Suspect,
+                    (true, false) => Master::CannotWrite,
+                    (true, true) => Master::WriteStuck,
+                };
             }
         }
         if !self.inputs.spec.services.iter().any(|service| service.probed == Probed::Health) {
@@ -179,10 +199,10 @@ impl<'a> View<'a> {
         if states.contains(&UnitState::Stopped) {
             return Master::StoppedOnPurpose;
         }
-        if self.repaired_lately(Repair::RestartApplication) {
-            Master::ApplicationDead
-        } else {
-            Master::ApplicationCrashed
+        match (self.repaired_lately(Repair::RestartApplication), self.switchover_failed_lately()) {
+            (false, _) => Master::ApplicationCrashed,
+            (true, false) => Master::ApplicationDead,
+            (true, true) => Master::ApplicationStuck,
         }
     }
 
@@ -278,6 +298,12 @@ impl<'a> View<'a> {
         let memory: &Memory = self.inputs.memory;
         let window = self.inputs.spec.policy.repair_window_ms;
         memory.repairs.get(&repair).is_some_and(|at| self.inputs.now.since(*at) < window)
+    }
+
+    fn switchover_failed_lately(self) -> bool {
+        let window = self.inputs.spec.policy.repair_window_ms;
+        let failed = self.inputs.memory.undone_switchover;
+        failed.is_some_and(|at| self.inputs.now.since(at) < window)
     }
 
     fn machine(self) -> Option<(&'a MachineReport, At)> {

@@ -3,15 +3,24 @@
 //! How much it would lose is not asked here: that is `loss`.
 
 use super::Inputs;
+use super::master::DATABASE_UNIT;
 use super::votes::{self, Vote};
 use crate::facts::{Master, Slave};
+use crate::judge::Repair;
 use crate::ledger::Entry;
-use crate::sighting::{DatabaseReport, Look, Seen, Vantage, Walreceiver};
+use crate::policy::OnReturn;
+use crate::sighting::{DatabaseReport, Look, Seen, SystemState, UnitState, Vantage, Walreceiver};
 use crate::words::{HostName, human_bytes};
 
 /// A walreceiver goes on saying *streaming* for a minute (`wal_receiver_timeout`) after the line
 /// went silent. Silent for this many times the fresh limit, it is not believed any more.
 const STALE_AFTER: u64 = 4;
+
+/// How long a slave may go without the master's log before resuming is tried: a walreceiver that
+/// lost its connection tries again by itself every five seconds (`wal_retrieve_retry_interval`).
+const RESUME_AFTER_MS: u64 = 15_000;
+/// Looks that confirm that the slave's database is down.
+const DOWN_LOOKS: u32 = 2;
 
 /// The host to promote if one must be: the standby that holds most of the log, in configured
 /// order where they are equal; else simply another host.
@@ -45,7 +54,14 @@ pub(super) fn assess(
         Ok(Seen::DatabaseBusy(_)) => {
             return (Slave::Down, Some(format!("{host}: database is starting or stopping")));
         }
-        Ok(_) => return (Slave::Down, Some(format!("{host}: database is not running"))),
+        Ok(_) => {
+            let text = if inputs.memory.replaced.contains(host) {
+                format!("{host}: database is not running; it was master until it was replaced")
+            } else {
+                format!("{host}: database is not running")
+            };
+            return (if_mendable(inputs, host, entry, condition), Some(text));
+        }
         Err(silent) => match streamed_lately(inputs, entry, condition) {
             Some(report) => report,
             None => return (Slave::Silent, Some(format!("{host}: {silent}"))),
@@ -65,6 +81,59 @@ fn streamed_lately<'a>(
     let master_well = matches!(condition, Master::Healthy | Master::Suspect);
     let (_, report) = entry.last_report.as_ref()?;
     (undecided && master_well && report.in_recovery).then_some(report)
+}
+
+/// A slave whose database is down: whether it may be started, or made a slave again, by us.
+fn if_mendable(inputs: Inputs<'_>, host: &HostName, database: &Entry, condition: Master) -> Slave {
+    if condition != Master::Healthy || database.streak < DOWN_LOOKS {
+        return Slave::Down;
+    }
+    if inputs.memory.replaced.contains(host) {
+        return if may_rejoin(inputs, host) { Slave::Rejoinable } else { Slave::Down };
+    }
+    // systemd's word counts only if it was asked after the database was found gone.
+    let Some(machine) = inputs.snapshot.get(&Look::Machine(host.clone())) else {
+        return Slave::Down;
+    };
+    let Ok(Seen::Machine(report)) = &machine.latest.seen else { return Slave::Down };
+    let fresh = machine.latest.asked_at >= database.since;
+    let running = report.system == SystemState::Running;
+    let by_itself = matches!(
+        report.unit(DATABASE_UNIT).map(|unit| unit.state),
+        Some(UnitState::NeverStarted | UnitState::Failed)
+    );
+    let untried = untried(inputs, Repair::StartSlave);
+    if fresh && running && by_itself && untried { Slave::Startable } else { Slave::Down }
+}
+
+/// A standby that does not stream: whether resuming, or rejoining, is to be tried.
+fn if_resumable(inputs: Inputs<'_>, host: &HostName) -> Slave {
+    let entry = inputs.snapshot.get(&Look::Database(host.clone()));
+    let idle_since = entry.and_then(|entry| entry.idle_since);
+    let lasts = idle_since.is_some_and(|at| inputs.now.since(at) >= RESUME_AFTER_MS);
+    if !lasts {
+        Slave::NotStreaming
+    } else if may_rejoin(inputs, host) {
+        Slave::Rejoinable
+    } else if untried(inputs, Repair::ResumeReplication) && !inputs.memory.replaced.contains(host) {
+        Slave::Resumable
+    } else {
+        Slave::NotStreaming
+    }
+}
+
+/// True for a replaced master that the policy lets us make a slave, and that was not tried lately.
+fn may_rejoin(inputs: Inputs<'_>, host: &HostName) -> bool {
+    inputs.spec.policy.on_return == OnReturn::Rejoin
+        && inputs.memory.replaced.contains(host)
+        && votes::ssh(inputs, host) == Vote::Alive
+        && votes::unworkable(inputs, host).is_none()
+        && untried(inputs, Repair::Rejoin)
+}
+
+fn untried(inputs: Inputs<'_>, repair: Repair) -> bool {
+    let window = inputs.spec.policy.repair_window_ms;
+    inputs.memory.repairs.get(&repair).is_none_or(|at| inputs.now.since(*at) >= window)
 }
 
 fn judge_report(
@@ -92,7 +161,9 @@ fn judge_report(
         if report.timeline != of_master.timeline && !streaming {
             let text =
                 format!("is on timeline {}, the master on {}", report.timeline, of_master.timeline);
-            return (Slave::Diverged, say(text));
+            let is_back = condition == Master::Healthy && may_rejoin(inputs, host);
+            let slave = if is_back { Slave::Rejoinable } else { Slave::Diverged };
+            return (slave, say(text));
         }
     }
     if condition != Master::Healthy {
@@ -103,7 +174,7 @@ fn judge_report(
         let from = Vantage::Host(host.clone());
         return match votes::port(inputs, master, from) {
             Vote::Lost => (Slave::CutOff, say(format!("cannot reach {master}"))),
-            _ => (Slave::NotStreaming, say("its walreceiver does not stream".to_owned())),
+            _ => (if_resumable(inputs, host), say("its walreceiver does not stream".to_owned())),
         };
     }
     let lag = of_master.map_or(0, |of_master| report.lsn.behind(of_master.lsn));

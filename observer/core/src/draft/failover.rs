@@ -6,7 +6,7 @@ use super::{Brief, LossOverride, NoPlan, steps};
 use crate::digest::Reach;
 use crate::facts::Master;
 use crate::plan::{Goal, OnFailure, Plan, Step, Stop, Undo};
-use crate::policy::{FenceGrade, Placement, Probed, ServiceSpec};
+use crate::policy::{FenceGrade, Placement, ServiceSpec};
 use crate::words::HostName;
 
 pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan> {
@@ -32,20 +32,7 @@ pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan
     }
     plan.push(steps::promote(spec, heir, after));
     plan.push(steps::first_write(heir));
-    // Users need what answers for the application's health; they do not wait for the rest.
-    let (needed, rest): (Vec<_>, Vec<_>) = spec
-        .services
-        .iter()
-        .filter(|service| service.placement != Placement::Slave)
-        .partition(|service| service.probed == Probed::Health);
-    plan.extend(needed.into_iter().map(|service| steps::start_service(heir, service)));
-    for proxy in &spec.proxies {
-        plan.push(steps::let_in(spec, proxy, heir));
-    }
-    plan.extend(rest.into_iter().map(|service| steps::start_service(heir, service)));
-    for proxy in &spec.proxies {
-        plan.push(steps::rewrite(spec, proxy, heir));
-    }
+    plan.extend(steps::open_to_users(spec, heir));
     if digest.master_ssh == Reach::Answers && !is_alive(brief) {
         // Singletons of a dead database do nothing: users come first.
         plan.extend(singletons(brief).map(|service| Step {
@@ -60,7 +47,7 @@ pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan
 fn is_alive(brief: Brief<'_>) -> bool {
     !matches!(
         brief.digest.facts.master,
-        Master::HostGone | Master::DatabaseDead | Master::DatabaseHung
+        Master::HostGone | Master::DatabaseDead | Master::DatabaseHung | Master::WriteStuck
     )
 }
 

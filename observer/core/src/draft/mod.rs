@@ -5,10 +5,12 @@
 
 mod failover;
 mod repair;
+mod slave;
 mod steps;
+mod switchover;
 
 use crate::digest::Digest;
-use crate::facts::{Asker, Facts, Fence, Loss, Roles, Sight, Slave};
+use crate::facts::{Asker, Facts, Fence, Loss, Master, Proxies, Roles, Sight, Slave};
 use crate::journal::Memory;
 use crate::judge::{Cause, Repair};
 use crate::plan::{Goal, Plan, Step};
@@ -30,6 +32,9 @@ pub enum NoPlan {
     /// No service is probed, so there is nothing to restart.
     #[error("no service of the application is configured")]
     NoService,
+    /// There is no slave to repair.
+    #[error("there is no slave to repair")]
+    NoSlave,
     /// No host is stale.
     #[error("no stale master is seen")]
     NothingStale,
@@ -61,7 +66,13 @@ pub enum LossOverride {
     Accepted,
 }
 
-impl Brief<'_> {
+impl<'a> Brief<'a> {
+    /// The host that a repair of the slave is about.
+    fn slave(self) -> Result<&'a HostName, NoPlan> {
+        let slave = self.digest.candidate.as_ref();
+        slave.filter(|host| Some(*host) != self.memory.master.as_ref()).ok_or(NoPlan::NoSlave)
+    }
+
     fn plan(&self, goal: Goal, epoch: Epoch, next_master: &HostName, steps: Vec<Step>) -> Plan {
         let master = self.memory.master.clone().unwrap_or_else(|| next_master.clone());
         Plan {
@@ -73,6 +84,7 @@ impl Brief<'_> {
             drafted_at: self.now,
             trouble_since: self.digest.trouble_since.unwrap_or(self.now),
             fence: self.spec.policy.fence,
+            hold_limit_ms: None,
             master,
             next_master: next_master.clone(),
             steps,
@@ -85,9 +97,79 @@ pub fn fail_over(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan> {
     failover::draft(brief, loss)
 }
 
+/// Drafts a switchover to the digest's candidate.
+pub fn switch_over(brief: Brief<'_>) -> Result<Plan, NoPlan> {
+    switchover::draft(brief)
+}
+
 /// Drafts a repair.
 pub fn repair(brief: Brief<'_>, repair: Repair) -> Result<Plan, NoPlan> {
     repair::draft(brief, repair)
+}
+
+/// Whether a switchover may be made in this world; the cause if not.
+///
+/// It loses nothing or does not happen, so that it asks for more than a failover: a slave that
+/// follows, and proxies that say what is so.
+pub fn switchover_allowed(facts: &Facts) -> Result<(), Cause> {
+    order_allowed(facts, LossOverride::Accepted)?;
+    match facts.slave {
+        Slave::Ready => {}
+        Slave::Lagging => return Err(Cause::SlaveLagging),
+        Slave::CutOff => return Err(Cause::SlaveCutOff),
+        _ => return Err(Cause::SlaveNotStreaming),
+    }
+    match facts.master {
+        Master::Healthy
+        | Master::ApplicationCrashed
+        | Master::ApplicationDead
+        | Master::ApplicationStuck
+        | Master::CannotWrite
+        | Master::WriteStuck => {}
+        Master::Suspect => return Err(Cause::MasterSuspect),
+        Master::Restarting => return Err(Cause::MasterRestarting),
+        Master::StoppedOnPurpose | Master::LeftStopped => return Err(Cause::MasterStopped),
+        Master::DatabaseCrashed | Master::DatabaseDead => return Err(Cause::MasterDatabaseDead),
+        Master::DatabaseHung => return Err(Cause::MasterDatabaseHung),
+        Master::HostGone => return Err(Cause::MasterHostDead),
+        Master::UsersServed => return Err(Cause::UsersServed),
+        Master::OutOfReach => return Err(Cause::MasterOutOfReach),
+    }
+    match facts.proxies {
+        Proxies::True | Proxies::CutFromMaster => Ok(()),
+        Proxies::Drifted => Err(Cause::ProxyDrifted),
+        Proxies::Stopped | Proxies::Unreachable => Err(Cause::ProxyDown),
+    }
+}
+
+/// Whether a person may order a repair of the master or the proxies in this world; the cause if
+/// not.
+pub fn master_repair_allowed(facts: &Facts) -> Result<(), Cause> {
+    match (facts.sight, facts.roles) {
+        (Sight::Blind, _) => Err(Cause::ObserverIsolated),
+        (Sight::Distrusted, _) => Err(Cause::HostKeyChanged),
+        (Sight::Clear, Roles::One) => Ok(()),
+        (Sight::Clear, Roles::None) => Err(Cause::NoMaster),
+        (Sight::Clear, Roles::Two) => Err(Cause::TwoMasters),
+        (Sight::Clear, Roles::Stale) => Err(Cause::StaleMaster),
+        (Sight::Clear, Roles::Moved) => Err(Cause::MasterMoved),
+    }
+}
+
+/// Whether a person may order a repair of the slave in this world; the cause if not.
+pub fn slave_repair_allowed(facts: &Facts) -> Result<(), Cause> {
+    master_repair_allowed(facts)?;
+    match facts.master {
+        Master::Healthy
+        | Master::ApplicationCrashed
+        | Master::ApplicationDead
+        | Master::ApplicationStuck => {}
+        _ => return Err(Cause::MasterSuspect),
+    }
+    match facts.slave {
+        Slave::Silent => Err(Cause::SlaveSilent),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a person may order a failover in this world, whatever the verdict; the cause if not.
@@ -108,8 +190,9 @@ pub fn order_allowed(facts: &Facts, loss: LossOverride) -> Result<(), Cause> {
         Roles::Moved => return Err(Cause::MasterMoved),
     }
     match facts.slave {
-        Slave::Ready | Slave::Lagging | Slave::NotStreaming | Slave::CutOff => {}
-        Slave::Down | Slave::Silent => return Err(Cause::NoCandidate),
+        Slave::Ready | Slave::Lagging | Slave::NotStreaming | Slave::Resumable | Slave::CutOff => {}
+        Slave::Down | Slave::Startable | Slave::Silent => return Err(Cause::NoCandidate),
+        Slave::Rejoinable => return Err(Cause::OldMasterBack),
         Slave::Diverged => return Err(Cause::TimelinesDiverged),
         Slave::NotPromotable => return Err(Cause::SlaveNotPromotable),
     }

@@ -1,6 +1,6 @@
 //! Repairs: small plans that move no role and have no pivot.
 
-use super::{Brief, NoPlan, steps};
+use super::{Brief, NoPlan, slave, steps};
 use crate::digest::Tombstone;
 use crate::judge::Repair;
 use crate::plan::{
@@ -17,6 +17,9 @@ pub(super) fn draft(brief: Brief<'_>, repair: Repair) -> Result<Plan, NoPlan> {
         Repair::RestartApplication => restart_application(spec, master)?,
         Repair::StopStaleMaster => stop_stale(spec, &digest.stale)?,
         Repair::CorrectProxies => correct_proxies(spec, master),
+        Repair::StartSlave => slave::start(spec, brief.slave()?),
+        Repair::ResumeReplication => slave::resume(spec, brief.slave()?, master),
+        Repair::Rejoin => slave::rejoin(spec, brief.slave()?, master),
     };
     Ok(brief.plan(Goal::Repair(repair), memory.epoch, master, plan))
 }

@@ -5,7 +5,7 @@
 //! by ordering it again, unless the step says otherwise and why.
 
 use crate::plan::{Effect, First, LostReply, OnFailure, Proof, Sessions, Step, Stop, Undo};
-use crate::policy::{PairSpec, Placement, ServiceSpec};
+use crate::policy::{PairSpec, Placement, Probed, ServiceSpec};
 use crate::words::{HostName, Lsn, ProxyName, Timeline};
 
 /// How long stopping by SIGKILL or leaving a tombstone may take, in milliseconds: an SSH command
@@ -15,6 +15,11 @@ const QUICK_MS: u64 = 5_000;
 /// How long the slave may take to replay while a master that is alive stands still for it: users
 /// wait in the waiting room, whose limit is a minute.
 const ALIVE_REPLAY_MS: u64 = 15_000;
+/// How much log may lie behind the last checkpoint for a stop in order to be quick: writing it back
+/// takes some tens of milliseconds.
+const CHECKPOINT_NEAR_BYTES: u64 = 4 << 20;
+/// How long a checkpoint may take while users still work.
+const CHECKPOINT_MS: u64 = 60_000;
 /// How long writing the fence into a file may hold up a promotion, in milliseconds: it takes two
 /// hundred where it works.
 const KEEP_OUT_MS: u64 = 1_500;
@@ -58,6 +63,22 @@ pub(super) fn still_fenced(spec: &PairSpec, proxy: &ProxyName, host: &HostName) 
         undo: Undo::NothingToUndo,
         ..fence(spec, proxy, host)
     }
+}
+
+/// Lets users in to the new master, and puts the rest right behind them: they need what answers
+/// for the application's health, and do not wait for more.
+pub(super) fn open_to_users(spec: &PairSpec, heir: &HostName) -> Vec<Step> {
+    let (needed, rest): (Vec<_>, Vec<_>) = spec
+        .services
+        .iter()
+        .filter(|service| service.placement != Placement::Slave)
+        .partition(|service| service.probed == Probed::Health);
+    let mut plan: Vec<Step> = Vec::new();
+    plan.extend(needed.into_iter().map(|service| start_service(heir, service)));
+    plan.extend(spec.proxies.iter().map(|proxy| let_in(spec, proxy, heir)));
+    plan.extend(rest.into_iter().map(|service| start_service(heir, service)));
+    plan.extend(spec.proxies.iter().map(|proxy| rewrite(spec, proxy, heir)));
+    plan
 }
 
 /// Stops the old master's database.
@@ -263,4 +284,163 @@ pub(super) fn tombstone(host: &HostName) -> Step {
         on_failure: OnFailure::GoOn,
         deadline_ms: KILL_MS,
     }
+}
+
+/// Proves that the slave is so near that users would wait shortly, before anybody has to wait.
+pub(super) fn near(slave: &HostName, master: &HostName, bytes: u64) -> Step {
+    Step {
+        name: "slave is near".to_owned(),
+        first: First::Order,
+        effect: Effect::Look,
+        proof: Proof::LagWithin { host: slave.clone(), master: master.clone(), bytes },
+        lost_reply: LostReply::LookOnly,
+        undo: Undo::NothingToUndo,
+        on_failure: OnFailure::GiveUp,
+        deadline_ms: QUICK_MS,
+    }
+}
+
+/// Writes a checkpoint while users still work: the one that a stop in order writes while they wait
+/// is then a small one.
+pub(super) fn checkpoint(host: &HostName) -> Step {
+    Step {
+        name: "checkpoint".to_owned(),
+        first: First::Look,
+        effect: Effect::Checkpoint { host: host.clone() },
+        proof: Proof::CheckpointNear { host: host.clone(), bytes: CHECKPOINT_NEAR_BYTES },
+        lost_reply: LostReply::LookOnly,
+        undo: Undo::NothingToUndo,
+        on_failure: OnFailure::GoOn,
+        deadline_ms: CHECKPOINT_MS,
+    }
+}
+
+/// Holds users at one proxy: new requests wait in its waiting room, those in flight finish.
+pub(super) fn hold(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
+    Step {
+        name: format!("hold users at {proxy}"),
+        effect: Effect::TakeOut {
+            proxy: proxy.clone(),
+            host: host.clone(),
+            sessions: Sessions::Finish,
+        },
+        proof: Proof::Drained { proxy: proxy.clone(), host: host.clone() },
+        deadline_ms: spec.policy.drain_deadline_ms,
+        ..fence(spec, proxy, host)
+    }
+}
+
+/// Ends what is no HTTP and would never finish: its database is gone, and at its next connection
+/// it waits with the others.
+pub(super) fn end_tunnels(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
+    Step {
+        name: format!("end other sessions at {proxy}"),
+        effect: Effect::TakeOut {
+            proxy: proxy.clone(),
+            host: host.clone(),
+            sessions: Sessions::EndTunnels,
+        },
+        undo: Undo::NothingToUndo,
+        ..fence(spec, proxy, host)
+    }
+}
+
+/// Shuts the master's database down in order: everything it holds reaches the slave.
+pub(super) fn shut_down(spec: &PairSpec, host: &HostName) -> Step {
+    Step {
+        name: "shut old database down".to_owned(),
+        proof: Proof::ShutDown { host: host.clone() },
+        deadline_ms: spec.policy.stop_deadline_ms,
+        ..stop_database(host, Stop::Clean, OnFailure::GiveUp)
+    }
+}
+
+/// Waits until the slave has replayed the checkpoint that the master was shut down with.
+pub(super) fn replayed_shutdown(slave: &HostName, master: &HostName) -> Step {
+    Step {
+        name: "replay to the end".to_owned(),
+        first: First::Order,
+        effect: Effect::Look,
+        proof: Proof::ReplayedShutdown { host: slave.clone(), master: master.clone() },
+        lost_reply: LostReply::LookOnly,
+        undo: Undo::NothingToUndo,
+        on_failure: OnFailure::GiveUp,
+        deadline_ms: ALIVE_REPLAY_MS,
+    }
+}
+
+/// Makes the slot that keeps the log for `follower` on `host`.
+pub(super) fn make_slot(host: &HostName, follower: &HostName) -> Step {
+    Step {
+        name: format!("slot for {follower}"),
+        first: First::Look,
+        effect: Effect::MakeSlot { host: host.clone(), follower: follower.clone() },
+        proof: Proof::SlotStands { host: host.clone(), follower: follower.clone() },
+        lost_reply: LostReply::Repeat,
+        undo: Undo::NothingToUndo,
+        on_failure: OnFailure::GoOn,
+        deadline_ms: QUICK_MS,
+    }
+}
+
+/// Drops the slot that a new slave still keeps for the host that is now its master.
+pub(super) fn drop_slot(host: &HostName, follower: &HostName) -> Step {
+    Step {
+        name: format!("drop slot of {follower}"),
+        effect: Effect::DropSlot { host: host.clone(), follower: follower.clone() },
+        proof: Proof::NoSlot { host: host.clone(), follower: follower.clone() },
+        ..make_slot(host, follower)
+    }
+}
+
+/// Makes the files of `host` say that it is a standby of `upstream`.
+pub(super) fn follow(host: &HostName, upstream: &HostName) -> Step {
+    Step {
+        name: format!("{host} follows {upstream}"),
+        first: First::Look,
+        effect: Effect::Follow { host: host.clone(), upstream: upstream.clone() },
+        proof: Proof::Follows { host: host.clone(), upstream: upstream.clone() },
+        lost_reply: LostReply::Repeat,
+        undo: Undo::NothingToUndo,
+        on_failure: OnFailure::GiveUp,
+        deadline_ms: QUICK_MS,
+    }
+}
+
+/// Starts the database of a slave.
+pub(super) fn start_slave(spec: &PairSpec, host: &HostName, proof: Proof) -> Step {
+    Step {
+        name: format!("start {host} as slave"),
+        first: First::Order,
+        effect: Effect::StartDatabase { host: host.clone() },
+        proof,
+        lost_reply: LostReply::Repeat,
+        undo: Undo::NothingToUndo,
+        on_failure: OnFailure::GoOn,
+        deadline_ms: spec.policy.replay_deadline_ms,
+    }
+}
+
+/// Starts the services that run on a slave.
+pub(super) fn slave_services(spec: &PairSpec, host: &HostName) -> Vec<Step> {
+    let here = spec.services.iter().filter(|service| service.placement != Placement::Master);
+    // What answers for the application cannot be well beside a standby: its unit's word is enough.
+    here.map(|service| Step {
+        first: First::Look,
+        proof: Proof::ServiceRuns { host: host.clone(), service: service.name.clone() },
+        undo: Undo::NothingToUndo,
+        ..start_service(host, service)
+    })
+    .collect()
+}
+
+/// Makes a slave of a host whose database is stopped and is part of the history of `master`: the
+/// slot, the files, the start; then what else belongs on a slave.
+pub(super) fn as_slave(spec: &PairSpec, host: &HostName, master: &HostName) -> Vec<Step> {
+    let streams = Proof::Streams { host: host.clone(), upstream: master.clone() };
+    let mut plan =
+        vec![make_slot(master, host), follow(host, master), start_slave(spec, host, streams)];
+    plan.extend(slave_services(spec, host));
+    plan.push(drop_slot(host, master));
+    plan
 }

@@ -32,6 +32,7 @@ pub enum Cause {
     SlaveLagging,
     SlaveCutOff,
     SlaveNotPromotable,
+    OldMasterBack,
     FilesBehind,
     ParityBroken,
     ProxyDown,
@@ -82,6 +83,7 @@ impl Cause {
             Cause::SlaveLagging => "The slave is further behind than the lag limit.",
             Cause::SlaveCutOff => "The network between master and slave is cut.",
             Cause::SlaveNotPromotable => "The slave is in a state that must not be promoted.",
+            Cause::OldMasterBack => "A replaced master is back and not yet a slave of the new one.",
             Cause::FilesBehind => "Files on the slave are older than the limit.",
             Cause::ParityBroken => "The hosts differ in versions, secrets or settings.",
             Cause::ProxyDown => "A proxy does not serve or does not answer.",
@@ -121,16 +123,17 @@ impl Cause {
     pub fn advice(self) -> &'static str {
         match self {
             Cause::Steady => "Nothing to do.",
-            Cause::SlaveDown => "Start the slave's database; see its unit's journal for why.",
+            Cause::SlaveDown => "`repair` starts it; see its unit's journal for why it is down.",
             Cause::SlaveSilent => "Check the slave's power, network and sshd.",
             Cause::SlaveNotStreaming => {
-                "Check primary_conninfo, the replication slot and the slave's log."
+                "`repair` tries again; else check primary_conninfo, slot, password and the slave's log."
             }
             Cause::SlaveLagging => "Find what slows replay or the network; watch `status`.",
             Cause::SlaveCutOff => "Check cables, firewall and routes between the two hosts.",
             Cause::SlaveNotPromotable => {
                 "`why` names the reason: resume replay, mend the observer's access, or rebuild."
             }
+            Cause::OldMasterBack => "Nothing if it rejoins by itself; else `rejoin`.",
             Cause::FilesBehind => "Look at the file sets' last pass.",
             Cause::ParityBroken => "Bring the named items to the same value on both hosts.",
             Cause::ProxyDown => "Start HAProxy there, or bring the proxy's host back.",
@@ -165,7 +168,7 @@ impl Cause {
                 "`status` says what each host answers; if none does, check SSH and the key. `ack` \
                  accepts the only primary seen."
             }
-            Cause::TimelinesDiverged => "Rebuild the slave from the master.",
+            Cause::TimelinesDiverged => "`rejoin` rewinds or clones it, keeping what only it has.",
             Cause::NoCandidate => "Bring the master or the slave back; nothing else can help.",
             Cause::CannotFence => {
                 "Bring the proxy back, or cut the old master's power and take the proxy out of use."

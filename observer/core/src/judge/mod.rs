@@ -7,7 +7,9 @@
 mod cause;
 mod gates;
 mod rules;
+mod table;
 
 pub use cause::Cause;
 pub use gates::{GATES, Gate, GateWhen, gate};
-pub use rules::{RULES, Repair, Rule, Verdict, When, judge};
+pub use rules::{Repair, Rule, Verdict, When, judge};
+pub use table::RULES;

@@ -1,13 +1,11 @@
-//! The verdict table.
+//! What a row of the verdict table is, and how the one that fits is picked.
 //!
-//! Rows overlap nowhere and leave no world uncovered, so their order is free; a test walks every
-//! world and demands exactly one row. Ids are stable: they appear in the journal, the events, the
-//! output of `why` and `rules`, and the runbook. A row that is no longer wanted leaves its id
-//! unused.
+//! The rows themselves are in `table`.
 
 use serde::{Deserialize, Serialize};
 
 use super::cause::Cause;
+use super::table::RULES;
 use crate::facts::{Act, Facts, Fence, Loss, Master, Proxies, Roles, Sight, Slave, Upkeep};
 
 /// What the judge says.
@@ -22,6 +20,8 @@ pub enum Verdict {
     Hold,
     /// Promote the slave because the master does not serve.
     FailOver,
+    /// Swap master and slave, losing nothing, because users are better served by the slave.
+    SwitchOver,
     /// Put a small thing right without moving a role.
     Repair(Repair),
 }
@@ -32,7 +32,7 @@ impl Verdict {
         match self {
             Verdict::Steady | Verdict::Suspect | Verdict::Hold => Act::Nothing,
             Verdict::Repair(_) => Act::Repair,
-            Verdict::FailOver => Act::ChangeMaster,
+            Verdict::FailOver | Verdict::SwitchOver => Act::ChangeMaster,
         }
     }
 
@@ -43,10 +43,14 @@ impl Verdict {
             Verdict::Suspect => "suspect",
             Verdict::Hold => "hold",
             Verdict::FailOver => "fail over",
+            Verdict::SwitchOver => "switch over",
             Verdict::Repair(Repair::StartDatabase) => "repair: start the database in place",
             Verdict::Repair(Repair::RestartApplication) => "repair: restart the application",
             Verdict::Repair(Repair::StopStaleMaster) => "repair: stop the stale master",
             Verdict::Repair(Repair::CorrectProxies) => "repair: correct the proxies",
+            Verdict::Repair(Repair::StartSlave) => "repair: start the slave",
+            Verdict::Repair(Repair::ResumeReplication) => "repair: resume replication",
+            Verdict::Repair(Repair::Rejoin) => "rejoin",
         }
     }
 }
@@ -63,6 +67,12 @@ pub enum Repair {
     StopStaleMaster,
     /// Make every proxy's runtime table and file say who the master is.
     CorrectProxies,
+    /// Start the slave's database and services.
+    StartSlave,
+    /// Make the slave receive the master's log again: its slot, where it streams from.
+    ResumeReplication,
+    /// Make a slave of a replaced master: rewind it, else clone the new master.
+    Rejoin,
 }
 
 /// One row.
@@ -118,374 +128,6 @@ impl When {
     }
 }
 
-const ANY: When = When {
-    sight: &[],
-    roles: &[],
-    master: &[],
-    slave: &[],
-    loss: &[],
-    proxies: &[],
-    fence: &[],
-    upkeep: &[],
-};
-
-/// Any world in which our eyes are good.
-const SEEING: When = When { sight: &[Sight::Clear], ..ANY };
-/// Any world with exactly the master the journal knows.
-const ONE: When = When { roles: &[Roles::One], ..SEEING };
-/// Any world with a healthy master.
-const WELL: When = When { master: &[Master::Healthy], ..ONE };
-/// Any world with a slave that can be promoted, a master that can be kept from users, and no more
-/// lost by it than the operator accepts.
-const SAFE: When =
-    When { slave: &[Slave::Ready], fence: &[Fence::Possible], loss: &[Loss::WithinBudget], ..ONE };
-/// Any world in which the master does not serve, and only a change of master could help.
-const LETHAL: When = When { master: &[Master::HostGone, Master::DatabaseHung], ..ONE };
-/// Such a world with a slave to promote.
-const HEIR: When = When { slave: &[Slave::Ready], ..LETHAL };
-/// Such a world in which the old master can be kept from users, too.
-const FENCEABLE: When = When { fence: &[Fence::Possible], ..HEIR };
-/// Any world in which the database is dead on a living host, and starting it has failed before.
-const DEAD: When = When { master: &[Master::DatabaseDead], ..ONE };
-
-/// The table.
-pub const RULES: &[Rule] = &[
-    // Blindness outranks every symptom: a dead link looks exactly like two dead hosts.
-    Rule {
-        id: "B1",
-        when: When { sight: &[Sight::Blind], ..ANY },
-        cause: Cause::ObserverIsolated,
-        verdict: Verdict::Hold,
-        why: "nothing answers the observer, so the fault may be its own",
-    },
-    // A machine that is not the one we know may say anything.
-    Rule {
-        id: "B2",
-        when: When { sight: &[Sight::Distrusted], ..ANY },
-        cause: Cause::HostKeyChanged,
-        verdict: Verdict::Hold,
-        why: "a machine does not prove to be the one that was pinned at setup",
-    },
-    Rule {
-        id: "R1",
-        when: When { roles: &[Roles::None], ..SEEING },
-        cause: Cause::NoMaster,
-        verdict: Verdict::Hold,
-        why: "no host is known to be the master, and guessing one could lose data",
-    },
-    Rule {
-        id: "R2",
-        when: When { roles: &[Roles::Two], ..SEEING },
-        cause: Cause::TwoMasters,
-        verdict: Verdict::Hold,
-        why: "two hosts accept writes and the journal cannot tell which is right",
-    },
-    // The journal replaced it, so whatever it writes is already lost to users: the sooner it
-    // stops, the less there is to reconcile.
-    Rule {
-        id: "R3",
-        when: When { roles: &[Roles::Stale], ..SEEING },
-        cause: Cause::StaleMaster,
-        verdict: Verdict::Repair(Repair::StopStaleMaster),
-        why: "a host that was replaced accepts writes again",
-    },
-    Rule {
-        id: "R4",
-        when: When { roles: &[Roles::Moved], ..SEEING },
-        cause: Cause::MasterMoved,
-        verdict: Verdict::Hold,
-        why: "the master was changed by other hands than the observer's",
-    },
-    Rule {
-        id: "F1",
-        when: When { master: &[Master::HostGone], ..SAFE },
-        cause: Cause::MasterHostDead,
-        verdict: Verdict::FailOver,
-        why: "every vantage lost the master and the slave holds enough of its log",
-    },
-    Rule {
-        id: "F2",
-        when: When { master: &[Master::DatabaseDead], ..SAFE },
-        cause: Cause::MasterDatabaseDead,
-        verdict: Verdict::FailOver,
-        why: "the master's database is not running and starting it in place is no way out",
-    },
-    Rule {
-        id: "F3",
-        when: When { master: &[Master::DatabaseHung], ..SAFE },
-        cause: Cause::MasterDatabaseHung,
-        verdict: Verdict::FailOver,
-        why: "the master's database answers nobody and the slave holds enough of its log",
-    },
-    Rule {
-        id: "F4",
-        when: When { loss: &[Loss::OverBudget], ..FENCEABLE },
-        cause: Cause::LossOverBudget,
-        verdict: Verdict::Hold,
-        why: "promoting the slave would lose more than the loss budget",
-    },
-    Rule {
-        id: "F5",
-        when: When { loss: &[Loss::Unknown], ..FENCEABLE },
-        cause: Cause::LossUnknown,
-        verdict: Verdict::Hold,
-        why: "it cannot be told what promoting the slave would lose",
-    },
-    Rule {
-        id: "F6",
-        when: When { fence: &[Fence::Impossible], ..HEIR },
-        cause: Cause::CannotFence,
-        verdict: Verdict::Hold,
-        why: "the old master cannot be proven out of users' reach",
-    },
-    Rule {
-        id: "F7",
-        when: When { slave: &[Slave::Down, Slave::Silent], ..LETHAL },
-        cause: Cause::NoCandidate,
-        verdict: Verdict::Hold,
-        why: "the master does not serve and no slave answers",
-    },
-    Rule {
-        id: "F8",
-        when: When { slave: &[Slave::Diverged], ..LETHAL },
-        cause: Cause::TimelinesDiverged,
-        verdict: Verdict::Hold,
-        why: "the slave holds another history than the master",
-    },
-    Rule {
-        id: "F9",
-        when: When {
-            slave: &[Slave::NotPromotable, Slave::NotStreaming, Slave::CutOff, Slave::Lagging],
-            ..LETHAL
-        },
-        cause: Cause::SlaveNotPromotable,
-        verdict: Verdict::Hold,
-        why: "the slave was not in a state to be promoted when the master died",
-    },
-    // Where nobody else may serve, the dead database is tried again: it is the only way left.
-    Rule {
-        id: "F10",
-        when: When {
-            slave: &[
-                Slave::Down,
-                Slave::Silent,
-                Slave::Diverged,
-                Slave::NotPromotable,
-                Slave::NotStreaming,
-                Slave::CutOff,
-                Slave::Lagging,
-            ],
-            ..DEAD
-        },
-        cause: Cause::NoCandidate,
-        verdict: Verdict::Repair(Repair::StartDatabase),
-        why: "the master's database is not running and no slave can take over",
-    },
-    Rule {
-        id: "F11",
-        when: When {
-            slave: &[Slave::Ready],
-            fence: &[Fence::Possible],
-            loss: &[Loss::OverBudget],
-            ..DEAD
-        },
-        cause: Cause::LossOverBudget,
-        verdict: Verdict::Repair(Repair::StartDatabase),
-        why: "promoting the slave would lose more than the loss budget; starting loses nothing",
-    },
-    Rule {
-        id: "F12",
-        when: When {
-            slave: &[Slave::Ready],
-            fence: &[Fence::Possible],
-            loss: &[Loss::Unknown],
-            ..DEAD
-        },
-        cause: Cause::LossUnknown,
-        verdict: Verdict::Repair(Repair::StartDatabase),
-        why: "it cannot be told what promoting the slave would lose; starting loses nothing",
-    },
-    Rule {
-        id: "F13",
-        when: When { slave: &[Slave::Ready], fence: &[Fence::Impossible], ..DEAD },
-        cause: Cause::CannotFence,
-        verdict: Verdict::Repair(Repair::StartDatabase),
-        why: "the old master cannot be proven out of users' reach, so only it can serve",
-    },
-    // Starting a crashed database loses nothing, even when replication is asynchronous.
-    Rule {
-        id: "D1",
-        when: When { master: &[Master::DatabaseCrashed], ..ONE },
-        cause: Cause::MasterDatabaseDead,
-        verdict: Verdict::Repair(Repair::StartDatabase),
-        why: "the master's database crashed, and starting it in place loses nothing",
-    },
-    Rule {
-        id: "D2",
-        when: When { master: &[Master::ApplicationCrashed], ..ONE },
-        cause: Cause::MasterApplicationDead,
-        verdict: Verdict::Repair(Repair::RestartApplication),
-        why: "the application does not serve while its host and database are well",
-    },
-    Rule {
-        id: "D3",
-        when: When { master: &[Master::ApplicationDead], ..ONE },
-        cause: Cause::MasterApplicationDead,
-        verdict: Verdict::Hold,
-        why: "the application does not serve and restarting it did not help",
-    },
-    Rule {
-        id: "D4",
-        when: When { master: &[Master::CannotWrite], ..ONE },
-        cause: Cause::MasterCannotWrite,
-        verdict: Verdict::Hold,
-        why: "the master's database answers and cannot commit",
-    },
-    Rule {
-        id: "D5",
-        when: When { master: &[Master::StoppedOnPurpose], ..ONE },
-        cause: Cause::MasterStopped,
-        verdict: Verdict::Hold,
-        why: "the master's database was shut down cleanly, which a person does on purpose",
-    },
-    Rule {
-        id: "D6",
-        when: When { master: &[Master::Restarting], ..ONE },
-        cause: Cause::MasterRestarting,
-        verdict: Verdict::Suspect,
-        why: "restarting is not dead",
-    },
-    Rule {
-        id: "D7",
-        when: When { master: &[Master::Suspect], ..ONE },
-        cause: Cause::MasterSuspect,
-        verdict: Verdict::Suspect,
-        why: "something looks wrong and the evidence is not enough",
-    },
-    // If users still reach the master, the fault is elsewhere, and promoting would make two.
-    Rule {
-        id: "D8",
-        when: When { master: &[Master::UsersServed], ..ONE },
-        cause: Cause::UsersServed,
-        verdict: Verdict::Hold,
-        why: "the proxies still reach the master, so the fault lies elsewhere",
-    },
-    Rule {
-        id: "D9",
-        when: When { master: &[Master::OutOfReach], ..ONE },
-        cause: Cause::MasterOutOfReach,
-        verdict: Verdict::Hold,
-        why: "the master is alive and the observer cannot manage it",
-    },
-    Rule {
-        id: "S1",
-        when: When {
-            slave: &[Slave::Ready],
-            proxies: &[Proxies::True],
-            upkeep: &[Upkeep::Good],
-            ..WELL
-        },
-        cause: Cause::Steady,
-        verdict: Verdict::Steady,
-        why: "the master serves and the slave could take over",
-    },
-    // Users first: a proxy that leads to the wrong host outranks a weak slave.
-    Rule {
-        id: "P1",
-        when: When { proxies: &[Proxies::Drifted], ..WELL },
-        cause: Cause::ProxyDrifted,
-        verdict: Verdict::Repair(Repair::CorrectProxies),
-        why: "a proxy's runtime table or file does not say who the master is",
-    },
-    Rule {
-        id: "P2",
-        when: When { proxies: &[Proxies::Stopped, Proxies::Unreachable], ..WELL },
-        cause: Cause::ProxyDown,
-        verdict: Verdict::Hold,
-        why: "a proxy does not serve, and a failover could not be proven at it",
-    },
-    Rule {
-        id: "P3",
-        when: When { proxies: &[Proxies::CutFromMaster], ..WELL },
-        cause: Cause::ProxyCutFromMaster,
-        verdict: Verdict::Hold,
-        why: "a proxy cannot reach a master that is well",
-    },
-    Rule {
-        id: "S2",
-        when: When { slave: &[Slave::Down], proxies: &[Proxies::True], ..WELL },
-        cause: Cause::SlaveDown,
-        verdict: Verdict::Hold,
-        why: "the slave's database is not running",
-    },
-    Rule {
-        id: "S3",
-        when: When { slave: &[Slave::Silent], proxies: &[Proxies::True], ..WELL },
-        cause: Cause::SlaveSilent,
-        verdict: Verdict::Hold,
-        why: "the slave does not answer the observer",
-    },
-    Rule {
-        id: "S4",
-        when: When { slave: &[Slave::NotStreaming], proxies: &[Proxies::True], ..WELL },
-        cause: Cause::SlaveNotStreaming,
-        verdict: Verdict::Hold,
-        why: "the slave does not receive the master's log",
-    },
-    Rule {
-        id: "S5",
-        when: When { slave: &[Slave::CutOff], proxies: &[Proxies::True], ..WELL },
-        cause: Cause::SlaveCutOff,
-        verdict: Verdict::Hold,
-        why: "master and slave cannot reach one another",
-    },
-    Rule {
-        id: "S6",
-        when: When { slave: &[Slave::Lagging], proxies: &[Proxies::True], ..WELL },
-        cause: Cause::SlaveLagging,
-        verdict: Verdict::Hold,
-        why: "the slave is further behind than the lag limit",
-    },
-    Rule {
-        id: "S7",
-        when: When { slave: &[Slave::Diverged], proxies: &[Proxies::True], ..WELL },
-        cause: Cause::TimelinesDiverged,
-        verdict: Verdict::Hold,
-        why: "the slave holds another history than the master",
-    },
-    Rule {
-        id: "S8",
-        when: When { slave: &[Slave::NotPromotable], proxies: &[Proxies::True], ..WELL },
-        cause: Cause::SlaveNotPromotable,
-        verdict: Verdict::Hold,
-        why: "the slave must not be promoted in its present state",
-    },
-    Rule {
-        id: "U1",
-        when: When {
-            slave: &[Slave::Ready],
-            proxies: &[Proxies::True],
-            upkeep: &[Upkeep::FilesBehind],
-            ..WELL
-        },
-        cause: Cause::FilesBehind,
-        verdict: Verdict::Hold,
-        why: "files on the slave are older than the limit",
-    },
-    Rule {
-        id: "U2",
-        when: When {
-            slave: &[Slave::Ready],
-            proxies: &[Proxies::True],
-            upkeep: &[Upkeep::ParityBroken],
-            ..WELL
-        },
-        cause: Cause::ParityBroken,
-        verdict: Verdict::Hold,
-        why: "the hosts differ in versions, secrets or settings",
-    },
-];
-
 /// Picks the one rule that admits `facts`. Total: it cannot fail and it never waits.
 pub fn judge(facts: &Facts) -> &'static Rule {
     RULES.iter().find(|rule| rule.when.admits(facts)).expect("the table covers every world")
@@ -531,8 +173,27 @@ mod tests {
                 assert_eq!(facts.loss, Loss::WithinBudget);
                 assert!(matches!(
                     facts.master,
-                    Master::HostGone | Master::DatabaseDead | Master::DatabaseHung
+                    Master::HostGone
+                        | Master::DatabaseDead
+                        | Master::DatabaseHung
+                        | Master::WriteStuck
+                        | Master::LeftStopped
                 ));
+            }
+        }
+    }
+
+    /// Safety rule 5 as a property of the table: nobody is moved off a master that serves, nor to
+    /// a slave that is not ready, nor while users could not be held.
+    #[test]
+    fn only_a_ready_slave_takes_over_from_a_master_that_fails_its_users() {
+        for facts in Facts::all() {
+            if judge(&facts).verdict == Verdict::SwitchOver {
+                assert_eq!(facts.sight, Sight::Clear);
+                assert_eq!(facts.roles, Roles::One);
+                assert_eq!(facts.slave, Slave::Ready);
+                assert_eq!(facts.fence, Fence::Possible);
+                assert!(matches!(facts.master, Master::ApplicationDead | Master::CannotWrite));
             }
         }
     }

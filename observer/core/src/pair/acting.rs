@@ -5,7 +5,7 @@ use super::{Pair, Ruling};
 use crate::draft::{self, Brief, LossOverride};
 use crate::drive::{Answer, Drive, Reply, Want};
 use crate::event::EventKind;
-use crate::facts::{Asker, Facts, Journal, Master, Roles, Sight};
+use crate::facts::{Asker, Facts, Journal, Master, Roles, Sight, Slave};
 use crate::journal::{OpenPlan, Record, Way};
 use crate::judge::{Repair, Verdict};
 use crate::lint::lint;
@@ -71,6 +71,7 @@ impl Pair {
         };
         let drafted = match ruling.rule.verdict {
             Verdict::FailOver => draft::fail_over(brief, LossOverride::None),
+            Verdict::SwitchOver => draft::switch_over(brief),
             Verdict::Repair(repair) => draft::repair(brief, repair),
             Verdict::Steady | Verdict::Suspect | Verdict::Hold => return,
         };
@@ -135,11 +136,48 @@ impl Pair {
             if self.stopping && drive.is_between_steps() {
                 return;
             }
-            match drive.next(now) {
+            let changed = changed_mind(drive, &mut self.turn_back, &mut self.pass, now);
+            match changed.or_else(|| drive.next(now)) {
                 Some(want) => self.carry_out(want, now),
                 None => return,
             }
         }
+    }
+
+    /// Holds the open plan against what is seen now: one that has lost its sense is taken back
+    /// before its steps run into their deadlines, while users wait.
+    pub(super) fn reconsider(&mut self) {
+        let (Some(drive), Some((digest, ruling))) = (&self.drive, &self.latest) else { return };
+        let (step, way) = drive.position();
+        let gone = digest.facts.master == Master::HostGone;
+        if way == Way::Back {
+            let Some(step_now) = drive.plan().steps.get(step) else { return };
+            if gone && step_now.touches(&drive.plan().master) {
+                self.pass = Some((step, "the master is gone".to_owned()));
+            }
+            return;
+        }
+        if drive.is_past_pivot() || self.turn_back.is_some() {
+            return;
+        }
+        let why = match drive.plan().goal {
+            Goal::SwitchOver if gone => Some("the master is gone"),
+            Goal::SwitchOver if matches!(digest.facts.slave, Slave::Down | Slave::Silent) => {
+                Some("the slave is gone")
+            }
+            Goal::Repair(Repair::StartSlave | Repair::ResumeReplication | Repair::Rejoin) => {
+                match ruling.rule.verdict {
+                    Verdict::FailOver
+                    | Verdict::SwitchOver
+                    | Verdict::Repair(Repair::StartDatabase | Repair::RestartApplication) => {
+                        Some("the master needs help")
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        self.turn_back = why.map(str::to_owned);
     }
 
     /// Continues, or takes back, a plan that an earlier life left open. The world is looked at
@@ -241,6 +279,8 @@ impl Pair {
         self.drive = None;
         self.doing = None;
         self.told = None;
+        self.turn_back = None;
+        self.pass = None;
         self.roles_changed(now);
     }
 
@@ -330,6 +370,33 @@ impl Pair {
     }
 }
 
+/// What a change of mind asks of the drive, as soon as it can be asked.
+fn changed_mind(
+    drive: &mut Drive,
+    turn_back: &mut Option<String>,
+    pass: &mut Option<(usize, String)>,
+    now: At,
+) -> Option<Want> {
+    if let Some(why) = turn_back {
+        let turned = drive.turn_back(why, now);
+        let settled = turned.is_some() || drive.is_past_pivot() || drive.position().1 == Way::Back;
+        if settled {
+            *turn_back = None;
+        }
+        if turned.is_some() {
+            return turned;
+        }
+    }
+    if let Some((step, why)) = pass {
+        let passed = if drive.position().0 == *step { drive.pass(why, now) } else { None };
+        if passed.is_some() || drive.position().0 != *step {
+            *pass = None;
+        }
+        return passed;
+    }
+    None
+}
+
 /// The present, as far as it decides what becomes of a plan left open.
 #[derive(Clone, Copy)]
 struct Present {
@@ -361,6 +428,10 @@ fn resume_way(open: &OpenPlan, drive: &Drive, present: Present) -> Option<(Way, 
     if facts.master == Master::Suspect && waited_ms < SUSPECT_MS {
         return None;
     }
+    if open.plan.goal == Goal::SwitchOver {
+        // Users wait since an earlier life: the quickest way to serve them is the way back.
+        return Some((Way::Back, "a switchover found unfinished before its pivot is taken back"));
+    }
     let by_person = open.plan.asker == Asker::Operator;
     if !by_person && mode != Mode::Auto {
         return Some((Way::Back, "the mode no longer allows it"));
@@ -372,6 +443,13 @@ fn resume_way(open: &OpenPlan, drive: &Drive, present: Present) -> Option<(Way, 
                 && draft::order_allowed(&facts, LossOverride::Accepted).is_ok()
         }
         Goal::FailOver => verdict == Verdict::FailOver,
+        Goal::SwitchOver => false,
+        // A person's order needs no rule that asks for it.
+        Goal::Repair(Repair::StartSlave | Repair::ResumeReplication | Repair::Rejoin)
+            if by_person =>
+        {
+            draft::slave_repair_allowed(&facts).is_ok()
+        }
         // Its last steps start what went down with the database.
         Goal::Repair(Repair::StartDatabase) if facts.roles == Roles::One => {
             verdict == Verdict::Repair(Repair::StartDatabase) || facts.master == Master::Healthy

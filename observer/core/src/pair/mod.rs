@@ -13,7 +13,7 @@ mod orders;
 mod pace;
 mod work;
 
-pub use orders::{DryRun, OperatorOrder, Refusal};
+pub use orders::{DryRun, OperatorOrder, Refusal, Wish};
 pub use work::{Input, Ticket, Work};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -74,6 +74,10 @@ pub struct Pair {
     looks: Vec<Look>,
     unanswered: BTreeSet<Look>,
     stopping: bool,
+    /// Why the open plan is to be taken back, once it can be.
+    turn_back: Option<String>,
+    /// Why the step of this number is to be passed, once it can be.
+    pass: Option<(usize, String)>,
     started_at: At,
 }
 
@@ -96,6 +100,8 @@ impl Pair {
             looks: Vec::new(),
             unanswered: BTreeSet::new(),
             stopping: false,
+            turn_back: None,
+            pass: None,
             started_at: now,
             memory,
             spec,
@@ -234,6 +240,7 @@ impl Pair {
         self.pace.set_mood(pace::Mood::of(rule, &self.snapshot, trouble_ms));
         self.tell_verdict(&digest, ruling, now);
         self.latest = Some((digest, ruling));
+        self.reconsider();
         self.adopt(now);
         self.note_protection(now);
         if rule.verdict.act() != Act::Nothing && gate.bars.is_none() && !self.stopping {
@@ -268,7 +275,7 @@ impl Pair {
     fn failed_lately(&self, act: Act, repair: Option<Repair>, now: At) -> bool {
         self.memory.last_failed.is_some_and(|(goal, at)| {
             let same = match goal {
-                Goal::FailOver => act == Act::ChangeMaster,
+                Goal::FailOver | Goal::SwitchOver => act == Act::ChangeMaster,
                 Goal::Repair(failed) => {
                     act == Act::Repair && repair.is_none_or(|asked| asked == failed)
                 }

@@ -4,9 +4,9 @@ use super::Pair;
 use super::work::Writing;
 use crate::draft::{self, Brief, LossOverride};
 use crate::event::EventKind;
-use crate::facts::{Act, Asker};
-use crate::journal::{PauseOrder, Record};
-use crate::judge::{Cause, gate};
+use crate::facts::{Act, Asker, Facts, Master, Proxies, Slave};
+use crate::journal::{PauseOrder, Record, Schedule, Way};
+use crate::judge::{Cause, Repair, gate};
 use crate::plan::Plan;
 use crate::words::At;
 
@@ -19,6 +19,40 @@ pub enum OperatorOrder {
         by: String,
         /// Set if a loss beyond the budget is accepted, with the reason.
         accept_loss: Option<String>,
+    },
+    /// Swap master and slave now.
+    SwitchOver {
+        /// Who.
+        by: String,
+    },
+    /// Swap master and slave at a later time.
+    Schedule(Schedule),
+    /// Do not wait for that time any more.
+    Unschedule {
+        /// Why, and by whom.
+        why: String,
+    },
+    /// Make a slave of a replaced master.
+    Rejoin {
+        /// Who.
+        by: String,
+    },
+    /// Put the small thing right that stands out.
+    Repair {
+        /// Who.
+        by: String,
+    },
+    /// Take the open plan back.
+    Abort {
+        /// Who.
+        by: String,
+    },
+    /// Pass the step that the open plan is stuck at.
+    SkipStep {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
     },
     /// Act on nothing until resumed.
     Pause(PauseOrder),
@@ -46,12 +80,28 @@ pub enum Refusal {
     /// Not everything was looked at yet.
     #[error("the observer has just started and has not looked at everything yet; try again")]
     NotReady,
+    /// The plan is past its pivot.
+    #[error("the plan is past its pivot: from here it only goes forward")]
+    PastPivot,
     /// There is nothing to do.
     #[error("{0}")]
     Nothing(&'static str),
 }
 
-/// What a failover would do, were it ordered now.
+/// What a person may order that opens a plan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// Promote the slave.
+    FailOver(LossOverride),
+    /// Swap master and slave.
+    SwitchOver,
+    /// Make a slave of a replaced master.
+    Rejoin,
+    /// Put the small thing right that stands out.
+    Repair,
+}
+
+/// What an order would do, were it given now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DryRun {
     /// The very plan that would be carried out.
@@ -68,6 +118,13 @@ impl Pair {
         if let Err(why) = &result {
             let (order, by) = match order {
                 OperatorOrder::FailOver { by, .. } => ("failover", by),
+                OperatorOrder::SwitchOver { by } => ("switchover", by),
+                OperatorOrder::Schedule(schedule) => ("switchover --at", schedule.by),
+                OperatorOrder::Unschedule { why } => ("cancel", why),
+                OperatorOrder::Rejoin { by } => ("rejoin", by),
+                OperatorOrder::Repair { by } => ("repair", by),
+                OperatorOrder::Abort { by } => ("abort", by),
+                OperatorOrder::SkipStep { by, .. } => ("abort --skip-step", by),
                 OperatorOrder::Pause(pause) => ("pause", pause.by),
                 OperatorOrder::Resume { by } => ("resume", by),
                 OperatorOrder::Acknowledge { by } => ("ack", by),
@@ -80,8 +137,8 @@ impl Pair {
         result
     }
 
-    /// The plan a failover ordered now would carry out, and what would refuse it.
-    pub fn dry_run(&self, loss: LossOverride, now: At) -> Result<DryRun, Refusal> {
+    /// The plan that an order given now would carry out, and what would refuse it.
+    pub fn dry_run(&self, wish: Wish, now: At) -> Result<DryRun, Refusal> {
         let (digest, _) = self.latest().ok_or(Refusal::NotReady)?;
         let brief = Brief {
             spec: self.spec(),
@@ -91,10 +148,33 @@ impl Pair {
             asker: Asker::Operator,
             now,
         };
-        let plan = draft::fail_over(brief, loss).map_err(|why| Refusal::NoPlan(why.to_string()))?;
-        let barred = gate(&self.gate_facts(Act::ChangeMaster, Asker::Operator, now)).bars;
-        let refused = barred.or(draft::order_allowed(&digest.facts, loss).err());
-        Ok(DryRun { plan, refused })
+        let facts = &digest.facts;
+        let (act, drafted, allowed) = match wish {
+            Wish::FailOver(loss) => (
+                Act::ChangeMaster,
+                draft::fail_over(brief, loss),
+                draft::order_allowed(facts, loss),
+            ),
+            Wish::SwitchOver => {
+                let allowed = draft::switchover_allowed(facts);
+                (Act::ChangeMaster, draft::switch_over(brief), allowed)
+            }
+            Wish::Rejoin => {
+                if matches!(facts.slave, Slave::Ready | Slave::Lagging) {
+                    return Err(Refusal::Nothing("the slave follows the master already"));
+                }
+                let allowed = draft::slave_repair_allowed(facts);
+                (Act::Repair, draft::repair(brief, Repair::Rejoin), allowed)
+            }
+            Wish::Repair => {
+                let repair = small_trouble(facts)
+                    .ok_or(Refusal::Nothing("nothing is seen that a small repair would help"))?;
+                (Act::Repair, draft::repair(brief, repair), repair_allowed(repair, facts))
+            }
+        };
+        let plan = drafted.map_err(|why| Refusal::NoPlan(why.to_string()))?;
+        let barred = gate(&self.gate_facts(act, Asker::Operator, now)).bars;
+        Ok(DryRun { plan, refused: barred.or(allowed.err()) })
     }
 
     fn try_order(&mut self, order: OperatorOrder, now: At) -> Result<(), Refusal> {
@@ -102,6 +182,25 @@ impl Pair {
             OperatorOrder::FailOver { by, accept_loss } => {
                 self.order_failover(by, accept_loss, now)
             }
+            OperatorOrder::SwitchOver { .. } => self.order_plan(Wish::SwitchOver, now),
+            OperatorOrder::Rejoin { .. } => self.order_plan(Wish::Rejoin, now),
+            OperatorOrder::Repair { .. } => self.order_plan(Wish::Repair, now),
+            OperatorOrder::Schedule(schedule) => {
+                if schedule.due <= now {
+                    return Err(Refusal::Nothing("that time is past"));
+                }
+                self.write(Writing::Memory(Record::Scheduled { at: now, schedule }));
+                Ok(())
+            }
+            OperatorOrder::Unschedule { why } => {
+                if self.memory.schedule.is_none() {
+                    return Err(Refusal::Nothing("no switchover is scheduled"));
+                }
+                self.write(Writing::Memory(Record::ScheduleEnded { at: now, why }));
+                Ok(())
+            }
+            OperatorOrder::Abort { by } => self.abort(&by),
+            OperatorOrder::SkipStep { by, reason } => self.skip_step(&by, &reason),
             OperatorOrder::Pause(pause) => {
                 // A pause that begins in the middle of a plan would either be no pause or leave
                 // the plan half done.
@@ -122,6 +221,52 @@ impl Pair {
         }
     }
 
+    fn order_plan(&mut self, wish: Wish, now: At) -> Result<(), Refusal> {
+        if !self.writing.is_empty() {
+            return Err(Refusal::NotReady);
+        }
+        let DryRun { plan, refused } = self.dry_run(wish, now)?;
+        if let Some(cause) = refused {
+            return Err(Refusal::Cause(cause));
+        }
+        self.open(plan, now);
+        Ok(())
+    }
+
+    /// Takes the open plan back as soon as nothing of it is on its way.
+    fn abort(&mut self, by: &str) -> Result<(), Refusal> {
+        let Some(drive) = &self.drive else {
+            return Err(Refusal::Nothing("no plan is being carried out"));
+        };
+        if drive.position().1 == Way::Back {
+            return Err(Refusal::Nothing("the plan is being taken back already"));
+        }
+        if drive.is_past_pivot() {
+            return Err(Refusal::PastPivot);
+        }
+        self.turn_back = Some(format!("aborted by {by}"));
+        Ok(())
+    }
+
+    /// Passes the step that a plan is stuck at. Before the pivot no step may be left out: there the
+    /// plan is taken back instead.
+    fn skip_step(&mut self, by: &str, reason: &str) -> Result<(), Refusal> {
+        let Some(drive) = &self.drive else {
+            return Err(Refusal::Nothing("no plan is being carried out"));
+        };
+        let (step, way) = drive.position();
+        if way == Way::Forward && !drive.is_past_pivot() {
+            return Err(Refusal::Nothing(
+                "before its pivot a plan is not shortened; `abort` takes it back",
+            ));
+        }
+        if way == Way::Forward && drive.plan().pivot() == Some(step) {
+            return Err(Refusal::Nothing("the promotion itself cannot be left out"));
+        }
+        self.pass = Some((step, format!("left out by {by}: {reason}")));
+        Ok(())
+    }
+
     fn order_failover(
         &mut self,
         by: String,
@@ -135,7 +280,7 @@ impl Pair {
         if !self.writing.is_empty() {
             return Err(Refusal::NotReady);
         }
-        let DryRun { plan, refused } = self.dry_run(loss, now)?;
+        let DryRun { plan, refused } = self.dry_run(Wish::FailOver(loss), now)?;
         if let Some(cause) = refused {
             return Err(Refusal::Cause(cause));
         }
@@ -165,5 +310,37 @@ impl Pair {
         }
         self.write(Writing::Memory(Record::Acknowledged { at: now, by }));
         Ok(())
+    }
+}
+
+/// The small thing that stands out, users' troubles first.
+fn small_trouble(facts: &Facts) -> Option<Repair> {
+    match facts.master {
+        Master::DatabaseCrashed
+        | Master::DatabaseDead
+        | Master::StoppedOnPurpose
+        | Master::LeftStopped => return Some(Repair::StartDatabase),
+        Master::ApplicationCrashed | Master::ApplicationDead | Master::ApplicationStuck => {
+            return Some(Repair::RestartApplication);
+        }
+        _ => {}
+    }
+    if facts.proxies == Proxies::Drifted {
+        return Some(Repair::CorrectProxies);
+    }
+    match facts.slave {
+        Slave::Down | Slave::Startable => Some(Repair::StartSlave),
+        Slave::NotStreaming | Slave::Resumable => Some(Repair::ResumeReplication),
+        _ => None,
+    }
+}
+
+fn repair_allowed(repair: Repair, facts: &Facts) -> Result<(), Cause> {
+    match repair {
+        Repair::StartSlave | Repair::ResumeReplication | Repair::Rejoin => {
+            draft::slave_repair_allowed(facts)
+        }
+        // A judgement of nobody's: what it starts is what the journal calls the master.
+        _ => draft::master_repair_allowed(facts),
     }
 }

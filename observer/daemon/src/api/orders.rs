@@ -11,7 +11,7 @@ use observer_core::draft::LossOverride;
 use observer_core::facts::Journal;
 use observer_core::journal::PauseOrder;
 use observer_core::judge::Cause;
-use observer_core::pair::{OperatorOrder, Refusal};
+use observer_core::pair::{OperatorOrder, Refusal, Wish};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
@@ -41,7 +41,7 @@ pub(super) async fn failover(
     if request.dry_run {
         let loss = if request.accept_loss { LossOverride::Accepted } else { LossOverride::None };
         let (reply, answer) = oneshot::channel();
-        let report = put(&link, Ask::DryRun(loss, reply), answer).await?;
+        let report = put(&link, Ask::DryRun(Wish::FailOver(loss), reply), answer).await?;
         return Ok(Json(report.map_err(refusal)?).into_response());
     }
     let accept_loss = match (request.accept_loss, reason) {
@@ -182,6 +182,9 @@ fn refusal(why: Refusal) -> Refused {
         Refusal::Cause(cause) => cause.advice().to_owned(),
         Refusal::NoPlan(_) => {
             "`status` shows what is missing; try again when it is there".to_owned()
+        }
+        Refusal::PastPivot => {
+            "watch it finish; `abort --skip-step` passes a step that it is stuck at".to_owned()
         }
         Refusal::NotReady => "try again in a few seconds".to_owned(),
         Refusal::Nothing(_) => "`status` shows how things are".to_owned(),

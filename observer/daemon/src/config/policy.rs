@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 
 use observer_core::policy::{
-    FenceGrade, Mode, OnDatabaseCrash, Placement, Policy, Probed, ServiceSpec,
+    FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnReturn, Placement, Policy, Probed,
+    ServiceSpec,
 };
 use observer_core::words::ServiceName;
 
@@ -18,6 +19,9 @@ const FENCES: &[(&str, FenceGrade)] =
     &[("proxied-off", FenceGrade::ProxiedOff), ("stopped", FenceGrade::Stopped)];
 const ON_CRASH: &[(&str, OnDatabaseCrash)] =
     &[("start", OnDatabaseCrash::Start), ("fail-over", OnDatabaseCrash::FailOver)];
+const ON_SHUTDOWN: &[(&str, OnCleanShutdown)] =
+    &[("ask", OnCleanShutdown::Ask), ("fail-over", OnCleanShutdown::FailOver)];
+const ON_RETURN: &[(&str, OnReturn)] = &[("rejoin", OnReturn::Rejoin), ("ask", OnReturn::Ask)];
 const PLACEMENTS: &[(&str, Placement)] =
     &[("all", Placement::All), ("master", Placement::Master), ("slave", Placement::Slave)];
 const PROBES: &[(&str, Probed)] = &[("health", Probed::Health), ("unit", Probed::Unit)];
@@ -45,6 +49,14 @@ pub(super) fn read(section: &Section<'_, '_>) -> Policy {
             "database_start_deadline",
             shipped.database_start_deadline_ms,
         ),
+        on_clean_shutdown: section.choice(
+            "on_clean_shutdown",
+            ON_SHUTDOWN,
+            shipped.on_clean_shutdown,
+        ),
+        clean_shutdown_grace_ms: time("clean_shutdown_grace", shipped.clean_shutdown_grace_ms),
+        cannot_write_grace_ms: time("cannot_write_grace", shipped.cannot_write_grace_ms),
+        on_return: section.choice("on_return", ON_RETURN, shipped.on_return),
         repair_window_ms: time("repair_window", shipped.repair_window_ms),
         fence: section.choice("fence", FENCES, shipped.fence),
         loss_budget_bytes: section.size_bytes("loss_budget", shipped.loss_budget_bytes),
@@ -54,6 +66,11 @@ pub(super) fn read(section: &Section<'_, '_>) -> Policy {
         replay_deadline_ms: time("replay_deadline", shipped.replay_deadline_ms),
         promote_deadline_ms: time("promote_deadline", shipped.promote_deadline_ms),
         proxy_deadline_ms: time("proxy_deadline", shipped.proxy_deadline_ms),
+        drain_deadline_ms: time("drain_deadline", shipped.drain_deadline_ms),
+        hold_limit_ms: time("hold_limit", shipped.hold_limit_ms),
+        stop_deadline_ms: time("stop_deadline", shipped.stop_deadline_ms),
+        rewind_deadline_ms: time("rewind_deadline", shipped.rewind_deadline_ms),
+        clone_deadline_ms: time("clone_deadline", shipped.clone_deadline_ms),
     };
     if policy.suspect_interval_ms > policy.interval_ms {
         section.wrong(

@@ -2,8 +2,7 @@
 //!
 //! Who may ask is the API's concern; whether an order is allowed is the core's.
 
-use observer_core::draft::LossOverride;
-use observer_core::pair::{OperatorOrder, Pair, Refusal};
+use observer_core::pair::{OperatorOrder, Pair, Refusal, Wish};
 use observer_core::words::At;
 use tokio::sync::oneshot;
 
@@ -16,7 +15,7 @@ pub(crate) enum Ask {
     /// An order; accepted once its record is asked for.
     Order(OperatorOrder, oneshot::Sender<Result<(), Refusal>>),
     /// The plan that a failover ordered now would carry out.
-    DryRun(LossOverride, oneshot::Sender<Result<PlanReport, Refusal>>),
+    DryRun(Wish, oneshot::Sender<Result<PlanReport, Refusal>>),
 }
 
 /// Answers. An asker that no longer listens changes nothing.
@@ -25,8 +24,8 @@ pub(super) fn answer<W: World>(pair: &mut Pair, world: &W, ask: Ask, now: At) {
         Ask::Order(order, reply) => {
             let _ = reply.send(pair.order(order, now));
         }
-        Ask::DryRun(loss, reply) => {
-            let report = pair.dry_run(loss, now).map(|run| {
+        Ask::DryRun(wish, reply) => {
+            let report = pair.dry_run(wish, now).map(|run| {
                 let loss = pair.latest().map(|(digest, _)| digest.loss.text());
                 PlanReport::of(&run, loss, |effect| world.describe(effect))
             });

@@ -9,7 +9,7 @@ use observer_core::draft::LossOverride;
 use observer_core::event::EventKind;
 use observer_core::facts::Journal;
 use observer_core::journal::{Memory as Remembered, Outcome, Record};
-use observer_core::pair::{OperatorOrder, Pair};
+use observer_core::pair::{OperatorOrder, Pair, Wish};
 use observer_core::sighting::Look;
 use observer_core::words::At;
 use tokio::sync::oneshot;
@@ -223,7 +223,7 @@ fn a_dry_run_reports_the_plan_and_does_nothing() {
         let mut handle = bench.start();
         until(&mut handle, "protected", |status| status.protected).await;
         let (reply, answer) = oneshot::channel();
-        handle.asks.send(Ask::DryRun(LossOverride::None, reply)).await.unwrap();
+        handle.asks.send(Ask::DryRun(Wish::FailOver(LossOverride::None), reply)).await.unwrap();
         let report = answer.await.unwrap().unwrap();
         assert_eq!(report.refused, None);
         let pivots: Vec<&str> = report

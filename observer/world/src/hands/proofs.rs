@@ -77,6 +77,19 @@ async fn look_for(
         Proof::ServiceReady { host, service } => {
             service_ready(world, host_of(world, host)?, service, deadline).await
         }
+        Proof::Drained { .. }
+        | Proof::ShutDown { .. }
+        | Proof::CheckpointNear { .. }
+        | Proof::LagWithin { .. }
+        | Proof::ReplayedShutdown { .. }
+        | Proof::Follows { .. }
+        | Proof::Streams { .. }
+        | Proof::SlotStands { .. }
+        | Proof::NoSlot { .. }
+        | Proof::DivergedKept { .. }
+        | Proof::TimelineSettled { .. }
+        | Proof::OnHistoryOf { .. }
+        | Proof::ServiceRuns { .. } => Answer::Unknown(format!("{proof}: cannot be seen yet")),
         Proof::ServiceStopped { host, service } => {
             service_stopped(world, host_of(world, host)?, service, deadline).await
         }

@@ -123,7 +123,7 @@ async fn is_out_of_the_file(
     match file_keeps_out(world, proxy, host, left).await {
         Answer::Shown(why) => Answer::Shown(told(&why)),
         Answer::NotYet(why) => Answer::NotYet(told(&why)),
-        Answer::Unknown(why) => Answer::Unknown(told(&why)),
+        Answer::Unknown(why) | Answer::Failed(why) => Answer::Unknown(told(&why)),
     }
 }
 

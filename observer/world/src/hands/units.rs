@@ -93,7 +93,14 @@ pub(super) fn commands<'a>(
         | Effect::LetIn { .. }
         | Effect::KeepOut { .. }
         | Effect::Rewrite { .. }
-        | Effect::Promote { .. } => Err(Fault::Refused(format!("{effect}: not done by a unit"))),
+        | Effect::Promote { .. }
+        | Effect::Checkpoint { .. }
+        | Effect::Follow { .. }
+        | Effect::MakeSlot { .. }
+        | Effect::DropSlot { .. }
+        | Effect::KeepDiverged { .. }
+        | Effect::Rewind { .. }
+        | Effect::Clone { .. } => Err(Fault::Refused(format!("{effect}: not done by a unit"))),
     }
 }
 

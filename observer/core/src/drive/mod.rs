@@ -17,15 +17,22 @@
 //! looked, and a fence that stood then may have fallen since. For the same reason a pivot that did
 //! not succeed is not simply ordered again: the plan is walked again up to it.
 
+mod talk;
+
 use crate::journal::{Mark, OpenPlan, Outcome, Record, Way};
 use crate::lint::ArmedPlan;
 use crate::plan::{Effect, First, LostReply, OnFailure, Plan, Proof, Sessions, Step, Undo};
 use crate::policy::FenceGrade;
-use crate::words::{At, Epoch, PlanId};
+use crate::words::{At, human_ms};
 
-/// Pause between two looks at a proof that does not show yet. A look costs a round trip of a few
-/// milliseconds; a promotion takes about a hundred.
+pub use talk::{Answer, Order, Reply, Want};
+
+/// Shortest and longest pause between two looks at a proof that does not show yet. A look costs a
+/// round trip of a few milliseconds; a promotion takes about a hundred, a clone may take hours.
 const LOOK_AGAIN_MS: u64 = 20;
+const LOOK_AGAIN_MAX_MS: u64 = 2_000;
+/// The pause is this part of what was waited already, so that it costs little of either kind.
+const LOOK_AGAIN_PART: u64 = 20;
 /// How long a proof may fail to show after a lost reply before the effect is ordered again.
 const LOST_REPLY_MS: u64 = 1_000;
 /// Orders in vain after which they become rarer.
@@ -37,72 +44,10 @@ const INSIST_MS: u64 = 1_000;
 /// How long a step before the pivot is tried when the plan is walked again past its pivot: users
 /// wait, and it is not needed any more unless it is a fence, which is insisted on anyway.
 const PASSING_MS: u64 = 2_000;
+/// How long one order may take: what takes longer is only set going by it.
+const ORDER_MAX_MS: u64 = 120_000;
 /// How long one look at a proof may take.
 const PROOF_DEADLINE_MS: u64 = 2_000;
-
-/// An effect to be performed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Order {
-    /// The plan.
-    pub plan: PlanId,
-    /// Index of the step.
-    pub step: usize,
-    /// Forward or undo.
-    pub way: Way,
-    /// The epoch it carries; older than what the world knows, it is refused.
-    pub epoch: Epoch,
-    /// What to do.
-    pub effect: Effect,
-    /// How long it may take, in milliseconds.
-    pub deadline_ms: u64,
-}
-
-/// What came of an effect.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Reply {
-    /// It says it was done. A claim.
-    Did,
-    /// It was certainly not done.
-    Refused(String),
-    /// Nobody knows.
-    NoReply,
-}
-
-/// What a look for a proof showed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Answer {
-    /// It is so; this was seen.
-    Shown(String),
-    /// It is not so, or not yet.
-    NotYet(String),
-    /// It could not be seen.
-    Unknown(String),
-}
-
-/// What the drive wants done.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Want {
-    /// Make this record durable, then say `recorded`.
-    Record(Record),
-    /// Perform this effect, then say `replied`.
-    Perform(Order),
-    /// Look for this proof, then say `looked`.
-    Prove {
-        /// What to look for.
-        proof: Proof,
-        /// The epoch a written row must carry.
-        epoch: Epoch,
-        /// How long the look may take, in milliseconds.
-        deadline_ms: u64,
-    },
-    /// Tell that a step cannot be done and will be tried on.
-    SayStuck {
-        /// Index of the step.
-        step: usize,
-        /// Why.
-        why: String,
-    },
-}
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Stage {
@@ -158,6 +103,8 @@ pub struct Drive {
     /// Times the pivot was ordered and did not succeed, and when that began.
     pivot_tries: u32,
     pivot_since: Option<At>,
+    /// Since when users are held.
+    held_since: Option<At>,
     attempt: u32,
     began_at: At,
     ordered_at: At,
@@ -181,6 +128,7 @@ impl Drive {
             promoted_perhaps: false,
             pivot_tries: 0,
             pivot_since: None,
+            held_since: None,
             attempt: 0,
             began_at: At::default(),
             ordered_at: At::default(),
@@ -260,6 +208,11 @@ impl Drive {
             return Some(stuck);
         }
         match &self.stage {
+            Stage::Begin if self.is_held_too_long(now) => {
+                let held = human_ms(self.held_ms(now));
+                self.turned_back = Some(format!("users were held for {held}"));
+                Some(self.record_turn(now))
+            }
             Stage::Begin => Some(self.begin_step(now)),
             Stage::OrderAgainAt(at) if *at <= now => {
                 let pivot = self.plan().pivot() == Some(self.cursor);
@@ -304,7 +257,7 @@ impl Drive {
                     way: self.way,
                     epoch: plan.epoch,
                     effect: self.effect().clone(),
-                    deadline_ms: self.step().deadline_ms,
+                    deadline_ms: self.step().deadline_ms.min(ORDER_MAX_MS),
                 }));
             }
             Then::NextStep => self.advance(),
@@ -363,7 +316,12 @@ impl Drive {
                 self.stage = Stage::Recording(Then::NextStep);
                 Some(Want::Record(self.mark(Mark::Proven { evidence, took_ms }, now)))
             }
-            Answer::NotYet(why) | Answer::Unknown(why) => {
+            // Only what was ordered now can have ended in vain.
+            Answer::Failed(why) if matches!(self.last_reply, LastReply::Did | LastReply::Lost) => {
+                self.why = why;
+                self.fail(now)
+            }
+            Answer::NotYet(why) | Answer::Unknown(why) | Answer::Failed(why) => {
                 // A refusal says more than the missing proof that follows from it.
                 if self.last_reply != LastReply::Refused {
                     self.why = why;
@@ -381,6 +339,18 @@ impl Drive {
         }
         self.turned_back = Some(why.to_owned());
         Some(self.record_turn(now))
+    }
+
+    /// Passes the step it waits at: it is not needed any more, or a person says so. Refused while
+    /// an answer is awaited, and at the pivot, which nobody can pass.
+    pub fn pass(&mut self, why: &str, now: At) -> Option<Want> {
+        let waits = matches!(self.stage, Stage::LookAt(_) | Stage::OrderAgainAt(_));
+        let pivot = self.way == Way::Forward && self.plan().pivot() == Some(self.cursor);
+        if !waits || pivot {
+            return None;
+        }
+        self.stage = Stage::Recording(Then::NextStep);
+        Some(Want::Record(self.mark(Mark::Skipped { why: why.to_owned() }, now)))
     }
 
     fn record_turn(&mut self, now: At) -> Want {
@@ -410,6 +380,10 @@ impl Drive {
         self.last_reply = LastReply::None;
         let look = std::mem::take(&mut self.look_first[self.cursor]);
         let look = look || self.step().first == First::Look;
+        let holds = matches!(self.step().proof, Proof::Drained { .. });
+        if self.way == Way::Forward && holds && self.plan().hold_limit_ms.is_some() {
+            self.held_since.get_or_insert(now);
+        }
         if self.way == Way::Forward && look {
             self.touched[self.cursor] = true;
             self.last_reply = LastReply::FromBefore;
@@ -460,7 +434,7 @@ impl Drive {
     }
 
     fn not_shown(&mut self, now: At) -> Option<Want> {
-        if now.since(self.began_at) >= self.deadline_ms() {
+        if now.since(self.began_at) >= self.deadline_ms() || self.is_held_too_long(now) {
             return self.fail(now);
         }
         let again = self.step().lost_reply == LostReply::Repeat;
@@ -468,19 +442,35 @@ impl Drive {
         self.stage = match self.last_reply {
             LastReply::Refused if again => Stage::OrderAgainAt(now.plus(REFUSED_MS)),
             LastReply::FromBefore if *self.effect() == Effect::Look => {
-                Stage::LookAt(now.plus(LOOK_AGAIN_MS))
+                Stage::LookAt(now.plus(self.pause_ms(now)))
             }
             LastReply::FromBefore => Stage::OrderAgainAt(now),
             LastReply::Lost if again && waited >= self.patience_ms() => Stage::OrderAgainAt(now),
-            _ => Stage::LookAt(now.plus(LOOK_AGAIN_MS)),
+            _ => Stage::LookAt(now.plus(self.pause_ms(now))),
         };
         None
+    }
+
+    fn pause_ms(&self, now: At) -> u64 {
+        let waited = now.since(self.began_at);
+        (waited / LOOK_AGAIN_PART).clamp(LOOK_AGAIN_MS, LOOK_AGAIN_MAX_MS)
     }
 
     /// How long a lost reply is waited for: longer once it was lost again and again, so that a host
     /// that is away for a night does not fill the journal.
     fn patience_ms(&self) -> u64 {
         if self.attempt < MANY_TRIES { LOST_REPLY_MS } else { 10 * LOST_REPLY_MS }
+    }
+
+    fn held_ms(&self, now: At) -> u64 {
+        self.held_since.map_or(0, |since| now.since(since))
+    }
+
+    /// True once users, who could go on with the old master, were held for as long as they may be.
+    fn is_held_too_long(&self, now: At) -> bool {
+        let before = self.way == Way::Forward && !self.is_past_pivot();
+        let limit = self.plan().hold_limit_ms;
+        before && limit.is_some_and(|limit| self.held_ms(now) >= limit)
     }
 
     /// The step's deadline; short for a step before the pivot that is only walked past again.

@@ -1,0 +1,65 @@
+//! The switchover: users held at the proxies, the master shut down in order, the slave proven to
+//! hold all of it; the pivot; users released to the new master; the old one made its slave.
+//!
+//! Whatever users do not wait for is done before they are held or after they are released.
+
+use super::{Brief, NoPlan, steps};
+use crate::plan::{Goal, OnFailure, Plan, Step, Undo};
+use crate::policy::{Placement, Probed, ServiceSpec};
+
+pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
+    let Brief { spec, memory, digest, .. } = brief;
+    let master = memory.master.as_ref().ok_or(NoPlan::NoMaster)?;
+    let heir = digest.candidate.as_ref().ok_or(NoPlan::NoCandidate)?;
+    let after = digest.timeline.ok_or(NoPlan::NoTimeline)?;
+    let policy = &spec.policy;
+    let mut plan: Vec<Step> = Vec::new();
+    plan.push(steps::near(heir, master, policy.lag_limit_bytes));
+    plan.push(steps::checkpoint(master));
+    for proxy in &spec.proxies {
+        // A file that cannot be written is found before anybody has to wait.
+        plan.push(Step {
+            on_failure: OnFailure::GiveUp,
+            deadline_ms: policy.proxy_deadline_ms,
+            ..steps::keep_out(spec, proxy, master)
+        });
+    }
+    // Users need what answers for the application's health; the rest is stopped while they work.
+    let of_master = |service: &&ServiceSpec| service.placement == Placement::Master;
+    let (needed, rest): (Vec<_>, Vec<_>) = spec
+        .services
+        .iter()
+        .rev()
+        .filter(of_master)
+        .partition(|service| service.probed == Probed::Health);
+    let stop = |service| Step {
+        on_failure: OnFailure::GiveUp,
+        deadline_ms: policy.stop_deadline_ms,
+        ..steps::stop_service(master, service)
+    };
+    plan.extend(rest.into_iter().map(stop));
+    for proxy in &spec.proxies {
+        plan.push(steps::hold(spec, proxy, master));
+    }
+    plan.extend(needed.into_iter().map(stop));
+    plan.push(steps::shut_down(spec, master));
+    for proxy in &spec.proxies {
+        plan.push(steps::end_tunnels(spec, proxy, master));
+    }
+    plan.push(Step { on_failure: OnFailure::GiveUp, ..steps::tombstone(master) });
+    plan.push(steps::replayed_shutdown(heir, master));
+    for proxy in &spec.proxies {
+        plan.push(steps::still_fenced(spec, proxy, master));
+    }
+    plan.push(steps::promote(spec, heir, after));
+    plan.push(steps::first_write(heir));
+    plan.extend(steps::open_to_users(spec, heir));
+    plan.extend(steps::as_slave(spec, master, heir).into_iter().map(|step| Step {
+        undo: Undo::ForwardOnly,
+        on_failure: OnFailure::GoOn,
+        ..step
+    }));
+    let mut plan = brief.plan(Goal::SwitchOver, memory.epoch.next(), heir, plan);
+    plan.hold_limit_ms = Some(policy.hold_limit_ms);
+    Ok(plan)
+}

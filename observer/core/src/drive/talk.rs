@@ -1,0 +1,71 @@
+//! What a drive and its surroundings tell one another.
+
+use crate::journal::{Record, Way};
+use crate::plan::{Effect, Proof};
+use crate::words::{Epoch, PlanId};
+
+/// An effect to be performed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Order {
+    /// The plan.
+    pub plan: PlanId,
+    /// Index of the step.
+    pub step: usize,
+    /// Forward or undo.
+    pub way: Way,
+    /// The epoch it carries; older than what the world knows, it is refused.
+    pub epoch: Epoch,
+    /// What to do.
+    pub effect: Effect,
+    /// How long it may take, in milliseconds.
+    pub deadline_ms: u64,
+}
+
+/// What came of an effect.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reply {
+    /// It says it was done. A claim.
+    Did,
+    /// It was certainly not done.
+    Refused(String),
+    /// Nobody knows.
+    NoReply,
+}
+
+/// What a look for a proof showed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// It is so; this was seen.
+    Shown(String),
+    /// It is not so, or not yet.
+    NotYet(String),
+    /// It could not be seen.
+    Unknown(String),
+    /// What was ordered has ended without it: waiting longer is in vain.
+    Failed(String),
+}
+
+/// What the drive wants done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Want {
+    /// Make this record durable, then say `recorded`.
+    Record(Record),
+    /// Perform this effect, then say `replied`.
+    Perform(Order),
+    /// Look for this proof, then say `looked`.
+    Prove {
+        /// What to look for.
+        proof: Proof,
+        /// The epoch a written row must carry.
+        epoch: Epoch,
+        /// How long the look may take, in milliseconds.
+        deadline_ms: u64,
+    },
+    /// Tell that a step cannot be done and will be tried on.
+    SayStuck {
+        /// Index of the step.
+        step: usize,
+        /// Why.
+        why: String,
+    },
+}

@@ -1,0 +1,250 @@
+//! The closed list of everything that is ever done to the world.
+//!
+//! It says what, never how: the commands are the world's.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::words::{HostName, ProxyName, ServiceName};
+
+/// The closed list of everything that is ever done to the world.
+///
+/// Every effect may be repeated: doing it a second time changes nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// Nothing: the step is its proof.
+    Look,
+    /// At the running proxy, put every server of `host` into maintenance.
+    TakeOut {
+        /// The proxy.
+        proxy: ProxyName,
+        /// The host that receives no new session.
+        host: HostName,
+        /// What happens to sessions that are open.
+        sessions: Sessions,
+    },
+    /// At the running proxy, put every server of `host` into rotation, and in the same breath
+    /// those of every other host out of it: users are let in to one host or to none.
+    LetIn {
+        /// The proxy.
+        proxy: ProxyName,
+        /// The host that receives sessions.
+        host: HostName,
+    },
+    /// Make the proxy's file say that only `master` is let in; check it first, keep the old one.
+    Rewrite {
+        /// The proxy.
+        proxy: ProxyName,
+        /// The only host that is let in.
+        master: HostName,
+    },
+    /// Make the proxy's file keep `host` out, so that a HAProxy that is restarted does not let
+    /// users in to it again.
+    KeepOut {
+        /// The proxy.
+        proxy: ProxyName,
+        /// The host that its file keeps out.
+        host: HostName,
+    },
+    /// Write a checkpoint, so that a stop in order soon has little left to write.
+    Checkpoint {
+        /// The host.
+        host: HostName,
+    },
+    /// Stop the database through its unit.
+    StopDatabase {
+        /// The host.
+        host: HostName,
+        /// How hard.
+        how: Stop,
+    },
+    /// Start the database through its unit.
+    StartDatabase {
+        /// The host.
+        host: HostName,
+    },
+    /// Start the database as the master it was, through its unit: a tombstone is lifted first, and
+    /// one that somebody started meanwhile is stopped, since the tombstone made a slave of it.
+    RestartDatabase {
+        /// The host.
+        host: HostName,
+    },
+    /// End recovery on a standby; a standby that is not running is started first, and the
+    /// promotion refused until it answers. The pivot.
+    Promote {
+        /// The host.
+        host: HostName,
+    },
+    /// Keep the database on `host` from starting as master, whoever starts it.
+    LeaveTombstone {
+        /// The host.
+        host: HostName,
+    },
+    /// Take the tombstone away again.
+    LiftTombstone {
+        /// The host.
+        host: HostName,
+    },
+    /// Make the database's files say that it is a standby of `upstream`: where it streams from,
+    /// its slot there, and the tombstone. One that runs takes it up at once.
+    Follow {
+        /// The host.
+        host: HostName,
+        /// The host it streams from.
+        upstream: HostName,
+    },
+    /// On `host`, make the replication slot that keeps the log for `follower`.
+    MakeSlot {
+        /// The host that keeps the log.
+        host: HostName,
+        /// The host that it is kept for.
+        follower: HostName,
+    },
+    /// On `host`, drop the slot that was kept for `follower`: a slave that keeps log for its own
+    /// master fills its disk.
+    DropSlot {
+        /// The host that kept the log.
+        host: HostName,
+        /// The host that it was kept for.
+        follower: HostName,
+    },
+    /// Keep a copy of what only `host` has: its log since the histories parted, and its
+    /// configuration files.
+    KeepDiverged {
+        /// The host.
+        host: HostName,
+        /// The host whose history counts.
+        source: HostName,
+    },
+    /// Take back what `host` wrote since its history parted from that of `source`
+    /// (`pg_rewind`). Its database is stopped.
+    Rewind {
+        /// The host.
+        host: HostName,
+        /// The host whose history counts.
+        source: HostName,
+    },
+    /// Replace the database of `host` by a copy of that of `source` (`pg_basebackup`), keep the
+    /// old one beside it, and start it as a standby.
+    Clone {
+        /// The host.
+        host: HostName,
+        /// The host that is copied.
+        source: HostName,
+    },
+    /// Start a service of the application.
+    StartService {
+        /// The host.
+        host: HostName,
+        /// The service.
+        service: ServiceName,
+    },
+    /// Stop a service of the application.
+    StopService {
+        /// The host.
+        host: HostName,
+        /// The service.
+        service: ServiceName,
+    },
+    /// Restart a service of the application.
+    RestartService {
+        /// The host.
+        host: HostName,
+        /// The service.
+        service: ServiceName,
+    },
+}
+
+impl Effect {
+    /// The host it is done on; none for what is done at a proxy, or nowhere.
+    pub fn on_host(&self) -> Option<&HostName> {
+        match self {
+            Effect::Look
+            | Effect::TakeOut { .. }
+            | Effect::LetIn { .. }
+            | Effect::Rewrite { .. }
+            | Effect::KeepOut { .. } => None,
+            Effect::Checkpoint { host }
+            | Effect::StopDatabase { host, .. }
+            | Effect::StartDatabase { host }
+            | Effect::RestartDatabase { host }
+            | Effect::Promote { host }
+            | Effect::LeaveTombstone { host }
+            | Effect::LiftTombstone { host }
+            | Effect::Follow { host, .. }
+            | Effect::MakeSlot { host, .. }
+            | Effect::DropSlot { host, .. }
+            | Effect::KeepDiverged { host, .. }
+            | Effect::Rewind { host, .. }
+            | Effect::Clone { host, .. }
+            | Effect::StartService { host, .. }
+            | Effect::StopService { host, .. }
+            | Effect::RestartService { host, .. } => Some(host),
+        }
+    }
+}
+
+/// What happens to sessions open on a server that is taken out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sessions {
+    /// They may finish.
+    Finish,
+    /// They are ended: the host is dead or must not be written to.
+    End,
+    /// Those that are no HTTP are ended: they would not finish by themselves. Requests may finish.
+    EndTunnels,
+}
+
+/// How a database is stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stop {
+    /// In order, with a shutdown checkpoint.
+    Clean,
+    /// By SIGKILL: it answers nobody, or waiting would cost users.
+    Kill,
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Effect::Look => f.write_str("look"),
+            Effect::TakeOut { proxy, host, sessions: Sessions::Finish } => {
+                write!(f, "take {host} out at {proxy}")
+            }
+            Effect::TakeOut { proxy, host, sessions: Sessions::End } => {
+                write!(f, "take {host} out at {proxy} and end its sessions")
+            }
+            Effect::TakeOut { proxy, host, sessions: Sessions::EndTunnels } => {
+                write!(f, "take {host} out at {proxy} and end its sessions that are no HTTP")
+            }
+            Effect::LetIn { proxy, host } => write!(f, "let users in to {host} at {proxy}"),
+            Effect::Rewrite { proxy, master } => {
+                write!(f, "make haproxy.cfg on {proxy} say {master}")
+            }
+            Effect::KeepOut { proxy, host } => {
+                write!(f, "make haproxy.cfg on {proxy} keep {host} out")
+            }
+            Effect::LiftTombstone { host } => write!(f, "lift the tombstone on {host}"),
+            Effect::StopDatabase { host, how: Stop::Clean } => write!(f, "stop database on {host}"),
+            Effect::StopDatabase { host, how: Stop::Kill } => write!(f, "kill database on {host}"),
+            Effect::StartDatabase { host } => write!(f, "start database on {host}"),
+            Effect::RestartDatabase { host } => write!(f, "restart database on {host}"),
+            Effect::Promote { host } => write!(f, "promote {host}"),
+            Effect::Checkpoint { host } => write!(f, "checkpoint on {host}"),
+            Effect::Follow { host, upstream } => write!(f, "make {host} a standby of {upstream}"),
+            Effect::MakeSlot { host, follower } => write!(f, "make {follower}'s slot on {host}"),
+            Effect::DropSlot { host, follower } => write!(f, "drop {follower}'s slot on {host}"),
+            Effect::KeepDiverged { host, .. } => write!(f, "keep what only {host} has"),
+            Effect::Rewind { host, source } => write!(f, "rewind {host} to {source}"),
+            Effect::Clone { host, source } => write!(f, "clone {source} to {host}"),
+            Effect::LeaveTombstone { host } => write!(f, "leave tombstone on {host}"),
+            Effect::StartService { host, service } => write!(f, "start {service} on {host}"),
+            Effect::StopService { host, service } => write!(f, "stop {service} on {host}"),
+            Effect::RestartService { host, service } => write!(f, "restart {service} on {host}"),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The closed list of what can be looked for as the proof of a step.
+//!
+//! A proof is a later observation; that an effect said it was done is none.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::words::{HostName, Lsn, ProxyName, ServiceName, Timeline};
+
+/// What must be seen for a step to count as done.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// Read back from the running proxy: no server of `host` takes sessions (or HAProxy is
+    /// definitely not running there).
+    IsOut {
+        /// The proxy.
+        proxy: ProxyName,
+        /// The host.
+        host: HostName,
+    },
+    /// Read back from the running proxy: no server of `host` takes sessions, and no HTTP request
+    /// is still with one. Sessions that are no HTTP are not waited for.
+    Drained {
+        /// The proxy.
+        proxy: ProxyName,
+        /// The host.
+        host: HostName,
+    },
+    /// Read back from the running proxy: every server of `host` takes sessions, and none of any
+    /// other host does.
+    IsIn {
+        /// The proxy.
+        proxy: ProxyName,
+        /// The host.
+        host: HostName,
+    },
+    /// Read back from the proxy's disk: the file lets only `master` in, and HAProxy accepts it.
+    FileSays {
+        /// The proxy.
+        proxy: ProxyName,
+        /// The host.
+        master: HostName,
+    },
+    /// Read back from the proxy's disk: the file keeps `host` out.
+    FileKeepsOut {
+        /// The proxy.
+        proxy: ProxyName,
+        /// The host.
+        host: HostName,
+    },
+    /// The database accepts no connection and its unit does not run.
+    DatabaseStopped {
+        /// The host.
+        host: HostName,
+    },
+    /// The database was shut down in order: its unit does not run, and its control file says so. A
+    /// standby that runs will do: it takes no write.
+    ShutDown {
+        /// The host.
+        host: HostName,
+    },
+    /// The last checkpoint is so near that a stop in order has little left to write; or there is
+    /// no primary to stop.
+    CheckpointNear {
+        /// The host.
+        host: HostName,
+        /// How many bytes of log may lie between.
+        bytes: u64,
+    },
+    /// The slave streams from `master` and is near enough to it, received and replayed.
+    LagWithin {
+        /// The slave.
+        host: HostName,
+        /// The master.
+        master: HostName,
+        /// How many bytes it may be behind.
+        bytes: u64,
+    },
+    /// The slave has replayed the checkpoint with which `master` was shut down: it holds all there
+    /// is. A slave that is a primary already had.
+    ReplayedShutdown {
+        /// The slave.
+        host: HostName,
+        /// The master that was shut down.
+        master: HostName,
+    },
+    /// The database's files say that it is a standby of `upstream`.
+    Follows {
+        /// The host.
+        host: HostName,
+        /// The host it streams from.
+        upstream: HostName,
+    },
+    /// It is a standby that streams from `upstream`, on its timeline, under its unit.
+    Streams {
+        /// The host.
+        host: HostName,
+        /// The host it streams from.
+        upstream: HostName,
+    },
+    /// The slot stands.
+    SlotStands {
+        /// The host that keeps the log.
+        host: HostName,
+        /// The host that it is kept for.
+        follower: HostName,
+    },
+    /// There is no such slot.
+    NoSlot {
+        /// The host that kept the log.
+        host: HostName,
+        /// The host that it was kept for.
+        follower: HostName,
+    },
+    /// The copy of what only `host` has lies there.
+    DivergedKept {
+        /// The host.
+        host: HostName,
+    },
+    /// The primary's control file is on the timeline it writes: before that a rewind takes two
+    /// histories for one.
+    TimelineSettled {
+        /// The host.
+        host: HostName,
+    },
+    /// What `host` holds is part of the history of `source`: it was shut down in order before the
+    /// histories parted, or was rewound.
+    OnHistoryOf {
+        /// The host.
+        host: HostName,
+        /// The host whose history counts.
+        source: HostName,
+    },
+    /// The database answers queries.
+    DatabaseAnswers {
+        /// The host.
+        host: HostName,
+    },
+    /// What the slave has received is near enough to the master's last known position.
+    LossWithin {
+        /// The slave.
+        host: HostName,
+        /// The master's last known position.
+        reached: Lsn,
+        /// How many bytes may be missing up to it.
+        budget_bytes: u64,
+    },
+    /// The slave has replayed everything it received.
+    ReplayedAll {
+        /// The slave.
+        host: HostName,
+    },
+    /// The database is a primary on a later timeline.
+    IsPrimary {
+        /// The host.
+        host: HostName,
+        /// The timeline it must have left behind.
+        after: Timeline,
+    },
+    /// A row was committed, carrying the plan's epoch.
+    CanWrite {
+        /// The host.
+        host: HostName,
+    },
+    /// The tombstone is there.
+    TombstoneStands {
+        /// The host.
+        host: HostName,
+    },
+    /// There is no tombstone.
+    NoTombstone {
+        /// The host.
+        host: HostName,
+    },
+    /// The service's unit is active and its readiness probe, if it has one, passes.
+    ServiceReady {
+        /// The host.
+        host: HostName,
+        /// The service.
+        service: ServiceName,
+    },
+    /// The service's unit is active, whatever its probe says: beside a standby it cannot be well.
+    ServiceRuns {
+        /// The host.
+        host: HostName,
+        /// The service.
+        service: ServiceName,
+    },
+    /// The service's unit is not running.
+    ServiceStopped {
+        /// The host.
+        host: HostName,
+        /// The service.
+        service: ServiceName,
+    },
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Proof::IsOut { proxy, host } => write!(f, "{proxy} sends no session to {host}"),
+            Proof::Drained { proxy, host } => {
+                write!(f, "{proxy} sends nothing to {host}, and no request is left there")
+            }
+            Proof::ShutDown { host } => write!(f, "database on {host} was shut down in order"),
+            Proof::CheckpointNear { host, .. } => write!(f, "last checkpoint on {host} is near"),
+            Proof::LagWithin { host, master, .. } => {
+                write!(f, "{host} streams from {master} and is close to it")
+            }
+            Proof::ReplayedShutdown { host, master } => {
+                write!(f, "{host} has replayed the shutdown checkpoint of {master}")
+            }
+            Proof::Follows { host, upstream } => {
+                write!(f, "files of {host} make it a standby of {upstream}")
+            }
+            Proof::Streams { host, upstream } => write!(f, "{host} streams from {upstream}"),
+            Proof::SlotStands { host, follower } => {
+                write!(f, "the slot for {follower} stands on {host}")
+            }
+            Proof::NoSlot { host, follower } => {
+                write!(f, "no slot for {follower} is left on {host}")
+            }
+            Proof::DivergedKept { host } => write!(f, "what only {host} has is kept"),
+            Proof::TimelineSettled { host } => {
+                write!(f, "{host} has written a checkpoint on its timeline")
+            }
+            Proof::OnHistoryOf { host, source } => {
+                write!(f, "{host} holds nothing that {source} does not know")
+            }
+            Proof::IsIn { proxy, host } => write!(f, "{proxy} sends sessions to {host}"),
+            Proof::FileSays { proxy, master } => {
+                write!(f, "haproxy.cfg on {proxy} lets only {master} in")
+            }
+            Proof::FileKeepsOut { proxy, host } => {
+                write!(f, "haproxy.cfg on {proxy} keeps {host} out")
+            }
+            Proof::NoTombstone { host } => write!(f, "no tombstone stands on {host}"),
+            Proof::DatabaseStopped { host } => write!(f, "database on {host} is stopped"),
+            Proof::DatabaseAnswers { host } => write!(f, "database on {host} answers"),
+            Proof::LossWithin { host, reached, .. } => {
+                write!(f, "{host} holds the log up to {reached}, within the loss budget")
+            }
+            Proof::ReplayedAll { host } => write!(f, "{host} has replayed all it received"),
+            Proof::IsPrimary { host, after } => {
+                write!(f, "{host} is primary on a timeline after {after}")
+            }
+            Proof::CanWrite { host } => write!(f, "{host} commits a row"),
+            Proof::TombstoneStands { host } => write!(f, "tombstone stands on {host}"),
+            Proof::ServiceReady { host, service } => write!(f, "{service} on {host} is ready"),
+            Proof::ServiceRuns { host, service } => write!(f, "{service} on {host} runs"),
+            Proof::ServiceStopped { host, service } => write!(f, "{service} on {host} is stopped"),
+        }
+    }
+}
