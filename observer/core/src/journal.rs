@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::Asker;
 use crate::judge::Repair;
-use crate::plan::{Goal, Plan};
+use crate::plan::{Effect, Goal, Plan};
 use crate::words::{At, Epoch, HostName, PlanId};
 
 /// One journal record.
@@ -191,6 +191,20 @@ pub struct OpenPlan {
     pub turned_back: Option<String>,
 }
 
+impl OpenPlan {
+    /// True if the plan stopped its master's database and could not start it again.
+    fn left_master_down(&self) -> bool {
+        let skipped = |(key, mark): (&(usize, Way), &Mark)| {
+            let (step, way) = key;
+            let stops = self.plan.steps.get(*step).is_some_and(|step| {
+                matches!(&step.effect, Effect::StopDatabase { host, .. } if *host == self.plan.master)
+            });
+            *way == Way::Back && stops && matches!(mark, Mark::Skipped { .. })
+        };
+        self.marks.iter().any(skipped)
+    }
+}
+
 /// What the journal says, replayed: the observer's whole memory of decisions.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Memory {
@@ -212,6 +226,9 @@ pub struct Memory {
     pub replaced: BTreeSet<HostName>,
     /// When each repair was last finished or given up.
     pub repairs: BTreeMap<Repair, At>,
+    /// True while the master's database is down because a plan of ours stopped it and could not
+    /// start it again: no person's wish.
+    pub left_stopped: bool,
     /// When a switchover of the observer's own was last taken back.
     pub undone_switchover: Option<At>,
     /// The last plan that was undone, or a repair that left a step out, and when.
@@ -236,6 +253,7 @@ impl Memory {
                 self.master = Some(master.clone());
                 self.epoch = *epoch;
                 self.replaced.clear();
+                self.left_stopped = false;
             }
             Record::PlanOpened { plan, .. } => {
                 self.last_plan = plan.id;
@@ -264,6 +282,7 @@ impl Memory {
                 self.unacknowledged = None;
                 self.last_failed = None;
                 self.undone_switchover = None;
+                self.left_stopped = false;
                 // What was tried in vain may be tried again.
                 for repair in [Repair::StartSlave, Repair::ResumeReplication, Repair::Rejoin] {
                     self.repairs.remove(&repair);
@@ -279,6 +298,7 @@ impl Memory {
 
     fn close(&mut self, id: PlanId, outcome: &Outcome, at: At) {
         let Some(open) = self.open.take_if(|open| open.plan.id == id) else { return };
+        let left_down = open.left_master_down();
         let left_out = open.marks.values().any(|mark| matches!(mark, Mark::Skipped { .. }));
         let plan = open.plan;
         if let Goal::Repair(repair) = plan.goal {
@@ -287,6 +307,9 @@ impl Memory {
                 // Proven to stream: what goes wrong next is another matter.
                 self.repairs.remove(&repair);
                 return;
+            }
+            if repair == Repair::StartDatabase && *outcome == Outcome::Done {
+                self.left_stopped = false;
             }
             self.repairs.insert(repair, at);
             // What it left out is asked for again at once, and would be for ever.
@@ -309,6 +332,7 @@ impl Memory {
             Outcome::Undone { .. } => {
                 // Its effects carried its epoch, so the world refuses anything older from now on.
                 self.epoch = self.epoch.max(plan.epoch);
+                self.left_stopped |= left_down;
                 self.last_failed = Some((plan.goal, at));
                 if plan.goal == Goal::SwitchOver && plan.asker == Asker::Observer {
                     self.undone_switchover = Some(at);

@@ -453,6 +453,7 @@ impl World {
             (Job::Failed(failed, why), Answer::NotYet(_)) if failed == task => {
                 Answer::Failed((*why).to_owned())
             }
+            (Job::None, Answer::NotYet(_)) => Answer::Failed("no longer running".to_owned()),
             (_, answer) => answer,
         }
     }

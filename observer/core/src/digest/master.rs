@@ -100,6 +100,7 @@ impl<'a> View<'a> {
             Some(UnitState::Activating | UnitState::Deactivating) => {
                 self.within_grace(database.since, Master::DatabaseDead)
             }
+            Some(UnitState::Stopped) if self.inputs.memory.left_stopped => self.crashed_database(),
             Some(UnitState::Stopped) => self.stopped_in_order(database.since),
             Some(UnitState::Active | UnitState::NeverStarted | UnitState::Failed) | None => {
                 self.crashed_database()

@@ -64,7 +64,10 @@ pub(super) fn rejoin(spec: &PairSpec, slave: &HostName, master: &HostName) -> Ve
     plan.push(settle_timeline(master));
     plan.push(rewind(spec, slave, master));
     // A rewind brings the master's configuration along: what makes a standby of it comes after.
-    plan.extend(steps::as_slave(spec, slave, master).into_iter().take(3));
+    // Without its slot it could not stream, and a clone would be made in vain.
+    plan.push(Step { on_failure: OnFailure::GiveUp, ..steps::make_slot(master, slave) });
+    plan.push(steps::follow(slave, master));
+    plan.push(steps::start_slave(spec, slave, streams(slave, master)));
     plan.push(clone(spec, slave, master));
     plan.extend(steps::slave_services(spec, slave));
     plan.push(steps::drop_slot(slave, master));
@@ -107,7 +110,7 @@ fn rewind(spec: &PairSpec, slave: &HostName, master: &HostName) -> Step {
         first: First::Look,
         effect: Effect::Rewind { host: slave.clone(), source: master.clone() },
         proof: Proof::OnHistoryOf { host: slave.clone(), source: master.clone() },
-        lost_reply: LostReply::LookOnly,
+        lost_reply: LostReply::Repeat,
         undo: Undo::NothingToUndo,
         on_failure: OnFailure::GoOn,
         deadline_ms: spec.policy.rewind_deadline_ms,
@@ -120,7 +123,7 @@ fn clone(spec: &PairSpec, slave: &HostName, master: &HostName) -> Step {
         first: First::Look,
         effect: Effect::Clone { host: slave.clone(), source: master.clone() },
         proof: streams(slave, master),
-        lost_reply: LostReply::LookOnly,
+        lost_reply: LostReply::Repeat,
         undo: Undo::NothingToUndo,
         on_failure: OnFailure::GiveUp,
         deadline_ms: spec.policy.clone_deadline_ms,

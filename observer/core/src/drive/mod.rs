@@ -316,8 +316,8 @@ impl Drive {
                 self.stage = Stage::Recording(Then::NextStep);
                 Some(Want::Record(self.mark(Mark::Proven { evidence, took_ms }, now)))
             }
-            // Only what was ordered now can have ended in vain.
-            Answer::Failed(why) if matches!(self.last_reply, LastReply::Did | LastReply::Lost) => {
+            // Only what was certainly ordered can have ended in vain.
+            Answer::Failed(why) if self.last_reply == LastReply::Did => {
                 self.why = why;
                 self.fail(now)
             }
