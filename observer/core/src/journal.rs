@@ -55,6 +55,9 @@ pub enum Record {
         plan: PlanId,
         /// Why.
         why: String,
+        /// What kind of reason that is.
+        #[serde(default)]
+        turn: Turn,
     },
     /// The plan is over.
     PlanClosed {
@@ -112,6 +115,19 @@ pub enum Record {
         /// When.
         at: At,
     },
+}
+
+/// Why a plan is taken back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Turn {
+    /// One of its steps did not succeed: what it was for was tried in vain.
+    #[default]
+    Failed,
+    /// What is seen now no longer asks for it, or asks for something else first.
+    Overtaken,
+    /// A person took it back.
+    Person,
 }
 
 /// Direction of a step.
@@ -189,6 +205,8 @@ pub struct OpenPlan {
     pub marks: BTreeMap<(usize, Way), Mark>,
     /// Set once the plan is being taken back, and why.
     pub turned_back: Option<String>,
+    /// What kind of reason that is, once there is one.
+    pub turn: Turn,
 }
 
 impl OpenPlan {
@@ -261,6 +279,7 @@ impl Memory {
                     plan: (**plan).clone(),
                     marks: BTreeMap::new(),
                     turned_back: None,
+                    turn: Turn::default(),
                 });
             }
             Record::Step { plan, step, way, mark, .. } => {
@@ -268,9 +287,10 @@ impl Memory {
                     open.marks.insert((*step, *way), mark.clone());
                 }
             }
-            Record::TurnedBack { plan, why, .. } => {
+            Record::TurnedBack { plan, why, turn, .. } => {
                 if let Some(open) = self.open.as_mut().filter(|open| open.plan.id == *plan) {
                     open.turned_back = Some(why.clone());
+                    open.turn = *turn;
                 }
             }
             Record::PlanClosed { plan, outcome, at } => self.close(*plan, outcome, *at),
@@ -300,7 +320,13 @@ impl Memory {
         let Some(open) = self.open.take_if(|open| open.plan.id == id) else { return };
         let left_down = open.left_master_down();
         let left_out = open.marks.values().any(|mark| matches!(mark, Mark::Skipped { .. }));
+        let overtaken = open.turned_back.is_some() && open.turn == Turn::Overtaken;
+        let by_itself = open.turn != Turn::Person;
         let plan = open.plan;
+        if overtaken && !plan.goal.changes_master() {
+            // It was not tried in vain, and may be tried again at once.
+            return;
+        }
         if let Goal::Repair(repair) = plan.goal {
             let streams = matches!(repair, Repair::Rejoin | Repair::ResumeReplication);
             if streams && *outcome == Outcome::Done {
@@ -334,7 +360,8 @@ impl Memory {
                 self.epoch = self.epoch.max(plan.epoch);
                 self.left_stopped |= left_down;
                 self.last_failed = Some((plan.goal, at));
-                if plan.goal == Goal::SwitchOver && plan.asker == Asker::Observer {
+                let own = plan.asker == Asker::Observer && by_itself;
+                if plan.goal == Goal::SwitchOver && own {
                     self.undone_switchover = Some(at);
                 }
             }

@@ -76,8 +76,12 @@ pub enum Fault {
     /// The host stays a standby whatever is ordered.
     RefusePromotion(HostName),
     AllowPromotion(HostName),
+    /// The host takes the order and stays a standby.
+    IgnorePromotion(HostName),
     /// Services on this host refuse to stop.
     RefuseToStop(HostName),
+    LetStop(HostName),
+    LetFinish(ProxyName),
     /// A request at this proxy never finishes.
     NeverFinish(ProxyName),
     Pause,

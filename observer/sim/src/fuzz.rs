@@ -98,7 +98,7 @@ fn misfortune(random: &mut Random, hosts: &[HostName], proxies: &[ProxyName]) ->
     let later = random.between(200, 12_000);
     let once = |fault: Fault| vec![(0, fault)];
     let until = |fault: Fault, end: Fault| vec![(0, fault), (later, end)];
-    match random.below(24) {
+    match random.below(30) {
         0 | 1 => until(Fault::PowerOff(host.clone()), Fault::PowerOn(host)),
         2 | 3 => until(Fault::CrashHost(host.clone()), Fault::PowerOn(host)),
         4 | 5 => once(Fault::KillDatabase(host)),
@@ -145,6 +145,24 @@ fn misfortune(random: &mut Random, hosts: &[HostName], proxies: &[ProxyName]) ->
                 _ => until(Fault::RefuseEffects(percent), Fault::RefuseEffects(0)),
             }
         }
+        23 | 24 => once(Fault::OrderSwitchover),
+        25 => until(Fault::OrderSwitchover, Fault::Abort),
+        26 => match random.below(5) {
+            4 => until(Fault::IgnorePromotion(host.clone()), Fault::AllowPromotion(host)),
+            0 => until(Fault::RefusePromotion(host.clone()), Fault::AllowPromotion(host)),
+            1 => until(Fault::RefuseToStop(host.clone()), Fault::LetStop(host)),
+            2 => until(Fault::NeverFinish(proxy.clone()), Fault::LetFinish(proxy)),
+            _ => until(Fault::FillDisk(host.clone()), Fault::FreeDisk(host)),
+        },
+        27 => match random.below(4) {
+            0 => once(Fault::LoseLog(host)),
+            1 => until(Fault::LockOut(host.clone()), Fault::LetLogIn(host)),
+            2 => once(Fault::OrderRejoin),
+            _ => {
+                let other = random.pick(hosts).clone();
+                once(Fault::DropSlot(host, other))
+            }
+        },
         _ => match random.below(4) {
             0 => once(Fault::OrderFailover),
             1 => until(Fault::Pause, Fault::Resume),
@@ -172,10 +190,14 @@ fn heal(run: &mut Run, hosts: &[HostName], proxies: &[ProxyName]) {
         cures.push(Fault::StartSshd(host.clone()));
         cures.push(Fault::WakeDatabase(host.clone()));
         cures.push(Fault::FreeDisk(host.clone()));
+        cures.push(Fault::AllowPromotion(host.clone()));
+        cures.push(Fault::LetStop(host.clone()));
+        cures.push(Fault::LetLogIn(host.clone()));
         cures.push(Fault::ResumeReplication(host.clone()));
     }
     for proxy in proxies {
         cures.push(Fault::PowerOnProxy(proxy.clone()));
+        cures.push(Fault::LetFinish(proxy.clone()));
     }
     for cure in cures {
         run.schedule(0, cure);

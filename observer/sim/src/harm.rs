@@ -5,7 +5,7 @@ use observer_core::sighting::Admission;
 use observer_core::words::{At, HostName};
 
 use crate::fault::Fault;
-use crate::machine::{Postmaster, Power, Running, ServiceState};
+use crate::machine::{OnPromote, Postmaster, Power, Running, ServiceState};
 use crate::network::OBSERVER;
 use crate::world::World;
 
@@ -26,6 +26,7 @@ impl World {
                 proxy.powered = true;
                 proxy.start();
             }
+            Fault::LetFinish(proxy) => self.proxy_mut(&proxy).busy = false,
             Fault::NeverFinish(proxy) => self.proxy_mut(&proxy).busy = true,
             Fault::EditRuntime(proxy, host) => {
                 self.proxy_mut(&proxy).runtime.insert(host, Admission::LetIn);
@@ -52,6 +53,7 @@ impl World {
             Fault::KillApplication(host) => self.application(&host, ServiceState::Failed),
             Fault::BreakApplication(host) => self.application(&host, ServiceState::Broken),
             Fault::StopApplication(host) => self.application(&host, ServiceState::Stopped),
+            Fault::LetStop(host) => self.machine_mut(&host).stubborn = false,
             Fault::RefuseToStop(host) => self.machine_mut(&host).stubborn = true,
             Fault::KillSshd(host) => {
                 self.machine_mut(&host).sshd = Running::No;
@@ -103,10 +105,13 @@ impl World {
             Fault::LockOut(host) => self.machine_mut(&host).database.locked_out = true,
             Fault::LetLogIn(host) => self.machine_mut(&host).database.locked_out = false,
             Fault::RefusePromotion(host) => {
-                self.machine_mut(&host).database.will_not_promote = true;
+                self.machine_mut(&host).database.on_promote = OnPromote::Refuses;
             }
             Fault::AllowPromotion(host) => {
-                self.machine_mut(&host).database.will_not_promote = false;
+                self.machine_mut(&host).database.on_promote = OnPromote::Obeys;
+            }
+            Fault::IgnorePromotion(host) => {
+                self.machine_mut(&host).database.on_promote = OnPromote::Ignores;
             }
             Fault::StallReplication(host) => self.machine_mut(&host).database.stalled = true,
             Fault::ResumeReplication(host) => {

@@ -57,6 +57,17 @@ pub enum Task {
     Clone(HostName),
 }
 
+/// What a standby does when its promotion is ordered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnPromote {
+    /// It becomes a primary.
+    Obeys,
+    /// It says no.
+    Refuses,
+    /// It says yes and stays what it is.
+    Ignores,
+}
+
 /// What the hardware does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Power {
@@ -136,8 +147,8 @@ pub struct Database {
     pub log_gone: bool,
     /// True if it cannot log in at the other host.
     pub locked_out: bool,
-    /// True if it stays a standby whatever is ordered.
-    pub will_not_promote: bool,
+    /// What it does when its promotion is ordered.
+    pub on_promote: OnPromote,
     /// True if what only it had was kept.
     pub kept: bool,
     /// True if it was rewound since it last ran.
@@ -178,7 +189,7 @@ impl Machine {
                 slots: BTreeSet::new(),
                 log_gone: false,
                 locked_out: false,
-                will_not_promote: false,
+                on_promote: OnPromote::Obeys,
                 kept: false,
                 rewound: false,
                 heard_at: None,
@@ -241,7 +252,7 @@ impl Machine {
 
     /// Ends recovery.
     pub fn promote(&mut self) {
-        let willing = !self.database.will_not_promote;
+        let willing = self.database.on_promote == OnPromote::Obeys;
         let standby = self.database.postmaster == Postmaster::Running && self.database.in_recovery;
         if standby && willing {
             self.database.in_recovery = false;

@@ -10,7 +10,7 @@ use observer_core::policy::{PairSpec, Probed};
 use observer_core::sighting::Admission;
 use observer_core::words::{At, HostName, ProxyName, Timeline};
 
-use crate::machine::{Job, Machine, Postmaster, Power, ServiceState, Task};
+use crate::machine::{Job, Machine, OnPromote, Postmaster, Power, ServiceState, Task};
 use crate::network::{Network, OBSERVER};
 use crate::proxy::Proxy;
 
@@ -226,16 +226,15 @@ impl World {
             let ready = machine.database.postmaster == Postmaster::Running;
             machine.promote();
             if ready {
-                return if machine.database.will_not_promote {
-                    Reply::Refused("permission denied".to_owned())
-                } else {
-                    Reply::Did
+                return match machine.database.on_promote {
+                    OnPromote::Refuses => Reply::Refused("permission denied".to_owned()),
+                    OnPromote::Obeys | OnPromote::Ignores => Reply::Did,
                 };
             }
             machine.start_database(now);
             Reply::Refused("was not running".to_owned())
         });
-        if reply == Some(Reply::Did) {
+        if reply == Some(Reply::Did) && !self.machine(host).database.in_recovery {
             self.promotions.push((epoch, host.clone()));
         }
         reply
@@ -364,6 +363,13 @@ impl World {
             | Proof::ReplayedShutdown { .. }
             | Proof::Streams { .. }
             | Proof::OnHistoryOf { .. } => self.prove_between(proof),
+            Proof::NotPromoted { host } => match self.machine(host).database.postmaster {
+                Postmaster::Running | Postmaster::Starting(_) | Postmaster::Hung => {
+                    self.if_host(host, |_| false)
+                }
+                _ if self.machine(host).tombstone => self.if_host(host, |_| true),
+                _ => Answer::Failed("it was promoted".to_owned()),
+            },
             Proof::Follows { host, upstream } => self.if_host(host, |machine| {
                 machine.tombstone && machine.database.upstream.as_ref() == Some(upstream)
             }),
@@ -405,7 +411,11 @@ impl World {
     fn prove_between(&self, proof: &Proof) -> Answer {
         match proof {
             Proof::LagWithin { host, master, bytes } => {
-                let reached = self.machine(master).database.lsn();
+                let master = self.machine(master);
+                let reached = master.database.lsn();
+                if master.database.postmaster != Postmaster::Running {
+                    return Answer::Shown("there is no primary to be near to".to_owned());
+                }
                 self.if_host(host, |machine| {
                     let lag = machine.database.lsn().behind(reached);
                     machine.database.heard_at.is_some() && lag <= *bytes

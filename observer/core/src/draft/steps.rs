@@ -20,6 +20,8 @@ const ALIVE_REPLAY_MS: u64 = 15_000;
 const CHECKPOINT_NEAR_BYTES: u64 = 4 << 20;
 /// How long a checkpoint may take while users still work.
 const CHECKPOINT_MS: u64 = 60_000;
+/// How long a promotion may take while the old master could serve: it takes a tenth of a second.
+const WITHDRAW_AFTER_MS: u64 = 5_000;
 /// How long writing the fence into a file may hold up a promotion, in milliseconds: it takes two
 /// hundred where it works.
 const KEEP_OUT_MS: u64 = 1_500;
@@ -159,6 +161,19 @@ pub(super) fn promote(spec: &PairSpec, host: &HostName, after: Timeline) -> Step
     }
 }
 
+/// The pivot of a switchover: one that does not come through in time is withdrawn. The slave is
+/// stopped, and if it was never promoted the plan is taken back: the old master holds everything.
+pub(super) fn promote_or_withdraw(spec: &PairSpec, host: &HostName, after: Timeline) -> Step {
+    Step {
+        undo: Undo::By {
+            effect: Effect::StopDatabase { host: host.clone(), how: Stop::Kill },
+            proof: Proof::NotPromoted { host: host.clone() },
+        },
+        deadline_ms: WITHDRAW_AFTER_MS.min(spec.policy.promote_deadline_ms),
+        ..promote(spec, host, after)
+    }
+}
+
 /// Proves that the new master commits.
 pub(super) fn first_write(host: &HostName) -> Step {
     Step {
@@ -294,7 +309,11 @@ pub(super) fn near(slave: &HostName, master: &HostName, bytes: u64) -> Step {
         effect: Effect::Look,
         proof: Proof::LagWithin { host: slave.clone(), master: master.clone(), bytes },
         lost_reply: LostReply::LookOnly,
-        undo: Undo::NothingToUndo,
+        // A promotion that is withdrawn leaves it stopped.
+        undo: Undo::By {
+            effect: Effect::StartDatabase { host: slave.clone() },
+            proof: Proof::DatabaseAnswers { host: slave.clone() },
+        },
         on_failure: OnFailure::GiveUp,
         deadline_ms: QUICK_MS,
     }

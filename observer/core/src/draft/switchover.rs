@@ -51,7 +51,7 @@ pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     for proxy in &spec.proxies {
         plan.push(steps::still_fenced(spec, proxy, master));
     }
-    plan.push(steps::promote(spec, heir, after));
+    plan.push(steps::promote_or_withdraw(spec, heir, after));
     plan.push(steps::first_write(heir));
     plan.extend(steps::open_to_users(spec, heir));
     plan.extend(steps::as_slave(spec, master, heir).into_iter().map(|step| Step {

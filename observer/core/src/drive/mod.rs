@@ -17,12 +17,12 @@
 //! looked, and a fence that stood then may have fallen since. For the same reason a pivot that did
 //! not succeed is not simply ordered again: the plan is walked again up to it.
 
+mod failing;
 mod talk;
 
-use crate::journal::{Mark, OpenPlan, Outcome, Record, Way};
+use crate::journal::{Mark, OpenPlan, Outcome, Record, Turn, Way};
 use crate::lint::ArmedPlan;
-use crate::plan::{Effect, First, LostReply, OnFailure, Plan, Proof, Sessions, Step, Undo};
-use crate::policy::FenceGrade;
+use crate::plan::{Effect, First, LostReply, Plan, Proof, Sessions, Step, Undo};
 use crate::words::{At, human_ms};
 
 pub use talk::{Answer, Order, Reply, Want};
@@ -103,6 +103,8 @@ pub struct Drive {
     /// Times the pivot was ordered and did not succeed, and when that began.
     pivot_tries: u32,
     pivot_since: Option<At>,
+    /// True while a promotion that did not come through is being withdrawn.
+    withdrawing: bool,
     /// Since when users are held.
     held_since: Option<At>,
     attempt: u32,
@@ -111,6 +113,7 @@ pub struct Drive {
     last_reply: LastReply,
     why: String,
     turned_back: Option<String>,
+    turn: Turn,
     stuck: Vec<Want>,
 }
 
@@ -128,6 +131,7 @@ impl Drive {
             promoted_perhaps: false,
             pivot_tries: 0,
             pivot_since: None,
+            withdrawing: false,
             held_since: None,
             attempt: 0,
             began_at: At::default(),
@@ -135,6 +139,7 @@ impl Drive {
             last_reply: LastReply::None,
             why: String::new(),
             turned_back: None,
+            turn: Turn::default(),
             stuck: Vec::new(),
         }
     }
@@ -159,6 +164,7 @@ impl Drive {
         }
         drive.promoted_perhaps = drive.plan().pivot().is_some_and(|pivot| drive.touched[pivot]);
         drive.turned_back = open.turned_back.clone();
+        drive.turn = open.turn;
         drive.began_at = now;
         if open.turned_back.is_some() {
             drive.way = Way::Back;
@@ -311,6 +317,11 @@ impl Drive {
             return None;
         }
         match answer {
+            Answer::Shown(_) if self.withdrawing => Some(self.withdrawn(now)),
+            Answer::Failed(why) if self.withdrawing => {
+                self.why = why;
+                Some(self.not_withdrawn(now))
+            }
             Answer::Shown(evidence) => {
                 let took_ms = now.since(self.began_at);
                 self.stage = Stage::Recording(Then::NextStep);
@@ -332,12 +343,13 @@ impl Drive {
     }
 
     /// Asks for the plan to be taken back. Refused past the pivot and when it is going back.
-    pub fn turn_back(&mut self, why: &str, now: At) -> Option<Want> {
+    pub fn turn_back(&mut self, why: &str, turn: Turn, now: At) -> Option<Want> {
         let idle = matches!(self.stage, Stage::Begin | Stage::LookAt(_) | Stage::OrderAgainAt(_));
         if self.is_past_pivot() || self.way == Way::Back || !idle {
             return None;
         }
         self.turned_back = Some(why.to_owned());
+        self.turn = turn;
         Some(self.record_turn(now))
     }
 
@@ -346,7 +358,7 @@ impl Drive {
     pub fn pass(&mut self, why: &str, now: At) -> Option<Want> {
         let waits = matches!(self.stage, Stage::LookAt(_) | Stage::OrderAgainAt(_));
         let pivot = self.way == Way::Forward && self.plan().pivot() == Some(self.cursor);
-        if !waits || pivot {
+        if !waits || pivot || self.withdrawing {
             return None;
         }
         self.stage = Stage::Recording(Then::NextStep);
@@ -356,7 +368,7 @@ impl Drive {
     fn record_turn(&mut self, now: At) -> Want {
         self.stage = Stage::Recording(Then::TurnBack);
         let why = self.turned_back.clone().unwrap_or_default();
-        Want::Record(Record::TurnedBack { at: now, plan: self.plan().id, why })
+        Want::Record(Record::TurnedBack { at: now, plan: self.plan().id, why, turn: self.turn })
     }
 
     fn begin_step(&mut self, now: At) -> Want {
@@ -478,55 +490,6 @@ impl Drive {
         let before = self.plan().pivot().is_some_and(|pivot| self.cursor < pivot);
         let given = self.step().deadline_ms;
         if before && self.is_past_pivot() { given.min(PASSING_MS) } else { given }
-    }
-
-    fn fail(&mut self, now: At) -> Option<Want> {
-        let why = format!("{}: {}", self.step().name, self.why);
-        match self.on_failure() {
-            OnFailure::GiveUp => {
-                self.turned_back = Some(why);
-                Some(self.record_turn(now))
-            }
-            OnFailure::GoOn => {
-                self.stage = Stage::Recording(Then::NextStep);
-                let why = self.why.clone();
-                Some(Want::Record(self.mark(Mark::Skipped { why }, now)))
-            }
-            OnFailure::Insist => {
-                self.stuck.push(Want::SayStuck { step: self.cursor, why: self.why.clone() });
-                self.began_at = now;
-                self.pivot_since = None;
-                self.stage = Stage::OrderAgainAt(now.plus(INSIST_MS));
-                None
-            }
-        }
-    }
-
-    /// What failing means on the way the plan is going.
-    fn on_failure(&self) -> OnFailure {
-        if self.way == Way::Forward {
-            let past = self.is_past_pivot();
-            let pivot = self.plan().pivot() == Some(self.cursor);
-            return match (self.step().on_failure, self.proof()) {
-                // Refused every time: it has not happened, so there is a way back.
-                (OnFailure::Insist, _) if pivot && !past => OnFailure::GiveUp,
-                // A plan taken up past its pivot walks its first steps again, and there is no
-                // way back any more: a fence is still insisted on, the rest is passed.
-                (OnFailure::GiveUp, Proof::IsOut { .. }) if past => OnFailure::Insist,
-                (OnFailure::GiveUp, Proof::DatabaseStopped { .. })
-                    if past && self.plan().fence == FenceGrade::Stopped =>
-                {
-                    OnFailure::Insist
-                }
-                (OnFailure::GiveUp, _) if past => OnFailure::GoOn,
-                (on_failure, _) => on_failure,
-            };
-        }
-        // Whatever cannot be taken back because its host or proxy is gone must not keep the rest
-        // from it, nor the judge from acting on what has become of the pair: a drifted proxy, a
-        // database that is down and a tombstone on the journal's own master are repaired, and a
-        // master that died meanwhile is failed over.
-        OnFailure::GoOn
     }
 
     fn advance(&mut self) {

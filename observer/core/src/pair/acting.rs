@@ -6,7 +6,7 @@ use crate::draft::{self, Brief, LossOverride};
 use crate::drive::{Answer, Drive, Reply, Want};
 use crate::event::EventKind;
 use crate::facts::{Asker, Facts, Journal, Master, Roles, Sight, Slave};
-use crate::journal::{OpenPlan, Record, Way};
+use crate::journal::{OpenPlan, Record, Turn, Way};
 use crate::judge::{Repair, Verdict};
 use crate::lint::lint;
 use crate::plan::{Goal, Plan};
@@ -177,7 +177,7 @@ impl Pair {
             }
             _ => None,
         };
-        self.turn_back = why.map(str::to_owned);
+        self.turn_back = why.map(|why| (why.to_owned(), Turn::Overtaken));
     }
 
     /// Continues, or takes back, a plan that an earlier life left open. The world is looked at
@@ -205,7 +205,7 @@ impl Pair {
         let Some((way, why)) = resume_way(&open, &drive, present) else { return };
         let plan = open.plan.id;
         self.tell(EventKind::PlanResumed { plan, way, why: why.to_owned() }, now);
-        let turn = if way == Way::Back { drive.turn_back(why, now) } else { None };
+        let turn = if way == Way::Back { drive.turn_back(why, Turn::Overtaken, now) } else { None };
         self.drive = Some(drive);
         if let Some(want) = turn {
             self.carry_out(want, now);
@@ -373,12 +373,12 @@ impl Pair {
 /// What a change of mind asks of the drive, as soon as it can be asked.
 fn changed_mind(
     drive: &mut Drive,
-    turn_back: &mut Option<String>,
+    turn_back: &mut Option<(String, Turn)>,
     pass: &mut Option<(usize, String)>,
     now: At,
 ) -> Option<Want> {
-    if let Some(why) = turn_back {
-        let turned = drive.turn_back(why, now);
+    if let Some((why, turn)) = turn_back {
+        let turned = drive.turn_back(why, *turn, now);
         let settled = turned.is_some() || drive.is_past_pivot() || drive.position().1 == Way::Back;
         if settled {
             *turn_back = None;
@@ -409,6 +409,27 @@ struct Present {
 /// How long a suspicion may last before a plan left open is taken back, in milliseconds.
 const SUSPECT_MS: u64 = 30_000;
 
+/// How long the world may take to show again what a repair of the slave was for, in milliseconds:
+/// what is down or does not stream is told only after a second look.
+const SETTLE_MS: u64 = 5_000;
+
+/// The slave's conditions in which a repair of it, once begun, goes on.
+fn slave_troubles(repair: Repair) -> Option<&'static [Slave]> {
+    match repair {
+        Repair::StartSlave => Some(&[Slave::Down, Slave::Startable]),
+        Repair::ResumeReplication => Some(&[Slave::NotStreaming, Slave::Resumable]),
+        Repair::Rejoin => Some(&[
+            Slave::Down,
+            Slave::Startable,
+            Slave::NotStreaming,
+            Slave::Resumable,
+            Slave::Rejoinable,
+            Slave::Diverged,
+        ]),
+        _ => None,
+    }
+}
+
 /// Whether a plan left open goes on or is taken back; none while it cannot be told yet.
 ///
 /// The world is believed, not the journal. Past the pivot there is only forward. Before it the plan
@@ -436,6 +457,18 @@ fn resume_way(open: &OpenPlan, drive: &Drive, present: Present) -> Option<(Way, 
     if !by_person && mode != Mode::Auto {
         return Some((Way::Back, "the mode no longer allows it"));
     }
+    if let Goal::Repair(repair) = open.plan.goal
+        && let Some(troubles) = slave_troubles(repair)
+    {
+        let allowed = draft::slave_repair_allowed(&facts).is_ok();
+        return if troubles.contains(&facts.slave) && allowed {
+            Some((Way::Forward, "its reason still holds"))
+        } else if waited_ms < SETTLE_MS {
+            None
+        } else {
+            Some((Way::Back, "what is seen now no longer asks for it"))
+        };
+    }
     let wanted = match open.plan.goal {
         // What is lost is measured by a step of its own.
         Goal::FailOver if by_person => {
@@ -444,12 +477,6 @@ fn resume_way(open: &OpenPlan, drive: &Drive, present: Present) -> Option<(Way, 
         }
         Goal::FailOver => verdict == Verdict::FailOver,
         Goal::SwitchOver => false,
-        // A person's order needs no rule that asks for it.
-        Goal::Repair(Repair::StartSlave | Repair::ResumeReplication | Repair::Rejoin)
-            if by_person =>
-        {
-            draft::slave_repair_allowed(&facts).is_ok()
-        }
         // Its last steps start what went down with the database.
         Goal::Repair(Repair::StartDatabase) if facts.roles == Roles::One => {
             verdict == Verdict::Repair(Repair::StartDatabase) || facts.master == Master::Healthy

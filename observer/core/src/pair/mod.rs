@@ -24,7 +24,7 @@ use crate::digest::{Digest, digest, evidence};
 use crate::drive::Drive;
 use crate::event::{Event, EventKind};
 use crate::facts::{Act, Asker, GateFacts, Journal, Past, Pause, Standing, Work as WorkFact};
-use crate::journal::{Memory, Record};
+use crate::journal::{Memory, Record, Turn};
 use crate::judge::{Cause, Gate, Repair, Rule, Verdict, gate, judge};
 use crate::ledger::Snapshot;
 use crate::plan::Goal;
@@ -75,7 +75,7 @@ pub struct Pair {
     unanswered: BTreeSet<Look>,
     stopping: bool,
     /// Why the open plan is to be taken back, once it can be.
-    turn_back: Option<String>,
+    turn_back: Option<(String, Turn)>,
     /// Why the step of this number is to be passed, once it can be.
     pass: Option<(usize, String)>,
     started_at: At,

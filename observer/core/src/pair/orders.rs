@@ -5,7 +5,7 @@ use super::work::Writing;
 use crate::draft::{self, Brief, LossOverride};
 use crate::event::EventKind;
 use crate::facts::{Act, Asker, Facts, Master, Proxies, Slave};
-use crate::journal::{PauseOrder, Record, Schedule, Way};
+use crate::journal::{PauseOrder, Record, Schedule, Turn, Way};
 use crate::judge::{Cause, Repair, gate};
 use crate::plan::Plan;
 use crate::words::At;
@@ -244,7 +244,7 @@ impl Pair {
         if drive.is_past_pivot() {
             return Err(Refusal::PastPivot);
         }
-        self.turn_back = Some(format!("aborted by {by}"));
+        self.turn_back = Some((format!("aborted by {by}"), Turn::Person));
         Ok(())
     }
 

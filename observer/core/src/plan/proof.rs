@@ -69,7 +69,8 @@ pub enum Proof {
         /// How many bytes of log may lie between.
         bytes: u64,
     },
-    /// The slave streams from `master` and is near enough to it, received and replayed.
+    /// The slave streams from `master` and is near enough to it, received and replayed; or there is
+    /// no primary there to be near to.
     LagWithin {
         /// The slave.
         host: HostName,
@@ -159,6 +160,12 @@ pub enum Proof {
         /// The timeline it must have left behind.
         after: Timeline,
     },
+    /// The database is stopped, and its control file says that it was a standby to the end: no
+    /// promotion has come through, and none can any more.
+    NotPromoted {
+        /// The host.
+        host: HostName,
+    },
     /// A row was committed, carrying the plan's epoch.
     CanWrite {
         /// The host.
@@ -246,6 +253,7 @@ impl fmt::Display for Proof {
             Proof::IsPrimary { host, after } => {
                 write!(f, "{host} is primary on a timeline after {after}")
             }
+            Proof::NotPromoted { host } => write!(f, "{host} is stopped and was never promoted"),
             Proof::CanWrite { host } => write!(f, "{host} commits a row"),
             Proof::TombstoneStands { host } => write!(f, "tombstone stands on {host}"),
             Proof::ServiceReady { host, service } => write!(f, "{service} on {host} is ready"),

@@ -89,6 +89,7 @@ async fn look_for(
         | Proof::DivergedKept { .. }
         | Proof::TimelineSettled { .. }
         | Proof::OnHistoryOf { .. }
+        | Proof::NotPromoted { .. }
         | Proof::ServiceRuns { .. } => Answer::Unknown(format!("{proof}: cannot be seen yet")),
         Proof::ServiceStopped { host, service } => {
             service_stopped(world, host_of(world, host)?, service, deadline).await
