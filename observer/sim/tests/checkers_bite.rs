@@ -134,3 +134,18 @@ fn rule_10_sees_users_suffer_from_a_dead_observer() {
     world.proxy_mut(&"proxy-1".into()).runtime.insert("node-a".into(), Admission::TakenOut);
     assert_eq!(checks.after_event(&world, At(2)).expect_err("nobody is served").rule, 10);
 }
+
+#[test]
+fn rule_5_sees_a_switchover_to_a_slave_that_lacks_a_row() {
+    let mut world = world();
+    world.proxy_mut(&"proxy-1".into()).runtime.insert("node-a".into(), Admission::TakenOut);
+    let mut checks = Checks::default();
+    let mut switchover = plan(1, 2);
+    switchover.goal = Goal::SwitchOver;
+    let opened = Record::PlanOpened { at: At(1), plan: Box::new(switchover) };
+    checks.on_record(&opened, &world, &Users::default(), At(1)).expect("a person ordered it");
+    assert!(checks.before_effect(&order(2), &world, At(2)).is_ok(), "both hold nothing");
+    world.machine_mut(&"node-a".into()).database.rows.push(1);
+    let broken = checks.before_effect(&order(2), &world, At(2));
+    assert_eq!(broken.expect_err("a row is missing").rule, 5);
+}

@@ -137,3 +137,85 @@ fn the_grade_stopped_demands_a_proven_stop() {
     let findings = lint(plan, &setup.spec, Epoch(1)).expect_err("the lint lets it pass");
     assert!(findings.contains(&Finding::NotStopped), "found only {findings:?}");
 }
+
+fn switchover_plan() -> (Plan, Setup) {
+    let setup = Setup::usual(3, 2);
+    let mut run = Run::new(setup.clone());
+    run.advance(3_000).expect("a healthy run breaks nothing");
+    (run.dry_run(Wish::SwitchOver).expect("a healthy pair has a plan").plan, setup)
+}
+
+#[track_caller]
+fn expect_of_switchover(change: impl FnOnce(&mut Plan), finding: impl Fn(&Finding) -> bool) {
+    let (mut plan, setup) = switchover_plan();
+    assert!(lint(plan.clone(), &setup.spec, Epoch(1)).is_ok(), "a drafted plan passes");
+    change(&mut plan);
+    let findings = lint(plan, &setup.spec, Epoch(1)).expect_err("the lint lets it pass");
+    assert!(findings.iter().any(finding), "found only {findings:?}");
+}
+
+#[test]
+fn a_switchover_that_could_lose_something_is_found() {
+    let whole = |proof: &Proof| matches!(proof, Proof::ReplayedShutdown { .. });
+    expect_of_switchover(
+        |plan| plan.steps.retain(|step| !whole(&step.proof)),
+        |finding| *finding == Finding::NotWhole,
+    );
+    expect_of_switchover(
+        |plan| step(plan, whole).on_failure = OnFailure::GoOn,
+        |finding| *finding == Finding::NotWhole,
+    );
+    expect_of_switchover(
+        |plan| {
+            // Looked for before the master is shut down, it shows nothing.
+            let at = plan.steps.iter().position(|s| whole(&s.proof)).expect("it is proven");
+            let step = plan.steps.remove(at);
+            plan.steps.insert(0, step);
+        },
+        |finding| *finding == Finding::NotWhole,
+    );
+}
+
+#[test]
+fn a_master_stopped_under_its_users_is_found() {
+    expect_of_switchover(
+        |plan| plan.steps.retain(|step| !matches!(step.proof, Proof::Drained { .. })),
+        |finding| matches!(finding, Finding::StoppedBeforeHeld(_)),
+    );
+    expect_of_switchover(
+        |plan| {
+            let stops = |s: &observer_core::plan::Step| matches!(s.proof, Proof::ShutDown { .. });
+            let at = plan.steps.iter().position(stops).expect("it stops the master");
+            let step = plan.steps.remove(at);
+            plan.steps.insert(0, step);
+        },
+        |finding| matches!(finding, Finding::StoppedBeforeHeld(_)),
+    );
+}
+
+#[test]
+fn users_held_without_a_limit_and_a_missing_tombstone_are_found() {
+    expect_of_switchover(
+        |plan| plan.hold_limit_ms = None,
+        |finding| *finding == Finding::NoHoldLimit,
+    );
+    expect_of_switchover(
+        |plan| plan.steps.retain(|step| !matches!(step.proof, Proof::TombstoneStands { .. })),
+        |finding| *finding == Finding::NoTombstone,
+    );
+}
+
+#[test]
+fn a_repair_that_would_rebuild_the_master_is_found() {
+    let setup = Setup::usual(3, 1);
+    let mut run = Run::new(setup.clone());
+    run.schedule(2_000, observer_sim::Fault::StopDatabase("node-b".into()));
+    run.advance(4_000).expect("a stopped slave breaks nothing");
+    let mut plan = run.dry_run(Wish::Rejoin).expect("a slave that is down can rejoin").plan;
+    assert!(lint(plan.clone(), &setup.spec, Epoch(1)).is_ok(), "a drafted plan passes");
+    let clone = plan.steps.iter_mut().find(|s| matches!(s.effect, Effect::Clone { .. }));
+    let clone = clone.expect("a rejoin may clone");
+    clone.effect = Effect::Clone { host: "node-a".into(), source: "node-b".into() };
+    let findings = lint(plan, &setup.spec, Epoch(1)).expect_err("the lint lets it pass");
+    assert!(findings.contains(&Finding::RepairDemotesMaster), "found only {findings:?}");
+}
