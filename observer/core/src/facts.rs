@@ -149,6 +149,21 @@ fact! {
 }
 
 fact! {
+    /// What an acknowledged commit is worth, held against what the policy asks for.
+    Commits {
+        /// As much as the policy asks for, or as much as can be had now.
+        AsAsked,
+        /// Another setting is owed: the slave could hold every commit and is not asked to, or is
+        /// asked to and should not be.
+        Owed,
+        /// They have waited for a slave that is away for longer than the policy lets them.
+        Blocked,
+        /// They wait for a slave that is away, and the policy wants them to.
+        Waiting,
+    }
+}
+
+fact! {
     /// What else a failover would need.
     Upkeep {
         /// Files and parity are as they should be, or not configured.
@@ -177,6 +192,8 @@ pub struct Facts {
     pub proxies: Proxies,
     /// Whether the master could be fenced.
     pub fence: Fence,
+    /// What an acknowledged commit is worth.
+    pub commits: Commits,
     /// Files and parity.
     pub upkeep: Upkeep,
 }
@@ -198,7 +215,7 @@ impl Facts {
     pub fn all() -> impl Iterator<Item = Facts> {
         every_world!(
             sight: Sight, roles: Roles, master: Master, slave: Slave,
-            loss: Loss, proxies: Proxies, fence: Fence, upkeep: Upkeep
+            loss: Loss, proxies: Proxies, fence: Fence, commits: Commits, upkeep: Upkeep
         )
     }
 }

@@ -31,6 +31,10 @@ pub struct Entry {
     pub going_down_at: Option<At>,
     /// For a database: since when it has been a standby whose walreceiver does not stream.
     pub idle_since: Option<At>,
+    /// For a primary: since when its commits have waited for a standby that is away.
+    pub waits_since: Option<At>,
+    /// When they were last seen to wait.
+    pub waited_at: Option<At>,
     /// For a proxy's table: since when its checks of each host have failed without a break.
     pub failing_since: BTreeMap<HostName, At>,
 }
@@ -95,6 +99,10 @@ impl Snapshot {
                 }
                 note_failing(&mut entry.failing_since, &sighting);
                 note_idle(&mut entry.idle_since, &sighting);
+                note_waiting(&mut entry.waits_since, &sighting);
+                if entry.waits_since.is_some() {
+                    entry.waited_at = Some(sighting.at);
+                }
                 entry.class = class;
                 entry.last_report = report.or(entry.last_report.take());
                 entry.going_down_at = going_down_at.or(entry.going_down_at);
@@ -105,8 +113,12 @@ impl Snapshot {
                 note_failing(&mut failing_since, &sighting);
                 let mut idle_since = None;
                 note_idle(&mut idle_since, &sighting);
+                let mut waits_since = None;
+                note_waiting(&mut waits_since, &sighting);
                 let entry = Entry {
                     idle_since,
+                    waits_since,
+                    waited_at: waits_since,
                     failing_since,
                     class,
                     streak: 1,
@@ -175,6 +187,18 @@ fn note_idle(idle_since: &mut Option<At>, sighting: &Sighting) {
             idle_since.get_or_insert(sighting.at);
         }
         _ => *idle_since = None,
+    }
+}
+
+fn note_waiting(waits_since: &mut Option<At>, sighting: &Sighting) {
+    let Ok(seen) = &sighting.seen else { return };
+    match seen {
+        Seen::Database(report)
+            if !report.synchrony.asked.is_empty() && report.synchrony.held.is_empty() =>
+        {
+            waits_since.get_or_insert(sighting.at);
+        }
+        _ => *waits_since = None,
     }
 }
 

@@ -107,6 +107,27 @@ pub enum OnCleanShutdown {
     FailOver,
 }
 
+/// What a commit that was acknowledged is worth.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Durability {
+    /// It is on the master's disk; the slave follows a moment later. Whoever set
+    /// `synchronous_standby_names` to other than our hosts is left alone.
+    Async,
+    /// It is on the slave's disk, too: a failover loses no acknowledged row.
+    Sync,
+}
+
+/// What to do when commits wait for a slave that is away (durability *sync*).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnSlaveLost {
+    /// Go on without it after a while, say so, and return to it by itself.
+    Async,
+    /// Let commits wait until it is back.
+    Wait,
+}
+
 /// What to do about a replaced master that is back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -142,6 +163,12 @@ pub struct Policy {
     pub clean_shutdown_grace_ms: u64,
     /// How long a master must be unable to commit before users are moved off it.
     pub cannot_write_grace_ms: u64,
+    /// What an acknowledged commit is worth.
+    pub durability: Durability,
+    /// What to do when commits wait for a slave that is away.
+    pub on_slave_lost: OnSlaveLost,
+    /// How long commits may wait for it before that is done.
+    pub sync_patience_ms: u64,
     /// What to do about a replaced master that is back.
     pub on_return: OnReturn,
     /// A second crash within this time of a repair is not repaired again.
@@ -190,6 +217,9 @@ impl Default for Policy {
             on_clean_shutdown: OnCleanShutdown::Ask,
             clean_shutdown_grace_ms: 120_000,
             cannot_write_grace_ms: 5_000,
+            durability: Durability::Async,
+            on_slave_lost: OnSlaveLost::Async,
+            sync_patience_ms: 5_000,
             on_return: OnReturn::Rejoin,
             repair_window_ms: 600_000,
             fence: FenceGrade::ProxiedOff,

@@ -252,6 +252,18 @@ pub struct DatabaseReport {
     pub replay_paused: bool,
     /// The standby's walreceiver, if one runs.
     pub walreceiver: Option<Walreceiver>,
+    /// Whom the primary's commits wait for.
+    #[serde(default)]
+    pub synchrony: Synchrony,
+}
+
+/// Whom a primary's commits wait for, by the names under which the standbys connect.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Synchrony {
+    /// The names in `synchronous_standby_names`; empty if commits wait for nobody.
+    pub asked: Vec<String>,
+    /// Those of them that are connected and hold what is acknowledged.
+    pub held: Vec<String>,
 }
 
 /// A standby's walreceiver: the fourth vantage on the master.

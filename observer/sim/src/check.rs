@@ -5,7 +5,7 @@
 use observer_core::drive::Order;
 use observer_core::facts::Asker;
 use observer_core::journal::{Mark, Outcome, Record};
-use observer_core::plan::{Effect, Goal, Plan};
+use observer_core::plan::{Effect, Goal, Plan, Promise};
 use observer_core::words::{At, Epoch, HostName, Lsn, PlanId};
 
 use crate::run::Users;
@@ -70,6 +70,9 @@ impl Checks {
                 let Some(open) = self.open.take() else {
                     return broken(12, now, format!("plan {plan} closed and was not open"));
                 };
+                if *outcome == Outcome::Done {
+                    what_was_promised_is_kept(&open, world, users, now)?;
+                }
                 if let Outcome::Undone { .. } = outcome {
                     an_undone_plan_leaves_the_pair_as_it_was(&open, world, now)?;
                 }
@@ -196,6 +199,23 @@ fn a_switchover_promotes_a_whole_slave(plan: &Plan, world: &World, now: At) -> C
         return broken(5, now, format!("{} promoted with {held} of {all} rows", plan.next_master));
     }
     Ok(())
+}
+
+/// Rule 5: where commits had to wait for the slave, a failover loses no acknowledged row.
+fn what_was_promised_is_kept(plan: &Plan, world: &World, users: &Users, now: At) -> Checked {
+    if plan.goal != Goal::FailOver || plan.promise != Promise::OnBoth {
+        return Ok(());
+    }
+    let held = &world.machine(&plan.next_master).database.rows;
+    let known = |at: &At, row: &u64| *at <= plan.trouble_since && !held.contains(row);
+    // Rows of before the promise, lost by an earlier failover, are not this plan's.
+    let since = users.acknowledged.iter().rev().take(200);
+    match since.filter(|(_, _, host)| *host == plan.master).find(|(at, row, _)| known(at, row)) {
+        Some((_, row, host)) => {
+            broken(5, now, format!("row {row} was acknowledged on {host}, on both, and is lost"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Rule 4: a failover that nobody ordered is not opened while users are served.

@@ -3,6 +3,7 @@
 //! Safety first: the rules hold after every event of the chaos. Then liveness: everything that can
 //! heal is healed, and within a bounded time users must be served and no plan may be open.
 
+use observer_core::policy::Durability;
 use observer_core::words::{HostName, ProxyName};
 
 use crate::check::Violation;
@@ -52,7 +53,10 @@ pub enum Failure {
 pub fn play(seed: u64) -> Result<Run, Failure> {
     let mut random = Random::new(seed ^ 0x0B5E_12FE);
     let proxies = if random.chance(25) { 2 } else { 1 };
-    let setup = Setup::usual(seed, proxies);
+    let mut setup = Setup::usual(seed, proxies);
+    if random.chance(25) {
+        setup.spec.policy.durability = Durability::Sync;
+    }
     let hosts = setup.spec.hosts.clone();
     let names = setup.spec.proxies.clone();
     let mut run = Run::new(setup);

@@ -98,6 +98,7 @@ impl World {
         database.timeline = timeline;
         database.log_gone = false;
         database.slots.clear();
+        database.waits_for = None;
         database.upstream = Some(source.clone());
         machine.tombstone = true;
         machine.start_database(now);

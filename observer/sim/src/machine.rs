@@ -143,6 +143,8 @@ pub struct Database {
     pub upstream: Option<HostName>,
     /// The hosts it keeps log for.
     pub slots: BTreeSet<HostName>,
+    /// The host that commits wait for.
+    pub waits_for: Option<HostName>,
     /// True if log that a rewind needs is gone.
     pub log_gone: bool,
     /// True if it cannot log in at the other host.
@@ -187,6 +189,7 @@ impl Machine {
                 stalled: false,
                 upstream: None,
                 slots: BTreeSet::new(),
+                waits_for: None,
                 log_gone: false,
                 locked_out: false,
                 on_promote: OnPromote::Obeys,

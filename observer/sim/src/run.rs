@@ -444,9 +444,17 @@ impl Run {
             self.users.unserved += 1;
             return;
         };
+        if self.world.commits_wait(&host) {
+            // Its row is written, and nobody is told that it is safe.
+            self.users.unserved += 1;
+            return;
+        }
         let row = self.users.next_row;
         self.users.next_row += 1;
         self.world.machine_mut(&host).database.rows.push(row);
+        if self.world.machine(&host).database.waits_for.is_some() {
+            self.world.replicate_now(self.now);
+        }
         if let Some(last) = self.users.last_served {
             let gap = self.now.since(last);
             self.users.longest_gap_ms = self.users.longest_gap_ms.max(gap);

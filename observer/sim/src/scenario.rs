@@ -357,7 +357,9 @@ fn duration(text: &&str) -> Option<u64> {
 }
 
 fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
-    use observer_core::policy::{FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnReturn};
+    use observer_core::policy::{
+        Durability, FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnReturn, OnSlaveLost,
+    };
     let policy = &mut setup.spec.policy;
     match setting {
         "mode observe-only" => policy.mode = Mode::ObserveOnly,
@@ -365,6 +367,8 @@ fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
         "fence stopped" => policy.fence = FenceGrade::Stopped,
         "on-database-crash fail-over" => policy.on_database_crash = OnDatabaseCrash::FailOver,
         "on-clean-shutdown fail-over" => policy.on_clean_shutdown = OnCleanShutdown::FailOver,
+        "durability sync" => policy.durability = Durability::Sync,
+        "on-slave-lost wait" => policy.on_slave_lost = OnSlaveLost::Wait,
         "on-return ask" => policy.on_return = OnReturn::Ask,
         "no-application" => setup.spec.services.clear(),
         _ => return None,

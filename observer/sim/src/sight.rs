@@ -2,8 +2,8 @@
 
 use observer_core::sighting::{
     Admission, CheckResult, DatabaseBusy, DatabaseReport, FileServer, Look, MachineReport,
-    ProxyFileReport, ProxyReport, Seen, ServerReport, Silent, SystemState, UnitReport, UnitState,
-    Vantage, Walreceiver,
+    ProxyFileReport, ProxyReport, Seen, ServerReport, Silent, Synchrony, SystemState, UnitReport,
+    UnitState, Vantage, Walreceiver,
 };
 use observer_core::words::{At, HostName, ProxyName};
 
@@ -19,8 +19,14 @@ impl World {
     pub fn see(&self, look: &Look, now: At) -> Option<Result<Seen, Silent>> {
         match look {
             Look::Machine(host) => self.see_machine(host),
-            Look::Database(host) => self.over_ssh(host, |machine| self.see_database(machine, now)),
-            Look::Write(host) => self.over_ssh(host, see_write),
+            Look::Database(host) => {
+                self.over_ssh(host, |machine| self.see_database(host, machine, now))
+            }
+            Look::Write(host) => self.over_ssh(host, |machine| {
+                let waits =
+                    machine.database.postmaster == Postmaster::Running && self.commits_wait(host);
+                if waits { None } else { see_write(machine) }
+            }),
             Look::Port { host, from } => self.see_through(from, host, see_port),
             Look::Application { host, from } => self.see_through(from, host, |machine| {
                 let serves = self.application_serves(host);
@@ -92,7 +98,12 @@ impl World {
         if self.ssh_works(host) { see(machine) } else { Some(Err(Silent::NoWay)) }
     }
 
-    fn see_database(&self, machine: &Machine, now: At) -> Option<Result<Seen, Silent>> {
+    fn see_database(
+        &self,
+        host: &HostName,
+        machine: &Machine,
+        now: At,
+    ) -> Option<Result<Seen, Silent>> {
         let database = &machine.database;
         match database.postmaster {
             Postmaster::Hung => None,
@@ -108,11 +119,22 @@ impl World {
                     lsn: database.lsn(),
                     replayed: database.lsn(),
                     replay_paused: database.replay_paused,
+                    synchrony: self.synchrony(host),
                     walreceiver: receiver.filter(|_| database.in_recovery),
                 })))
             }
             _ => Some(Ok(Seen::Refused)),
         }
+    }
+
+    fn synchrony(&self, host: &HostName) -> Synchrony {
+        let database = &self.machine(host).database;
+        let Some(standby) = database.waits_for.as_ref().filter(|_| !database.in_recovery) else {
+            return Synchrony::default();
+        };
+        let asked = vec![standby.to_string()];
+        let held = if self.commits_wait(host) { Vec::new() } else { asked.clone() };
+        Synchrony { asked, held }
     }
 
     fn see_through(

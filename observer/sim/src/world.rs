@@ -171,6 +171,18 @@ impl World {
         }
     }
 
+    /// True if a commit on `host` would wait for a standby that does not take it.
+    pub fn commits_wait(&self, host: &HostName) -> bool {
+        let database = &self.machine(host).database;
+        let Some(standby) = &database.waits_for else { return false };
+        !self.follows(standby, host, database.clone_position())
+    }
+
+    /// Hands every row to the standbys that follow, as a commit does that waits for one.
+    pub fn replicate_now(&mut self, now: At) {
+        self.replicate(now);
+    }
+
     /// True if the standby on `host` streams from `primary`: told to, let in, and of its history.
     fn follows(&self, host: &HostName, primary: &HostName, source: (Timeline, usize)) -> bool {
         let machine = self.machine(host);
@@ -275,6 +287,9 @@ impl World {
                 Effect::DropSlot { follower, .. } => {
                     machine.database.slots.remove(follower);
                 }
+                Effect::Synchronise { standby, .. } => {
+                    machine.database.waits_for = standby.clone();
+                }
                 Effect::KeepDiverged { .. } => machine.database.kept = true,
                 Effect::Rewind { source, .. } => {
                     machine.begin(Task::Rewind(source.clone()), now);
@@ -362,6 +377,8 @@ impl World {
             Proof::LagWithin { .. }
             | Proof::ReplayedShutdown { .. }
             | Proof::Streams { .. }
+            | Proof::Cloned { .. }
+            | Proof::Synchronous { .. }
             | Proof::OnHistoryOf { .. } => self.prove_between(proof),
             Proof::NotPromoted { host } => match self.machine(host).database.postmaster {
                 Postmaster::Running | Postmaster::Starting(_) | Postmaster::Hung => {
@@ -395,7 +412,8 @@ impl World {
                     && machine.database.timeline > *after
             }),
             Proof::CanWrite { host } => {
-                self.if_host(host, |machine| machine.database.accepts_writes())
+                let waits = self.commits_wait(host);
+                self.if_host(host, |machine| machine.database.accepts_writes() && !waits)
             }
             Proof::TombstoneStands { host } => self.if_host(host, |machine| machine.tombstone),
             Proof::ServiceReady { host, service } | Proof::ServiceRuns { host, service } => {
@@ -432,16 +450,14 @@ impl World {
                     runs && (whole || !standby.in_recovery)
                 })
             }
-            Proof::Streams { host, upstream } => {
-                let source = self.machine(upstream).database.clone_position();
-                let answer = self.if_host(host, |machine| {
-                    let standby = &machine.database;
-                    standby.postmaster == Postmaster::Running
-                        && standby.in_recovery
-                        && standby.heard_at.is_some()
-                        && standby.timeline == source.0
-                });
+            Proof::Streams { host, upstream } => self.prove_streams(host, upstream),
+            Proof::Cloned { host, upstream } => {
+                let answer = self.prove_streams(host, upstream);
                 self.unless_failed(host, &Task::Clone(upstream.clone()), answer)
+            }
+            Proof::Synchronous { host, standby } => {
+                let waits = standby.is_some() && self.commits_wait(host);
+                self.if_host(host, |machine| machine.database.waits_for == *standby && !waits)
             }
             Proof::OnHistoryOf { host, source } => {
                 let master = &self.machine(source).database;
@@ -455,6 +471,17 @@ impl World {
             }
             _ => Answer::Unknown("not a proof between hosts".to_owned()),
         }
+    }
+
+    fn prove_streams(&self, host: &HostName, upstream: &HostName) -> Answer {
+        let source = self.machine(upstream).database.clone_position();
+        self.if_host(host, |machine| {
+            let standby = &machine.database;
+            standby.postmaster == Postmaster::Running
+                && standby.in_recovery
+                && standby.heard_at.is_some()
+                && standby.timeline == source.0
+        })
     }
 
     /// What is not shown and was tried in vain will not show.

@@ -21,6 +21,7 @@ fn plan(id: u64, epoch: u64) -> Plan {
         id: PlanId(id),
         goal: Goal::FailOver,
         hold_limit_ms: None,
+        promise: Default::default(),
         epoch: Epoch(epoch),
         rule: "F1".to_owned(),
         asker: Asker::Operator,

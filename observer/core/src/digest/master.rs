@@ -3,8 +3,8 @@
 //! The order of the questions is the argument: what the host itself says over SSH outranks what
 //! is seen from outside; any sign of life outranks any silence.
 
-use super::Inputs;
 use super::votes::{self, ProxyWord, Vote};
+use super::{Inputs, commits};
 use crate::facts::Master;
 use crate::journal::Memory;
 use crate::judge::Repair;
@@ -146,6 +146,10 @@ impl<'a> View<'a> {
     /// The database takes queries: can it commit, and does the application serve?
     fn database_answers(self) -> Master {
         let policy = &self.inputs.spec.policy;
+        if commits::are_held_up(self.inputs, self.master) {
+            // It is well and waits for the slave; that is judged by itself.
+            return Master::Healthy;
+        }
         let write = self.entry(Look::Write(self.master.clone()));
         if let Some(entry) = write {
             let needed = match &entry.latest.seen {
@@ -154,9 +158,12 @@ impl<'a> View<'a> {
                 Err(_) => Some(policy.failures),
             };
             if let Some(needed) = needed {
-                // What failed while nothing of the host was seen says nothing of its disk.
+                // What failed while nothing of the host was seen, or while commits waited for the
+                // slave, says nothing of its disk.
                 let database = self.entry(Look::Database(self.master.clone()));
-                let answers_since = database.map_or(entry.since, |entry| entry.since);
+                let answers_since = database.map_or(entry.since, |database| {
+                    database.waited_at.map_or(database.since, |at| at.max(database.since))
+                });
                 let since = entry.since.max(answers_since);
                 let sure = entry.streak >= needed && entry.latest.asked_at >= answers_since;
                 let lasts = self.inputs.now.since(since) >= policy.cannot_write_grace_ms;

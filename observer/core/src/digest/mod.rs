@@ -3,6 +3,7 @@
 //! It does not decide what to do. Beside the facts it returns the evidence in words and the few
 //! names and numbers that a draft needs, so that nobody has to read the snapshot a second time.
 
+mod commits;
 mod loss;
 mod master;
 mod proxies;
@@ -14,9 +15,10 @@ pub use master::DATABASE_UNIT;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Facts, Roles, Sight, Upkeep};
+use crate::facts::{Facts, Loss, Roles, Sight, Upkeep};
 use crate::journal::Memory;
 use crate::ledger::Snapshot;
+use crate::plan::Promise;
 use crate::policy::PairSpec;
 use crate::sighting::{Class, DatabaseReport, Look, Seen, Silent};
 use crate::words::{At, HostName, Timeline};
@@ -37,6 +39,8 @@ pub struct Digest {
     pub candidate: Option<HostName>,
     /// What a failover now would lose.
     pub loss: LossEstimate,
+    /// What acknowledged commits were worth when the master was last seen.
+    pub promise: Promise,
     /// Whether the master's SSH answers.
     pub master_ssh: Reach,
     /// Whether a tombstone keeps the journal's own master from starting as one.
@@ -121,6 +125,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     let (proxies, fence, why) = proxies::assess(inputs, master.as_ref(), condition);
     remarks.extend(why);
     let loss = loss::estimate(inputs, master.as_ref(), candidate.as_ref());
+    let promise = commits::promise(inputs, master.as_ref(), candidate.as_ref());
     remarks.extend(distrust(snapshot));
     if master.is_none() {
         remarks.extend(claims(inputs));
@@ -130,9 +135,13 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         roles,
         master: condition,
         slave,
-        loss: loss.against(&spec.policy),
+        loss: match promise {
+            Promise::OnBoth => Loss::WithinBudget,
+            Promise::OnMaster => loss.against(&spec.policy),
+        },
         proxies,
         fence,
+        commits: commits::assess(inputs, master.as_ref(), candidate.as_ref(), slave),
         upkeep: Upkeep::Good,
     };
     let master_ssh = match &master {
@@ -150,6 +159,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         only_primary: only_primary(inputs),
         candidate,
         loss,
+        promise,
         master_ssh,
         tombstone: tombstone(inputs),
         timeline,

@@ -5,7 +5,7 @@ use super::steps::Patience;
 use super::{Brief, LossOverride, NoPlan, steps};
 use crate::digest::Reach;
 use crate::facts::Master;
-use crate::plan::{Goal, OnFailure, Plan, Step, Stop, Undo};
+use crate::plan::{Goal, OnFailure, Plan, Promise, Step, Stop, Undo};
 use crate::policy::{FenceGrade, Placement, ServiceSpec};
 use crate::words::HostName;
 
@@ -22,8 +22,14 @@ pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan
     for proxy in &spec.proxies {
         plan.push(steps::keep_out(spec, proxy, master));
     }
+    plan.extend(steps::free_commits(spec, heir));
     if let (Some(reached), LossOverride::None) = (digest.loss.reached, loss) {
-        plan.push(steps::measure_loss(heir, reached, spec.policy.loss_budget_bytes));
+        // Of what the slave lacks nothing was acknowledged, if commits had to wait for it.
+        let budget_bytes = match digest.promise {
+            Promise::OnBoth => u64::MAX,
+            Promise::OnMaster => spec.policy.loss_budget_bytes,
+        };
+        plan.push(steps::measure_loss(heir, reached, budget_bytes));
     }
     let patience = if is_alive(brief) { Patience::Short } else { Patience::TillPolicy };
     plan.push(steps::replay(spec, heir, patience));

@@ -84,6 +84,7 @@ impl<'a> Brief<'a> {
             drafted_at: self.now,
             trouble_since: self.digest.trouble_since.unwrap_or(self.now),
             fence: self.spec.policy.fence,
+            promise: self.digest.promise,
             hold_limit_ms: None,
             master,
             next_master: next_master.clone(),

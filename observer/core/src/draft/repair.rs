@@ -6,7 +6,7 @@ use crate::judge::Repair;
 use crate::plan::{
     Effect, First, Goal, LostReply, OnFailure, Plan, Proof, Sessions, Step, Stop, Undo,
 };
-use crate::policy::{PairSpec, Placement, Probed};
+use crate::policy::{Durability, PairSpec, Placement, Probed};
 use crate::words::{HostName, ProxyName};
 
 pub(super) fn draft(brief: Brief<'_>, repair: Repair) -> Result<Plan, NoPlan> {
@@ -20,6 +20,11 @@ pub(super) fn draft(brief: Brief<'_>, repair: Repair) -> Result<Plan, NoPlan> {
         Repair::StartSlave => slave::start(spec, brief.slave()?),
         Repair::ResumeReplication => slave::resume(spec, brief.slave()?, master),
         Repair::Rejoin => slave::rejoin(spec, brief.slave()?, master),
+        Repair::SetSynchrony => match spec.policy.durability {
+            Durability::Sync => vec![steps::synchronise(master, Some(brief.slave()?))],
+            Durability::Async => vec![steps::synchronise(master, None)],
+        },
+        Repair::DropSynchrony => vec![steps::synchronise(master, None)],
     };
     Ok(brief.plan(Goal::Repair(repair), memory.epoch, master, plan))
 }

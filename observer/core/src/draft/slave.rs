@@ -122,7 +122,7 @@ fn clone(spec: &PairSpec, slave: &HostName, master: &HostName) -> Step {
         name: format!("clone {master} to {slave}"),
         first: First::Look,
         effect: Effect::Clone { host: slave.clone(), source: master.clone() },
-        proof: streams(slave, master),
+        proof: Proof::Cloned { host: slave.clone(), upstream: master.clone() },
         lost_reply: LostReply::Repeat,
         undo: Undo::NothingToUndo,
         on_failure: OnFailure::GiveUp,

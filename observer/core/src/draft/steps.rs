@@ -5,7 +5,7 @@
 //! by ordering it again, unless the step says otherwise and why.
 
 use crate::plan::{Effect, First, LostReply, OnFailure, Proof, Sessions, Step, Stop, Undo};
-use crate::policy::{PairSpec, Placement, Probed, ServiceSpec};
+use crate::policy::{Durability, PairSpec, Placement, Probed, ServiceSpec};
 use crate::words::{HostName, Lsn, ProxyName, Timeline};
 
 /// How long stopping by SIGKILL or leaving a tombstone may take, in milliseconds: an SSH command
@@ -462,4 +462,28 @@ pub(super) fn as_slave(spec: &PairSpec, host: &HostName, master: &HostName) -> V
     plan.extend(slave_services(spec, host));
     plan.push(drop_slot(host, master));
     plan
+}
+
+/// Lets commits on `host` wait for `standby`, or for nobody.
+pub(super) fn synchronise(host: &HostName, standby: Option<&HostName>) -> Step {
+    Step {
+        name: match standby {
+            Some(standby) => format!("commits wait for {standby}"),
+            None => "commits wait for nobody".to_owned(),
+        },
+        first: First::Look,
+        effect: Effect::Synchronise { host: host.clone(), standby: standby.cloned() },
+        proof: Proof::Synchronous { host: host.clone(), standby: standby.cloned() },
+        lost_reply: LostReply::Repeat,
+        undo: Undo::NothingToUndo,
+        on_failure: OnFailure::GiveUp,
+        deadline_ms: 2 * QUICK_MS,
+    }
+}
+
+/// What a slave may still say of the time when it was master: promoted like that, it would let its
+/// first commit wait for a host that is not there.
+pub(super) fn free_commits(spec: &PairSpec, heir: &HostName) -> Option<Step> {
+    let free = Step { on_failure: OnFailure::GoOn, ..synchronise(heir, None) };
+    (spec.policy.durability == Durability::Sync).then_some(free)
 }

@@ -5,7 +5,7 @@
 
 use super::{Brief, NoPlan, steps};
 use crate::plan::{Goal, OnFailure, Plan, Step, Undo};
-use crate::policy::{Placement, Probed, ServiceSpec};
+use crate::policy::{Durability, Placement, Probed, ServiceSpec};
 
 pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     let Brief { spec, memory, digest, .. } = brief;
@@ -16,6 +16,7 @@ pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     let mut plan: Vec<Step> = Vec::new();
     plan.push(steps::near(heir, master, policy.lag_limit_bytes));
     plan.push(steps::checkpoint(master));
+    plan.extend(steps::free_commits(spec, heir));
     for proxy in &spec.proxies {
         // A file that cannot be written is found before anybody has to wait.
         plan.push(Step {
@@ -59,6 +60,13 @@ pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
         on_failure: OnFailure::GoOn,
         ..step
     }));
+    if policy.durability == Durability::Sync {
+        plan.push(Step {
+            undo: Undo::ForwardOnly,
+            on_failure: OnFailure::GoOn,
+            ..steps::synchronise(heir, Some(master))
+        });
+    }
     let mut plan = brief.plan(Goal::SwitchOver, memory.epoch.next(), heir, plan);
     plan.hold_limit_ms = Some(policy.hold_limit_ms);
     Ok(plan)

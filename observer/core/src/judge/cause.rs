@@ -33,6 +33,8 @@ pub enum Cause {
     SlaveCutOff,
     SlaveNotPromotable,
     OldMasterBack,
+    CommitsWait,
+    DurabilityOwed,
     FilesBehind,
     ParityBroken,
     ProxyDown,
@@ -84,6 +86,8 @@ impl Cause {
             Cause::SlaveCutOff => "The network between master and slave is cut.",
             Cause::SlaveNotPromotable => "The slave is in a state that must not be promoted.",
             Cause::OldMasterBack => "A replaced master is back and not yet a slave of the new one.",
+            Cause::CommitsWait => "Commits wait for a slave that is away.",
+            Cause::DurabilityOwed => "Commits do not wait for the slave as the policy asks.",
             Cause::FilesBehind => "Files on the slave are older than the limit.",
             Cause::ParityBroken => "The hosts differ in versions, secrets or settings.",
             Cause::ProxyDown => "A proxy does not serve or does not answer.",
@@ -134,6 +138,10 @@ impl Cause {
                 "`why` names the reason: resume replay, mend the observer's access, or rebuild."
             }
             Cause::OldMasterBack => "Nothing if it rejoins by itself; else `rejoin`.",
+            Cause::CommitsWait => {
+                "Bring the slave back; `on_slave_lost = \"async\"` lets commits go on without it."
+            }
+            Cause::DurabilityOwed => "Nothing if it is set by itself; else see `events` for why.",
             Cause::FilesBehind => "Look at the file sets' last pass.",
             Cause::ParityBroken => "Bring the named items to the same value on both hosts.",
             Cause::ProxyDown => "Start HAProxy there, or bring the proxy's host back.",

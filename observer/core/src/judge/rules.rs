@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::cause::Cause;
 use super::table::RULES;
-use crate::facts::{Act, Facts, Fence, Loss, Master, Proxies, Roles, Sight, Slave, Upkeep};
+use crate::facts::{
+    Act, Commits, Facts, Fence, Loss, Master, Proxies, Roles, Sight, Slave, Upkeep,
+};
 
 /// What the judge says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -51,6 +53,8 @@ impl Verdict {
             Verdict::Repair(Repair::StartSlave) => "repair: start the slave",
             Verdict::Repair(Repair::ResumeReplication) => "repair: resume replication",
             Verdict::Repair(Repair::Rejoin) => "rejoin",
+            Verdict::Repair(Repair::SetSynchrony) => "repair: set whom commits wait for",
+            Verdict::Repair(Repair::DropSynchrony) => "repair: let commits go on without the slave",
         }
     }
 }
@@ -73,6 +77,11 @@ pub enum Repair {
     ResumeReplication,
     /// Make a slave of a replaced master: rewind it, else clone the new master.
     Rejoin,
+    /// Let commits wait for the slave as the policy asks: it holds every acknowledged one then; or
+    /// no longer.
+    SetSynchrony,
+    /// Let commits no longer wait for a slave that is away.
+    DropSynchrony,
 }
 
 /// One row.
@@ -107,6 +116,8 @@ pub struct When {
     pub proxies: &'static [Proxies],
     /// Admitted values of [`Facts::fence`].
     pub fence: &'static [Fence],
+    /// Admitted values of [`Facts::commits`].
+    pub commits: &'static [Commits],
     /// Admitted values of [`Facts::upkeep`].
     pub upkeep: &'static [Upkeep],
 }
@@ -124,6 +135,7 @@ impl When {
             && one_of(self.loss, &facts.loss)
             && one_of(self.proxies, &facts.proxies)
             && one_of(self.fence, &facts.fence)
+            && one_of(self.commits, &facts.commits)
             && one_of(self.upkeep, &facts.upkeep)
     }
 }

@@ -7,7 +7,7 @@
 
 use super::cause::Cause;
 use super::rules::{Repair, Rule, Verdict, When};
-use crate::facts::{Fence, Loss, Master, Proxies, Roles, Sight, Slave, Upkeep};
+use crate::facts::{Commits, Fence, Loss, Master, Proxies, Roles, Sight, Slave, Upkeep};
 
 const ANY: When = When {
     sight: &[],
@@ -17,6 +17,7 @@ const ANY: When = When {
     loss: &[],
     proxies: &[],
     fence: &[],
+    commits: &[],
     upkeep: &[],
 };
 
@@ -24,8 +25,23 @@ const ANY: When = When {
 const SEEING: When = When { sight: &[Sight::Clear], ..ANY };
 /// Any world with exactly the master the journal knows.
 const ONE: When = When { roles: &[Roles::One], ..SEEING };
-/// Any world with a healthy master.
-const WELL: When = When { master: &[Master::Healthy], ..ONE };
+/// Any world with a healthy master, seen from its users' side.
+const SERVING: When = When { master: &[Master::Healthy], ..ONE };
+/// Any such world in which commits are not held up against the policy.
+const UNBLOCKED: When =
+    When { commits: &[Commits::AsAsked, Commits::Owed, Commits::Waiting], ..SERVING };
+/// Any such world in which commits are not held up.
+const WELL: When = When { commits: &[Commits::AsAsked, Commits::Owed], ..SERVING };
+/// Any world with a healthy master and a slave that could be put right.
+const MENDABLE: When =
+    When { slave: &[Slave::Startable, Slave::Resumable, Slave::Rejoinable], ..SERVING };
+/// Any such world in which nothing else is to be put right first.
+const IN_ORDER: When = When {
+    slave: &[Slave::Ready],
+    proxies: &[Proxies::True],
+    commits: &[Commits::AsAsked],
+    ..SERVING
+};
 /// Any world with a slave that can be promoted, a master that can be kept from users, and no more
 /// lost by it than the operator accepts.
 const SAFE: When =
@@ -381,12 +397,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "S1",
-        when: When {
-            slave: &[Slave::Ready],
-            proxies: &[Proxies::True],
-            upkeep: &[Upkeep::Good],
-            ..WELL
-        },
+        when: When { upkeep: &[Upkeep::Good], ..IN_ORDER },
         cause: Cause::Steady,
         verdict: Verdict::Steady,
         why: "the master serves and the slave could take over",
@@ -464,45 +475,91 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "S9",
-        when: When { slave: &[Slave::Startable], proxies: &[Proxies::True], ..WELL },
+        when: When { slave: &[Slave::Startable], proxies: &[Proxies::True], ..UNBLOCKED },
         cause: Cause::SlaveDown,
         verdict: Verdict::Repair(Repair::StartSlave),
         why: "the slave's database is down and nobody stopped it on purpose",
     },
     Rule {
         id: "S10",
-        when: When { slave: &[Slave::Resumable], proxies: &[Proxies::True], ..WELL },
+        when: When { slave: &[Slave::Resumable], proxies: &[Proxies::True], ..UNBLOCKED },
         cause: Cause::SlaveNotStreaming,
         verdict: Verdict::Repair(Repair::ResumeReplication),
         why: "the slave runs and has not received the master's log for a while",
     },
     Rule {
         id: "S11",
-        when: When { slave: &[Slave::Rejoinable], proxies: &[Proxies::True], ..WELL },
+        when: When { slave: &[Slave::Rejoinable], proxies: &[Proxies::True], ..UNBLOCKED },
         cause: Cause::OldMasterBack,
         verdict: Verdict::Repair(Repair::Rejoin),
         why: "a replaced master is back and does not follow the new one",
     },
+    // Users wait at every commit: this outranks whatever else is wrong beside a serving master.
     Rule {
-        id: "U1",
+        id: "Y1",
+        when: When { commits: &[Commits::Blocked], ..SERVING },
+        cause: Cause::CommitsWait,
+        verdict: Verdict::Repair(Repair::DropSynchrony),
+        why: "commits wait for a slave that is away for longer than the policy lets them",
+    },
+    Rule {
+        id: "Y2",
+        when: When {
+            slave: &[
+                Slave::Ready,
+                Slave::Lagging,
+                Slave::NotStreaming,
+                Slave::CutOff,
+                Slave::Down,
+                Slave::Silent,
+                Slave::Diverged,
+                Slave::NotPromotable,
+            ],
+            commits: &[Commits::Waiting],
+            ..SERVING
+        },
+        cause: Cause::CommitsWait,
+        verdict: Verdict::Hold,
+        why: "commits wait for a slave that is away, as the policy wants",
+    },
+    Rule {
+        id: "Y4",
+        when: When {
+            proxies: &[
+                Proxies::Drifted,
+                Proxies::Stopped,
+                Proxies::CutFromMaster,
+                Proxies::Unreachable,
+            ],
+            commits: &[Commits::Waiting],
+            ..MENDABLE
+        },
+        cause: Cause::CommitsWait,
+        verdict: Verdict::Hold,
+        why: "commits wait for a slave that is away, and a proxy is not as it should be",
+    },
+    Rule {
+        id: "Y3",
         when: When {
             slave: &[Slave::Ready],
             proxies: &[Proxies::True],
-            upkeep: &[Upkeep::FilesBehind],
-            ..WELL
+            commits: &[Commits::Owed],
+            ..SERVING
         },
+        cause: Cause::DurabilityOwed,
+        verdict: Verdict::Repair(Repair::SetSynchrony),
+        why: "commits do not wait for whom the policy asks, and could",
+    },
+    Rule {
+        id: "U1",
+        when: When { upkeep: &[Upkeep::FilesBehind], ..IN_ORDER },
         cause: Cause::FilesBehind,
         verdict: Verdict::Hold,
         why: "files on the slave are older than the limit",
     },
     Rule {
         id: "U2",
-        when: When {
-            slave: &[Slave::Ready],
-            proxies: &[Proxies::True],
-            upkeep: &[Upkeep::ParityBroken],
-            ..WELL
-        },
+        when: When { upkeep: &[Upkeep::ParityBroken], ..IN_ORDER },
         cause: Cause::ParityBroken,
         verdict: Verdict::Hold,
         why: "the hosts differ in versions, secrets or settings",

@@ -169,8 +169,11 @@ impl Pair {
                 match ruling.rule.verdict {
                     Verdict::FailOver
                     | Verdict::SwitchOver
-                    | Verdict::Repair(Repair::StartDatabase | Repair::RestartApplication) => {
-                        Some("the master needs help")
+                    | Verdict::Repair(
+                        Repair::StartDatabase | Repair::RestartApplication | Repair::DropSynchrony,
+                    ) => Some("the master needs help"),
+                    Verdict::Repair(Repair::StopStaleMaster) => {
+                        Some("a replaced master accepts writes")
                     }
                     _ => None,
                 }

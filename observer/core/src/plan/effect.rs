@@ -134,6 +134,13 @@ pub enum Effect {
         /// The host that is copied.
         source: HostName,
     },
+    /// On the database of `host`, let commits wait for `standby`, or for nobody.
+    Synchronise {
+        /// The host.
+        host: HostName,
+        /// The host whose database must hold a commit before it is acknowledged.
+        standby: Option<HostName>,
+    },
     /// Start a service of the application.
     StartService {
         /// The host.
@@ -176,6 +183,7 @@ impl Effect {
             | Effect::Follow { host, .. }
             | Effect::MakeSlot { host, .. }
             | Effect::DropSlot { host, .. }
+            | Effect::Synchronise { host, .. }
             | Effect::KeepDiverged { host, .. }
             | Effect::Rewind { host, .. }
             | Effect::Clone { host, .. }
@@ -238,6 +246,12 @@ impl fmt::Display for Effect {
             Effect::Follow { host, upstream } => write!(f, "make {host} a standby of {upstream}"),
             Effect::MakeSlot { host, follower } => write!(f, "make {follower}'s slot on {host}"),
             Effect::DropSlot { host, follower } => write!(f, "drop {follower}'s slot on {host}"),
+            Effect::Synchronise { host, standby: Some(standby) } => {
+                write!(f, "let commits on {host} wait for {standby}")
+            }
+            Effect::Synchronise { host, standby: None } => {
+                write!(f, "let commits on {host} wait for nobody")
+            }
             Effect::KeepDiverged { host, .. } => write!(f, "keep what only {host} has"),
             Effect::Rewind { host, source } => write!(f, "rewind {host} to {source}"),
             Effect::Clone { host, source } => write!(f, "clone {source} to {host}"),

@@ -49,6 +49,8 @@ impl fmt::Display for Goal {
             Goal::Repair(Repair::StartSlave) => "start the slave",
             Goal::Repair(Repair::ResumeReplication) => "resume replication",
             Goal::Repair(Repair::Rejoin) => "rejoin",
+            Goal::Repair(Repair::SetSynchrony) => "set whom commits wait for",
+            Goal::Repair(Repair::DropSynchrony) => "let commits go on without the slave",
         })
     }
 }
@@ -72,6 +74,9 @@ pub struct Plan {
     pub trouble_since: At,
     /// The fence that its pivot needs, by the policy when it was drafted.
     pub fence: FenceGrade,
+    /// What acknowledged commits were worth when it was drafted.
+    #[serde(default)]
+    pub promise: Promise,
     /// How long users may be held before the pivot, in milliseconds; past it the plan is taken
     /// back. None for a plan that holds nobody off a master that could serve.
     #[serde(default)]
@@ -82,6 +87,27 @@ pub struct Plan {
     pub next_master: HostName,
     /// What is done, in this order.
     pub steps: Vec<Step>,
+}
+
+/// What an acknowledged commit was worth when the master was last seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Promise {
+    /// On the master's disk: what the slave had not received is lost with it.
+    #[default]
+    OnMaster,
+    /// On the slave's disk, too: no acknowledged commit is lost.
+    OnBoth,
+}
+
+impl Promise {
+    /// As a person reads it, after "acknowledged commits were".
+    pub fn text(self) -> &'static str {
+        match self {
+            Promise::OnMaster => "on the master's disk; the slave followed a moment later",
+            Promise::OnBoth => "on the slave's disk, too: none of them is lost",
+        }
+    }
 }
 
 impl Plan {

@@ -101,6 +101,14 @@ pub enum Proof {
         /// The host it streams from.
         upstream: HostName,
     },
+    /// It streams from `upstream`, cloned or not; a clone that was ordered and has ended in vain is
+    /// told as such.
+    Cloned {
+        /// The host.
+        host: HostName,
+        /// The host that is copied.
+        upstream: HostName,
+    },
     /// The slot stands.
     SlotStands {
         /// The host that keeps the log.
@@ -114,6 +122,14 @@ pub enum Proof {
         host: HostName,
         /// The host that it was kept for.
         follower: HostName,
+    },
+    /// The database of `host` is set to let commits wait for `standby`, which holds them all; or
+    /// for nobody.
+    Synchronous {
+        /// The host.
+        host: HostName,
+        /// The host whose database holds every acknowledged commit.
+        standby: Option<HostName>,
     },
     /// The copy of what only `host` has lies there.
     DivergedKept {
@@ -223,11 +239,20 @@ impl fmt::Display for Proof {
                 write!(f, "files of {host} make it a standby of {upstream}")
             }
             Proof::Streams { host, upstream } => write!(f, "{host} streams from {upstream}"),
+            Proof::Cloned { host, upstream } => {
+                write!(f, "{host} streams from {upstream}, of which it is a copy")
+            }
             Proof::SlotStands { host, follower } => {
                 write!(f, "the slot for {follower} stands on {host}")
             }
             Proof::NoSlot { host, follower } => {
                 write!(f, "no slot for {follower} is left on {host}")
+            }
+            Proof::Synchronous { host, standby: Some(standby) } => {
+                write!(f, "{standby} holds every commit that {host} acknowledges")
+            }
+            Proof::Synchronous { host, standby: None } => {
+                write!(f, "commits on {host} wait for nobody")
             }
             Proof::DivergedKept { host } => write!(f, "what only {host} has is kept"),
             Proof::TimelineSettled { host } => {

@@ -86,6 +86,8 @@ async fn look_for(
         | Proof::Streams { .. }
         | Proof::SlotStands { .. }
         | Proof::NoSlot { .. }
+        | Proof::Cloned { .. }
+        | Proof::Synchronous { .. }
         | Proof::DivergedKept { .. }
         | Proof::TimelineSettled { .. }
         | Proof::OnHistoryOf { .. }

@@ -98,6 +98,7 @@ pub(super) fn commands<'a>(
         | Effect::Follow { .. }
         | Effect::MakeSlot { .. }
         | Effect::DropSlot { .. }
+        | Effect::Synchronise { .. }
         | Effect::KeepDiverged { .. }
         | Effect::Rewind { .. }
         | Effect::Clone { .. } => Err(Fault::Refused(format!("{effect}: not done by a unit"))),
