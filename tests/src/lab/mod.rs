@@ -1,9 +1,10 @@
 //! The lab: real machines for scenarios, demo and benchmarks.
 //!
 //! Four Debian machines (`observer`, `proxy`, `node-a`, `node-b`), and a fifth (`proxy-2`) when
-//! asked for, boot with their own systemd, sshd, PostgreSQL and HAProxy, each in a network namespace
-//! of its own, beside a `client` namespace from which the load comes. It does not start the observer's daemon: that is for the
-//! scenario. Needs root; [`LabError::Missing`] says what else is absent and what installs it.
+//! asked for, boot with their own systemd, sshd, PostgreSQL and HAProxy, each in a network
+//! namespace of its own, beside a `client` namespace from which the load comes. It does not start
+//! the observer's daemon: that is for the scenario. Needs root; [`LabError::Missing`] says what else
+//! is absent and what installs it.
 //!
 //! ```text
 //!   client .30 ──┐         ┌── observer .10
@@ -110,8 +111,8 @@ pub struct LabSpec {
 }
 
 impl LabSpec {
-    /// Alone, one proxy, all services in their roles, no sudo rules, and the binaries that lie beside the
-    /// running program (`target/debug` for a test).
+    /// Alone, one proxy, all services in their roles, no sudo rules, and the binaries that lie
+    /// beside the running program (`target/debug` for a test).
     #[must_use]
     pub fn standard() -> Self {
         Self {

@@ -1,5 +1,5 @@
-//! Several SQL sessions that live as long as they are let: each writes at a steady pace, and opens a
-//! new session when its own broke or failed, as a connection pool does.
+//! Several SQL sessions that live as long as they are let: each writes at a steady pace, and opens
+//! a new session when its own broke or failed, as a connection pool does.
 //!
 //! It tells per session how often that was. The pace is slow: what is asked is whether sessions
 //! survive, not how fast the database is.
