@@ -3,8 +3,8 @@
 //! Four Debian machines (`observer`, `proxy`, `node-a`, `node-b`), and a fifth (`proxy-2`) when
 //! asked for, boot with their own systemd, sshd, PostgreSQL and HAProxy, each in a network
 //! namespace of its own, beside a `client` namespace from which the load comes. It does not start
-//! the observer's daemon: that is for the scenario. Needs root; [`LabError::Missing`] says what else
-//! is absent and what installs it.
+//! the observer's daemon: that is for the scenario. Needs root; [`LabError::Missing`] says what
+//! else is absent and what installs it.
 //!
 //! ```text
 //!   client .30 ──┐         ┌── observer .10
