@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tests::http::{get, post};
-use tests::lab::{Lab, LabSpec, MACHINES, POSTGRES_UNIT, Result, SCHEDULER_UNIT, Whom, wait_for};
+use tests::lab::{Lab, LabSpec, POSTGRES_UNIT, Result, SCHEDULER_UNIT, Whom, wait_for};
 use tests::load::{HTTP_IDS, SQL_IDS, Summary, compare_with};
 
 const SHORT: Duration = Duration::from_millis(700);
@@ -198,7 +198,7 @@ fn nothing_is_left_behind() -> Result<()> {
     let (id, folder) = (lab.id().to_owned(), lab.dir().to_owned());
     let leaders: BTreeSet<i32> =
         lab.machines().iter().filter_map(tests::lab::Machine::leader_pid).collect();
-    assert_eq!(leaders.len(), MACHINES.len());
+    assert_eq!(leaders.len(), lab.machines().len());
     assert!(!traces_of(&id).is_empty(), "a running lab has traces, else this test sees nothing");
     lab.machine("node-a").power_loss()?;
     lab.machine("node-b").signal_unit(POSTGRES_UNIT, "STOP", Whom::All)?;

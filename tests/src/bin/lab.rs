@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use clap::Parser;
-use tests::lab::{Lab, LabError, LabSpec, Services, Turn};
+use tests::lab::{Lab, LabError, LabSpec, Proxies, Services, Turn};
 
 /// The lab of real machines.
 #[derive(Debug, Parser)]
@@ -18,6 +18,9 @@ enum Verb {
         /// Start sshd and HAProxy only, neither PostgreSQL nor the application.
         #[arg(long)]
         bare: bool,
+        /// Boot a second proxy, too.
+        #[arg(long)]
+        two_proxies: bool,
     },
     /// Builds the base image unless it is there.
     Image,
@@ -25,7 +28,10 @@ enum Verb {
 
 fn main() -> ExitCode {
     let done = match Verb::parse() {
-        Verb::Up { bare } => up(if bare { Services::None } else { Services::InRole }),
+        Verb::Up { bare, two_proxies } => up(
+            if bare { Services::None } else { Services::InRole },
+            if two_proxies { Proxies::Two } else { Proxies::One },
+        ),
         Verb::Image => image(),
     };
     match done {
@@ -42,9 +48,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn up(services: Services) -> Result<ExitCode, LabError> {
+fn up(services: Services, proxies: Proxies) -> Result<ExitCode, LabError> {
     let started = Instant::now();
-    let spec = LabSpec { services, turn: Turn::Alongside, ..LabSpec::standard() };
+    let spec = LabSpec { services, proxies, turn: Turn::Alongside, ..LabSpec::standard() };
     let lab = Lab::boot(spec)?;
     println!("lab {} is up after {:.1} s", lab.id(), started.elapsed().as_secs_f64());
     println!();

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use tests::load::{HttpLoad, Record, SqlLoad, run_http, run_sql};
+use tests::load::{HttpLoad, Pace, Record, SqlLoad, run_http, run_sessions, run_sql};
 
 /// Clients that count what was acknowledged.
 #[derive(Debug, Parser)]
@@ -24,9 +24,6 @@ struct Arguments {
 enum Verb {
     /// One client with a single-row INSERT at a steady pace.
     Sql {
-        /// The database, as `host=… port=… user=… dbname=…` or `postgres://…`.
-        #[arg(long)]
-        url: String,
         /// The pace.
         #[arg(long, default_value = "10ms", value_parser = duration)]
         every: Duration,
@@ -36,6 +33,27 @@ enum Verb {
         /// The limit for a statement.
         #[arg(long, default_value = "1s", value_parser = duration)]
         statement_limit: Duration,
+        #[command(flatten)]
+        database: Database,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Several lasting SQL sessions that reconnect after an error, each with its own count of it.
+    Sessions {
+        /// How many.
+        #[arg(long, default_value_t = 8)]
+        sessions: usize,
+        /// The pace of each.
+        #[arg(long, default_value = "100ms", value_parser = duration)]
+        every: Duration,
+        /// The limit for a new connection: the proxy may let it wait.
+        #[arg(long, default_value = "60s", value_parser = duration)]
+        connect_limit: Duration,
+        /// The limit for a statement.
+        #[arg(long, default_value = "10s", value_parser = duration)]
+        statement_limit: Duration,
+        #[command(flatten)]
+        database: Database,
         #[command(flatten)]
         common: Common,
     },
@@ -48,14 +66,25 @@ enum Verb {
         #[arg(long, default_value_t = 30)]
         workers: usize,
         /// A client's pause between two requests.
-        #[arg(long, default_value = "10ms", value_parser = duration)]
+        #[arg(long, default_value = "10ms", value_parser = duration, conflicts_with = "rate")]
         pause: Duration,
+        /// Requests in a second of all clients together, sent when due whatever the answers take.
+        /// `--workers` then bounds how many can wait for an answer.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        rate: Option<u32>,
         /// The limit for a request.
         #[arg(long, default_value = "10s", value_parser = duration)]
         request_limit: Duration,
         #[command(flatten)]
         common: Common,
     },
+}
+
+#[derive(Debug, Args)]
+struct Database {
+    /// The database, as `host=… port=… user=… dbname=…` or `postgres://…`.
+    #[arg(long)]
+    url: String,
 }
 
 #[derive(Debug, Args)]
@@ -84,24 +113,36 @@ async fn main() -> ExitCode {
 
 async fn run(verb: Verb) -> Result<String, Box<dyn std::error::Error>> {
     let (record, out): (Record, PathBuf) = match verb {
-        Verb::Sql { url, every, connect_limit, statement_limit, common } => {
-            let (database, duration) = (url.parse()?, common.duration);
+        Verb::Sql { every, connect_limit, statement_limit, database, common } => {
+            let (database, duration) = (database.url.parse()?, common.duration);
             let load = SqlLoad { database, every, duration, connect_limit, statement_limit };
             (run_sql(&load).await?, common.out)
         }
-        Verb::Http { url, workers, pause, request_limit, common } => {
+        Verb::Sessions { sessions, every, connect_limit, statement_limit, database, common } => {
+            let (database, duration) = (database.url.parse()?, common.duration);
+            let load = SqlLoad { database, every, duration, connect_limit, statement_limit };
+            (run_sessions(&load, sessions).await?, common.out)
+        }
+        Verb::Http { url, workers, pause, rate, request_limit, common } => {
             let (address, duration) = (url, common.duration);
-            let load = HttpLoad { address, workers, pause, duration, request_limit };
+            let pace = rate.map_or(Pace::Pause(pause), Pace::PerSecond);
+            let load = HttpLoad { address, workers, pace, duration, request_limit };
             (run_http(&load).await?, common.out)
         }
     };
     let summary = record.save(&out)?;
     Ok(format!(
-        "{} attempts, {} ok, {} failed; longest time without an acknowledged write {:.0} ms",
+        "{} attempts, {} ok, {} failed, {} due and not sent; longest time without an acknowledged \
+         write {:.0} ms, without any answer {:.0} ms; latency {:?}; own CPU {} ms in {} ms",
         summary.attempts,
         summary.ok,
         summary.failed.len(),
+        summary.unsent,
         summary.longest_gap_ms,
+        summary.pause_ms,
+        summary.latency,
+        summary.cpu_ms,
+        summary.duration_ms,
     ))
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::command::run;
 use super::error::{Doing, LabError, Result};
-use super::host::{CLIENT, MACHINES};
+use super::host::{CLIENT, Host};
 use super::machine::Machine;
 use super::network::Network;
 use super::run::Run;
@@ -34,13 +34,13 @@ pub(crate) struct Assembly {
 }
 
 impl Assembly {
-    /// Lays the network and mounts the disks. Everything is off.
-    pub(crate) fn mount(bin_dir: &Path, disks: &Disks<'_>) -> Result<Self> {
+    /// Lays the network for these machines and mounts their disks. Everything is off.
+    pub(crate) fn mount(hosts: &[Host], bin_dir: &Path, disks: &Disks<'_>) -> Result<Self> {
         let run = Run::begin()?;
         let network = Arc::new(Network::lay(run.id())?);
         network.attach(&CLIENT)?;
         let mut machines = Vec::new();
-        for host in MACHINES {
+        for &host in hosts {
             let folder = run.folder().join(host.name);
             disks.mount(host.name, &folder)?;
             network.attach(&host)?;

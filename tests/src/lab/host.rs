@@ -13,13 +13,17 @@ pub struct Host {
     octet: u8,
 }
 
-/// The machines, in the order in which people think of them.
-pub const MACHINES: [Host; 4] = [
+/// All machines that a lab can have, in the order in which people think of them.
+pub const MACHINES: [Host; 5] = [
     Host { name: "observer", octet: 10 },
     Host { name: "proxy", octet: 20 },
+    Host { name: SECOND_PROXY, octet: 21 },
     Host { name: "node-a", octet: 11 },
     Host { name: "node-b", octet: 12 },
 ];
+
+/// The machine that a lab has only when asked for it.
+pub const SECOND_PROXY: &str = "proxy-2";
 
 /// Where the load runs: a namespace without a machine.
 pub const CLIENT: Host = Host { name: "client", octet: 30 };

@@ -1,9 +1,10 @@
 //! The lab: real machines for scenarios, demo and benchmarks.
 //!
-//! Four Debian machines (`observer`, `proxy`, `node-a`, `node-b`) boot with their own systemd,
-//! sshd, PostgreSQL and HAProxy, each in a network namespace of its own, beside a `client`
-//! namespace from which the load comes. It does not start the observer's daemon: that is for the
-//! scenario. Needs root; [`LabError::Missing`] says what else is absent and what installs it.
+//! Four Debian machines (`observer`, `proxy`, `node-a`, `node-b`), and a fifth (`proxy-2`) when
+//! asked for, boot with their own systemd, sshd, PostgreSQL and HAProxy, each in a network
+//! namespace of its own, beside a `client` namespace from which the load comes. It does not start
+//! the observer's daemon: that is for the scenario. Needs root; [`LabError::Missing`] says what
+//! else is absent and what installs it.
 //!
 //! ```text
 //!   client .30 ──┐         ┌── observer .10
@@ -35,7 +36,7 @@ use nix::fcntl::Flock;
 use assembly::{Assembly, Disks};
 pub use command::{Output, wait_for};
 pub use error::{LabError, Result};
-pub use host::{CLIENT, Host, MACHINES, SUBNET};
+pub use host::{CLIENT, Host, MACHINES, SECOND_PROXY, SUBNET};
 pub use machine::{Machine, Whom};
 use seed::Seed;
 
@@ -69,6 +70,31 @@ pub enum Services {
     None,
 }
 
+/// How many proxies stand in front of the nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proxies {
+    /// `proxy` alone.
+    One,
+    /// `proxy` and `proxy-2`, which are configured alike; the load goes through the first.
+    Two,
+}
+
+impl Proxies {
+    /// Their machines' names.
+    #[must_use]
+    pub fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::One => &["proxy"],
+            Self::Two => &["proxy", SECOND_PROXY],
+        }
+    }
+
+    fn machines(self) -> Vec<Host> {
+        let wanted = |host: &Host| self == Self::Two || host.name != SECOND_PROXY;
+        MACHINES.into_iter().filter(wanted).collect()
+    }
+}
+
 /// What a lab is booted with.
 #[derive(Debug, Clone)]
 pub struct LabSpec {
@@ -80,11 +106,13 @@ pub struct LabSpec {
     pub turn: Turn,
     /// Which services it starts.
     pub services: Services,
+    /// How many proxies it has.
+    pub proxies: Proxies,
 }
 
 impl LabSpec {
-    /// Alone, all services in their roles, no sudo rules, and the binaries that lie beside the
-    /// running program (`target/debug` for a test).
+    /// Alone, one proxy, all services in their roles, no sudo rules, and the binaries that lie
+    /// beside the running program (`target/debug` for a test).
     #[must_use]
     pub fn standard() -> Self {
         Self {
@@ -92,6 +120,7 @@ impl LabSpec {
             bin_dir: beside_this_program(),
             turn: Turn::Alone,
             services: Services::InRole,
+            proxies: Proxies::One,
         }
     }
 }
@@ -116,7 +145,7 @@ impl Lab {
         };
         let seed = Seed::ensure(&image)?;
         let disks = Disks::Fresh { image: &image, seed: &seed };
-        let assembly = Assembly::mount(&spec.bin_dir, &disks)?;
+        let assembly = Assembly::mount(&spec.proxies.machines(), &spec.bin_dir, &disks)?;
         for machine in assembly.machines() {
             if let Some(text) = (spec.sudoers)(machine.name()) {
                 let path = "/etc/sudoers.d/ha-observer";
@@ -140,7 +169,7 @@ impl Lab {
         self.assembly.machine(name)
     }
 
-    /// All machines.
+    /// Its machines.
     #[must_use]
     pub fn machines(&self) -> &[Machine] {
         self.assembly.machines()

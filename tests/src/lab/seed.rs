@@ -12,7 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest, Sha256};
 
 use super::error::{Doing, LabError, Result};
-use super::host::MACHINES;
+use super::host::{MACHINES, SECOND_PROXY};
 use super::run::cache_folder;
 use super::{Assembly, Disks};
 
@@ -129,7 +129,7 @@ fn provision(image: &Path, making: &Path) -> Result<()> {
     // The binaries' folder is bound into every machine; while provisioning nothing is in it.
     let nothing = making.join("work/nothing");
     fs::create_dir_all(&nothing).doing(|| format!("create {}", nothing.display()))?;
-    let assembly = Assembly::mount(&nothing, &Disks::Provisioned { image, making })?;
+    let assembly = Assembly::mount(&MACHINES, &nothing, &Disks::Provisioned { image, making })?;
     for host in MACHINES {
         let root = assembly.machine(host.name).root();
         let write = |name: &str, text: String| {
@@ -172,13 +172,11 @@ fn configure(assembly: &Assembly, making: &Path) -> Result<()> {
         script(host.name, EVERY_HOST, &[host.name, &public])?;
     }
     observer.run(&["chown", "-R", "ha-observer:", "/etc/ha-observer"])?;
-    assembly.machine("proxy").put_file(
-        "/etc/haproxy/haproxy.cfg",
-        HAPROXY_CFG.as_bytes(),
-        0o644,
-        "root:root",
-    )?;
-    script("proxy", PROXY, &[])?;
+    for proxy in ["proxy", SECOND_PROXY] {
+        let (path, text) = ("/etc/haproxy/haproxy.cfg", HAPROXY_CFG.as_bytes());
+        assembly.machine(proxy).put_file(path, text, 0o644, "root:root")?;
+        script(proxy, PROXY, &[])?;
+    }
     for host in ["node-a", "node-b"] {
         let node = assembly.machine(host);
         for (unit, text) in [("desk", DESK_UNIT), ("desk-scheduler", SCHEDULER_UNIT)] {

@@ -1,23 +1,20 @@
-//! Many HTTP clients: each worker alternates GET and POST, half of them on kept connections.
+//! Many HTTP clients with mixed GET and POST, half of them on kept connections: each at its own
+//! pace, or all together at a given rate.
 //!
-//! No request is repeated. Whether a POST that got no answer was done stays unknown.
+//! With a rate the load is open: requests are sent when they are due, however long the answers to
+//! earlier ones take, as users do who know nothing of each other.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::sync::watch::Receiver;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until};
 
-use super::record::{Attempt, Kind, Outcome, Record};
-
-type Sender = SendRequest<Full<Bytes>>;
+use super::exchange::{Connections, Sender, Target, exchange};
+use super::record::{Attempt, Kind, Record, Shared};
 
 /// How the clients behave.
 #[derive(Debug, Clone)]
@@ -26,146 +23,132 @@ pub struct HttpLoad {
     pub address: SocketAddr,
     /// How many clients; every second one opens a new connection for each request.
     pub workers: usize,
-    /// The pause of a worker between two requests.
-    pub pause: Duration,
+    /// When a client sends its next request.
+    pub pace: Pace,
     /// How long they run, unless told to end earlier.
     pub duration: Duration,
     /// How long a worker waits for an answer, connecting included.
     pub request_limit: Duration,
 }
 
-/// Whether a worker keeps its connection.
+/// When requests are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Connections {
-    Kept,
-    New,
+pub enum Pace {
+    /// Each client waits so long after an answer.
+    Pause(Duration),
+    /// All together send so many in a second. One that is due while every client still waits for
+    /// an answer is not sent, and counted.
+    PerSecond(u32),
 }
 
 /// Runs the load to its end; requests in flight then are waited for.
 pub async fn run(load: &HttpLoad) -> std::io::Result<Record> {
-    let record = Arc::new(Mutex::new(Record::begin()));
+    let record = Shared::begin();
     let (stop, stopped) = tokio::sync::watch::channel(());
     let mut workers = JoinSet::new();
-    for number in 0..load.workers {
-        let connections = if number % 2 == 0 { Connections::Kept } else { Connections::New };
-        let (load, record) = (load.clone(), Arc::clone(&record));
-        let mut stopped = stopped.clone();
-        workers.spawn(async move {
-            let worker = Worker { load, record, number, connections };
-            worker.work(&mut stopped).await;
-        });
+    match load.pace {
+        Pace::Pause(pause) => {
+            for number in 0..load.workers {
+                let client = Client::new(load, &record, number);
+                workers.spawn(client.work(pause, stopped.clone()));
+            }
+        }
+        Pace::PerSecond(rate) => {
+            workers.spawn(send_when_due(load.clone(), rate, record.clone(), stopped));
+        }
     }
     super::end(load.duration).await?;
     let _ = stop.send(());
     while workers.join_next().await.is_some() {}
-    let record = Arc::into_inner(record).expect("all workers have ended");
-    Ok(record.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(record.close())
 }
 
-struct Worker {
-    load: HttpLoad,
-    record: Arc<Mutex<Record>>,
+/// A client that sends one request after the other.
+struct Client {
+    target: Target,
+    record: Shared,
     number: usize,
     connections: Connections,
 }
 
-impl Worker {
-    async fn work(&self, stopped: &mut tokio::sync::watch::Receiver<()>) {
+impl Client {
+    fn new(load: &HttpLoad, record: &Shared, number: usize) -> Self {
+        let target = Target { address: load.address, limit: load.request_limit };
+        let connections =
+            if number.is_multiple_of(2) { Connections::Kept } else { Connections::New };
+        Self { target, record: record.clone(), number, connections }
+    }
+
+    async fn work(self, pause: Duration, mut stopped: Receiver<()>) {
         let mut sender = None;
-        let (run, began) = (std::process::id(), self.locked(|record| record.summary()));
         for round in 0_u64.. {
-            // Workers alternate in opposite phases, so that there are always both kinds.
-            let write = (round + self.number as u64 / 2).is_multiple_of(2);
-            let id = if write {
-                format!("{}-{run}-{}-{round}", began.began_unix_ms, self.number)
-            } else {
-                String::new()
-            };
-            let start_us = self.locked(|record| record.now_us());
-            let (outcome, why) = self.attempt(&mut sender, &id).await;
-            if self.connections == Connections::New {
-                sender = None;
-            }
-            let kind = if write { Kind::Write } else { Kind::Read };
-            self.locked(|record| {
-                let end_us = record.now_us();
-                record.enter(Attempt { start_us, end_us, kind, outcome, id, why });
-            });
+            // Clients alternate in opposite phases, so that there are always both kinds.
+            let kind = kind_of(round + self.number as u64 / 2);
+            let id = format!("{}-{round}", self.number);
+            let start_us = self.record.with(|record| record.now_us());
+            self.request(&mut sender, kind, &id, start_us).await;
             tokio::select! {
                 _ = stopped.changed() => return,
-                () = tokio::time::sleep(self.load.pause) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
-    fn locked<T>(&self, work: impl FnOnce(&mut Record) -> T) -> T {
-        work(&mut self.record.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    async fn attempt(&self, kept: &mut Option<Sender>, id: &str) -> (Outcome, String) {
-        match timeout(self.load.request_limit, self.exchange(kept, id)).await {
-            Ok(result) => result,
-            Err(_) => {
-                *kept = None;
-                (Outcome::Unknown, "no answer within the limit".to_owned())
-            }
-        }
-    }
-
-    async fn exchange(&self, kept: &mut Option<Sender>, id: &str) -> (Outcome, String) {
-        let mut sender = match kept.take().filter(|sender| !sender.is_closed()) {
-            Some(sender) => sender,
-            None => match connect(self.load.address).await {
-                Ok(sender) => sender,
-                Err(why) => return (Outcome::Failed, why),
-            },
+    /// Sends one request that was due at `start_us`, and enters it into the books.
+    async fn request(&self, kept: &mut Option<Sender>, kind: Kind, id: &str, start_us: u64) {
+        let id = match kind {
+            Kind::Write => format!("{}-{id}", self.record.with(|record| record.run_id())),
+            Kind::Read => String::new(),
         };
-        let answer = match sender.send_request(request(id, self.connections)).await {
-            Ok(answer) => answer,
-            Err(error) => return (Outcome::Unknown, format!("send: {error}")),
-        };
-        let status = answer.status();
-        let body = match answer.into_body().collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) => return (Outcome::Unknown, format!("body: {error}")),
-        };
-        *kept = Some(sender);
-        let wanted = if id.is_empty() { StatusCode::OK } else { StatusCode::CREATED };
-        if status == wanted {
-            return (Outcome::Ok, String::new());
-        }
-        let body: String = String::from_utf8_lossy(&body).chars().take(120).collect();
-        (Outcome::Unknown, format!("{status}: {}", body.trim()))
+        let (outcome, why) = exchange(self.target, self.connections, kept, &id).await;
+        self.record.with(|record| {
+            let end_us = record.now_us();
+            record.enter(Attempt { start_us, end_us, kind, outcome, id, why });
+        });
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<Sender, String> {
-    let stream = TcpStream::connect(address).await.map_err(|error| format!("connect: {error}"))?;
-    stream.set_nodelay(true).map_err(|error| format!("connect: {error}"))?;
-    let (sender, connection) =
-        handshake(TokioIo::new(stream)).await.map_err(|error| format!("connect: {error}"))?;
-    tokio::spawn(async move {
-        // The end of the connection shows in the next request.
-        let _ = connection.await;
-    });
-    Ok(sender)
+/// Sends each request at its moment, as long as a client is free.
+async fn send_when_due(load: HttpLoad, rate: u32, record: Shared, mut stopped: Receiver<()>) {
+    let free = Arc::new(Semaphore::new(load.workers));
+    let idle = Arc::new(Mutex::new(Vec::<Sender>::new()));
+    let (began, began_us) = (Instant::now(), record.with(|record| record.now_us()));
+    let mut requests = JoinSet::new();
+    for number in 0_u64.. {
+        let due_us = number * 1_000_000 / u64::from(rate);
+        tokio::select! {
+            () = sleep_until(began + Duration::from_micros(due_us)) => {}
+            _ = stopped.changed() => break,
+        }
+        // What has ended is forgotten as it comes, or a long load would hold all of it.
+        while requests.try_join_next().is_some() {}
+        let Ok(place) = Arc::clone(&free).try_acquire_owned() else {
+            record.with(Record::enter_unsent);
+            continue;
+        };
+        let idle = Arc::clone(&idle);
+        // Kept and new connections by turns, and both kinds of request on either.
+        let client = Client::new(&load, &record, usize::from(number / 2 % 2 == 1));
+        requests.spawn(async move {
+            let mut kept = match client.connections {
+                Connections::Kept => locked(&idle).pop(),
+                Connections::New => None,
+            };
+            // Counted from the moment it was due: a load that lags must not flatter.
+            let start_us = began_us + due_us;
+            client.request(&mut kept, kind_of(number), &number.to_string(), start_us).await;
+            locked(&idle).extend(kept);
+            drop(place);
+        });
+    }
+    while requests.join_next().await.is_some() {}
 }
 
-/// A POST of a ticket with this id, or a GET where there is none.
-fn request(id: &str, connections: Connections) -> Request<Full<Bytes>> {
-    let (method, path, body) = if id.is_empty() {
-        (Method::GET, "/tickets?limit=1", String::new())
-    } else {
-        let ticket = serde_json::json!({ "id": id, "title": "load", "attachment": id });
-        (Method::POST, "/tickets", ticket.to_string())
-    };
-    let mut request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("host", "desk")
-        .header("content-type", "application/json");
-    if connections == Connections::New {
-        request = request.header("connection", "close");
-    }
-    request.body(Full::new(Bytes::from(body))).expect("all parts of the request are constants")
+/// Reads and writes by turns.
+fn kind_of(number: u64) -> Kind {
+    if number.is_multiple_of(2) { Kind::Write } else { Kind::Read }
+}
+
+fn locked(idle: &Mutex<Vec<Sender>>) -> std::sync::MutexGuard<'_, Vec<Sender>> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,9 +3,12 @@
 //! It judges nothing. It records each attempt with its outcome; [`compare`] then says which
 //! acknowledged writes the database has lost or done twice.
 
+mod exchange;
 mod http;
 mod record;
+mod sessions;
 mod sql;
+mod sums;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,9 +17,11 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::lab::{self, LabError, Machine};
-pub use http::{HttpLoad, run as run_http};
-pub use record::{Attempt, Kind, Outcome, Record, Summary, acknowledged_path};
+pub use http::{HttpLoad, Pace, run as run_http};
+pub use record::{Attempt, Kind, Outcome, Record, SessionBook, acknowledged_path};
+pub use sessions::run as run_sessions;
 pub use sql::{SqlLoad, run as run_sql};
+pub use sums::{Latency, Summary};
 
 /// What became of acknowledged writes.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -54,7 +59,7 @@ pub fn compare<'a>(
     comparison
 }
 
-/// Where the writes of `load sql` are.
+/// Where the writes of `load sql` and `load sessions` are.
 pub const SQL_IDS: &str = "select id from load_rows";
 /// Where the writes of `load http` are, those that were done a second time included.
 pub const HTTP_IDS: &str = "select id from tickets union all select id from ticket_repeats";

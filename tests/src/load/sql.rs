@@ -32,7 +32,7 @@ pub async fn run(load: &SqlLoad) -> std::io::Result<Record> {
     let mut ticks = interval(load.every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut connection = None;
-    let run = format!("{}-{}", record.summary().began_unix_ms, std::process::id());
+    let run = record.run_id();
     for number in 0_u64.. {
         let id = format!("{run}-{number}");
         ticks.tick().await;
@@ -55,18 +55,30 @@ pub async fn run(load: &SqlLoad) -> std::io::Result<Record> {
 async fn attempt(load: &SqlLoad, connection: &mut Option<Client>, id: &str) -> (Outcome, String) {
     let client = match connection.take() {
         Some(client) if !client.is_closed() => client,
-        _ => match timeout(load.connect_limit, connect(&load.database)).await {
-            Ok(Ok(client)) => client,
-            Ok(Err(error)) => return (Outcome::Failed, format!("connect: {}", said(&error))),
-            Err(_) => return (Outcome::Failed, "connect: silence".to_owned()),
+        _ => match open(load).await {
+            Ok(client) => client,
+            Err(why) => return (Outcome::Failed, why),
         },
     };
+    let (outcome, why) = insert(load, &client, id).await;
+    *connection = (outcome == Outcome::Ok).then_some(client);
+    (outcome, why)
+}
+
+/// Opens a session within the limit.
+pub(super) async fn open(load: &SqlLoad) -> Result<Client, String> {
+    match timeout(load.connect_limit, connect(&load.database)).await {
+        Ok(Ok(client)) => Ok(client),
+        Ok(Err(error)) => Err(format!("connect: {}", said(&error))),
+        Err(_) => Err("connect: silence".to_owned()),
+    }
+}
+
+/// Writes one row within the limit.
+pub(super) async fn insert(load: &SqlLoad, client: &Client, id: &str) -> (Outcome, String) {
     let insert = "insert into load_rows (id) values ($1)";
     match timeout(load.statement_limit, client.execute(insert, &[&id])).await {
-        Ok(Ok(_)) => {
-            *connection = Some(client);
-            (Outcome::Ok, String::new())
-        }
+        Ok(Ok(_)) => (Outcome::Ok, String::new()),
         // A server that shuts down may do so after the commit and before its answer.
         Ok(Err(error)) if definite(&error) => (Outcome::Failed, said(&error)),
         Ok(Err(error)) => (Outcome::Unknown, said(&error)),

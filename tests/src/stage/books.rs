@@ -11,6 +11,9 @@ use super::Stage;
 use crate::lab::{LabError, Result};
 use crate::load::{Comparison, HTTP_IDS, SQL_IDS, Summary, compare_with};
 
+/// Requests of so many seconds can wait at the proxy before some are not sent.
+const WAITING_MAX_SECONDS: u32 = 10;
+
 /// A running load; it is ended when dropped.
 pub struct Load {
     child: Child,
@@ -38,6 +41,23 @@ impl Stage {
     pub fn start_http(&self, limit: Duration) -> Result<Load> {
         let address = self.lab.http_address().to_string();
         self.start("http", HTTP_IDS, limit, &["--url", &address])
+    }
+
+    /// So many requests in a second through the proxy, mixed as those of [`Stage::start_http`],
+    /// sent when they are due: those that wait hold no other back.
+    pub fn start_http_at(&self, per_second: u32, limit: Duration) -> Result<Load> {
+        let (address, rate) = (self.lab.http_address().to_string(), per_second.to_string());
+        let workers = per_second.saturating_mul(WAITING_MAX_SECONDS).to_string();
+        let words = ["--url", &address, "--rate", &rate, "--workers", &workers];
+        let waits = ["--request-limit", "60s"];
+        self.start("http", HTTP_IDS, limit, &[&words[..], &waits].concat())
+    }
+
+    /// Eight lasting SQL sessions through the proxy, each with ten INSERTs in a second, which
+    /// reconnect when they break.
+    pub fn start_sessions(&self, limit: Duration) -> Result<Load> {
+        let url = self.lab.sql_url()?;
+        self.start("sessions", SQL_IDS, limit, &["--url", &url])
     }
 
     fn start(

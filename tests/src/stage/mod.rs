@@ -17,7 +17,9 @@ pub use books::{Booked, Load};
 pub use promise::Promise;
 pub use told::{Told, texts};
 
-use crate::lab::{Lab, LabError, LabSpec, Machine, Output, Result, wait_for};
+use crate::lab::{
+    Lab, LabError, LabSpec, Machine, Output, Proxies, Result, SECOND_PROXY, wait_for,
+};
 
 /// The unit of the daemon in the observer machine.
 pub const OBSERVER_UNIT: &str = "ha-observer.service";
@@ -95,7 +97,7 @@ impl Stage {
         }
         observer.run(&["systemctl", "daemon-reload"])?;
         observer.run(&["ha-observer", "config", "check"])?;
-        for name in ["node-a", "node-b", "proxy"] {
+        for &name in ["node-a", "node-b"].iter().chain(spec.lab.proxies.names()) {
             let rules = observer.run(&["ha-observer", "config", "sudoers", name])?;
             let machine = self.lab.machine(name);
             let text = format!("{rules}\n");
@@ -121,7 +123,12 @@ impl Stage {
     /// The pair's file: the shipped default with this lab's addresses and keys in it.
     fn config(&self, spec: &StageSpec) -> Result<String> {
         let mut text = self.observer().run(&["ha-observer", "config", "--default", "pair"])?;
-        let members = [("192.0.2.11", "node-a"), ("192.0.2.12", "node-b"), ("192.0.2.10", "proxy")];
+        let mut members =
+            vec![("192.0.2.11", "node-a"), ("192.0.2.12", "node-b"), ("192.0.2.10", "proxy")];
+        if spec.lab.proxies == Proxies::Two {
+            text = with_second_proxy(&text);
+            members.push((SECOND_PROXY_SHOWN, SECOND_PROXY));
+        }
         for (shown, name) in members {
             let machine = self.lab.machine(name);
             text = text.replace(&format!("address = \"{shown}\""), &address_line(machine));
@@ -215,6 +222,19 @@ impl Stage {
 }
 
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// What stands for the second proxy's address until the lab's own is put in.
+const SECOND_PROXY_SHOWN: &str = "192.0.2.9";
+
+/// The default file with its one proxy written down a second time, under the second one's name.
+fn with_second_proxy(text: &str) -> String {
+    let from = text.find("[[proxy]]").expect("the default file has a proxy");
+    let until = text[from..].find("\n# ---").expect("another part follows the proxy") + from;
+    let second = text[from..until]
+        .replace("name = \"proxy\"", &format!("name = \"{SECOND_PROXY}\""))
+        .replace("192.0.2.10", SECOND_PROXY_SHOWN);
+    format!("{}{second}{}", &text[..until], &text[until..])
+}
 
 fn address_line(machine: &Machine) -> String {
     format!("address = \"{}\"", machine.address())

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is for a person")]
 
 mod blow;
+mod planned;
 mod rest;
 mod table;
 
@@ -16,13 +17,15 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 
 use blow::{Blow, Loads};
+use planned::{Ordered, WayBack};
 use tests::lab::{LabSpec, Turn};
 use tests::stage::{Stage, StageSpec};
 
 /// Measures on real machines.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// How often each blow is measured, each time on fresh machines.
+    /// How often each subject is measured, on fresh machines each time; a switchover there and back
+    /// counts as one and all are on the same machines.
     #[arg(long, default_value_t = 5)]
     runs: usize,
     /// What is measured; everything if left out.
@@ -51,6 +54,12 @@ enum Subject {
     CablePulled,
     /// Memory and CPU of the daemon at rest, `status`, start to first verdict.
     Rest,
+    /// A person switches over and back.
+    Switchover,
+    /// The old master becomes a slave by rewinding.
+    RejoinRewind,
+    /// The same by cloning two gigabytes, as its log is gone.
+    RejoinClone,
 }
 
 impl Subject {
@@ -61,7 +70,20 @@ impl Subject {
             Subject::PostmasterKill => Some(Blow::PostmasterKill),
             Subject::PostmasterKillFailOver => Some(Blow::PostmasterKillFailOver),
             Subject::CablePulled => Some(Blow::CablePulled),
-            Subject::Rest => None,
+            Subject::Rest | Subject::Switchover | Subject::RejoinRewind | Subject::RejoinClone => {
+                None
+            }
+        }
+    }
+
+    /// What is done on purpose, so often; nothing for other subjects.
+    fn orders(self, runs: usize) -> tests::lab::Result<Vec<Ordered>> {
+        let rejoins = |way| (0..runs).map(|_| planned::measure_rejoin(way)).collect();
+        match self {
+            Subject::Switchover => planned::measure_switchovers(runs),
+            Subject::RejoinRewind => rejoins(WayBack::Rewind),
+            Subject::RejoinClone => rejoins(WayBack::Clone),
+            _ => Ok(Vec::new()),
         }
     }
 }
@@ -94,6 +116,12 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let wanted = if arguments.only.is_empty() { all } else { &arguments.only };
     let mut blows = Vec::new();
     for subject in wanted {
+        if let orders @ [first, ..] = &subject.orders(arguments.runs)?[..] {
+            let name = format!("{}.json", first.what);
+            std::fs::write(arguments.out.join(name), serde_json::to_vec_pretty(orders)?)?;
+            table::print_orders(orders);
+            continue;
+        }
         let Some(blow) = subject.blow() else {
             let rest = rest::measure()?;
             std::fs::write(arguments.out.join("rest.json"), serde_json::to_vec_pretty(&rest)?)?;

@@ -1,6 +1,7 @@
 //! Figures as a person reads them: medians, with the smallest and the largest.
 
 use crate::blow::{Run, Users};
+use crate::planned::{Ordered, Seen};
 use crate::rest::Rest;
 
 /// The phases in the order in which they take place.
@@ -96,6 +97,41 @@ pub(crate) fn print_rest(rest: &Rest) {
         "| start of the unit to the first verdict | {:.0} ms |",
         median(&rest.first_verdict_ms)
     );
+}
+
+/// The figures of orders of one kind.
+pub(crate) fn print_orders(orders: &[Ordered]) {
+    let all = |pick: &dyn Fn(&Ordered) -> f64| spread(&orders.iter().map(pick).collect::<Vec<_>>());
+    println!(
+        "\n{} (median of {} runs, smallest to largest in brackets)\n",
+        orders[0].what,
+        orders.len()
+    );
+    println!("| figure | value |\n|---|---:|");
+    println!("| the order, ms | {} |", all(&|order| order.order_ms));
+    println!("| until protected, ms | {} |", all(&|order| order.protected_ms));
+    println!("| database, MB | {} |", all(&|order| order.database_mb()));
+    print_seen("HTTP", &orders.iter().map(|order| &order.http).collect::<Vec<_>>());
+    print_seen("SQL sessions", &orders.iter().map(|order| &order.sql).collect::<Vec<_>>());
+    let reconnects: Vec<f64> =
+        orders.iter().flat_map(|order| &order.reconnects).map(|times| count(*times)).collect();
+    println!("| reconnects of a SQL session | {} |", spread(&reconnects));
+}
+
+fn print_seen(name: &str, seen: &[&Seen]) {
+    let line = |figure: &str, pick: &dyn Fn(&Seen) -> f64| {
+        let values: Vec<f64> = seen.iter().map(|seen| pick(seen)).collect();
+        println!("| {name}: {figure} | {} |", spread(&values));
+    };
+    line("sent", &|seen| count(seen.sent));
+    line("due and not sent", &|seen| count(seen.unsent));
+    line("failed", &|seen| count(seen.failed));
+    line("lost", &|seen| count(seen.lost));
+    line("done twice", &|seen| count(seen.doubled));
+    line("nothing answered for, ms", &|seen| seen.pause_ms);
+    line("latency p50, ms", &|seen| seen.latency_p50_ms);
+    line("latency p99, ms", &|seen| seen.latency_p99_ms);
+    line("latency max, ms", &|seen| seen.latency_max_ms);
 }
 
 fn pick_all(

@@ -25,6 +25,8 @@ host    all          ha_observer  10.80.0.0/24   scram-sha-256
 host    desk         desk         10.80.0.0/24   scram-sha-256
 host    desk         desk         127.0.0.1/32   scram-sha-256
 host    replication  replicator   10.80.0.0/24   scram-sha-256
+# pg_rewind reads the master's files over an ordinary session.
+host    postgres     replicator   10.80.0.0/24   scram-sha-256
 END
 cat >$etc/pg_ident.conf <<'END'
 # MAPNAME  SYSTEM-USERNAME  PG-USERNAME
