@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use observer_core::policy::{
-    FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnReturn, Placement, Policy, Probed,
-    ServiceSpec,
+    Durability, FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnReturn, OnSlaveLost,
+    Placement, Policy, Probed, ServiceSpec,
 };
 use observer_core::words::ServiceName;
 
@@ -22,6 +22,10 @@ const ON_CRASH: &[(&str, OnDatabaseCrash)] =
 const ON_SHUTDOWN: &[(&str, OnCleanShutdown)] =
     &[("ask", OnCleanShutdown::Ask), ("fail-over", OnCleanShutdown::FailOver)];
 const ON_RETURN: &[(&str, OnReturn)] = &[("rejoin", OnReturn::Rejoin), ("ask", OnReturn::Ask)];
+const DURABILITIES: &[(&str, Durability)] =
+    &[("async", Durability::Async), ("sync", Durability::Sync)];
+const ON_LOST: &[(&str, OnSlaveLost)] =
+    &[("async", OnSlaveLost::Async), ("wait", OnSlaveLost::Wait)];
 const PLACEMENTS: &[(&str, Placement)] =
     &[("all", Placement::All), ("master", Placement::Master), ("slave", Placement::Slave)];
 const PROBES: &[(&str, Probed)] = &[("health", Probed::Health), ("unit", Probed::Unit)];
@@ -56,6 +60,9 @@ pub(super) fn read(section: &Section<'_, '_>) -> Policy {
         ),
         clean_shutdown_grace_ms: time("clean_shutdown_grace", shipped.clean_shutdown_grace_ms),
         cannot_write_grace_ms: time("cannot_write_grace", shipped.cannot_write_grace_ms),
+        durability: section.choice("durability", DURABILITIES, shipped.durability),
+        on_slave_lost: section.choice("on_slave_lost", ON_LOST, shipped.on_slave_lost),
+        sync_patience_ms: time("sync_patience", shipped.sync_patience_ms),
         on_return: section.choice("on_return", ON_RETURN, shipped.on_return),
         repair_window_ms: time("repair_window", shipped.repair_window_ms),
         fence: section.choice("fence", FENCES, shipped.fence),

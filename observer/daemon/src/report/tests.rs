@@ -2,8 +2,8 @@
 
 use observer_core::event::{Event, EventKind};
 use observer_core::facts::{
-    Act, Asker, Facts, Fence, GateFacts, Journal, Loss, Master, Past, Pause, Proxies, Roles, Sight,
-    Slave, Standing, Upkeep, Work,
+    Act, Asker, Commits, Facts, Fence, GateFacts, Journal, Loss, Master, Past, Pause, Proxies,
+    Roles, Sight, Slave, Standing, Upkeep, Work,
 };
 use observer_core::journal::{Outcome, Way};
 use observer_core::judge::{Cause, Verdict, gate, judge};
@@ -25,6 +25,7 @@ const WELL: Facts = Facts {
     loss: Loss::WithinBudget,
     proxies: Proxies::True,
     fence: Fence::Possible,
+    commits: Commits::AsAsked,
     upkeep: Upkeep::Good,
 };
 

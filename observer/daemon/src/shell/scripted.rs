@@ -171,6 +171,7 @@ impl State {
             lsn: Lsn(0x0500_0000),
             replayed: Lsn(0x0500_0000),
             replay_paused: false,
+            synchrony: Default::default(),
             walreceiver: (!primary && streaming).then_some(receiver),
         }
     }

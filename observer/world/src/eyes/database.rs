@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
-use observer_core::sighting::{DatabaseBusy, DatabaseReport, Seen, Silent, Walreceiver};
+use observer_core::sighting::{DatabaseBusy, DatabaseReport, Seen, Silent, Synchrony, Walreceiver};
 use observer_core::words::{Epoch, Lsn, Timeline};
 
 use super::silence;
 use crate::pair_world::{Host, Inner};
-use crate::postgres::{Failure, Look};
+use crate::postgres::{Failure, Look, synchronous_names};
 
 pub(super) async fn look(host: &Host, deadline: Duration) -> Result<Seen, Silent> {
     let seen = host.database.look(deadline).await;
@@ -75,7 +75,21 @@ fn report(seen: &Look) -> Result<DatabaseReport, Silent> {
         replayed: Lsn(replayed),
         replay_paused: seen.replay_paused.unwrap_or(false),
         walreceiver: seen.walreceiver.as_ref().and_then(walreceiver),
+        synchrony: if seen.in_recovery { Synchrony::default() } else { synchrony(seen) },
     })
+}
+
+/// Whom commits wait for, and who of them is there.
+fn synchrony(seen: &Look) -> Synchrony {
+    let asked = synchronous_names(&seen.synchronous_names);
+    let holds = |name: &String| {
+        seen.standbys.iter().any(|standby| {
+            let there = matches!(standby.sync_state.as_deref(), Some("sync" | "quorum"));
+            standby.name == *name && there && standby.state.as_deref() == Some("streaming")
+        })
+    };
+    let held = asked.iter().filter(|name| holds(name)).cloned().collect();
+    Synchrony { asked, held }
 }
 
 /// One that has heard no message yet says nothing about the master.

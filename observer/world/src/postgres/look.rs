@@ -36,6 +36,8 @@ pub struct Look {
     pub standbys: Vec<Standby>,
     /// The replication slots of this server.
     pub slots: Vec<Slot>,
+    /// `synchronous_standby_names` as it is set.
+    pub synchronous_names: String,
 }
 
 /// The standby's end of the replication connection.
@@ -90,6 +92,31 @@ pub struct Slot {
     pub restart_lsn: Option<u64>,
 }
 
+/// The standbys that `synchronous_standby_names` names, in any of its forms: `a, b`, `FIRST 1 (a)`,
+/// `ANY 2 ("b c", d)`, `1 (a)`. A star is a name like any other.
+pub fn synchronous_names(setting: &str) -> Vec<String> {
+    let inner = match (setting.find('('), setting.rfind(')')) {
+        (Some(open), Some(close)) if open < close => &setting[open + 1..close],
+        _ => setting,
+    };
+    let mut names = Vec::new();
+    let (mut name, mut quoted) = (String::new(), false);
+    for character in inner.chars().chain([',']) {
+        match character {
+            '"' => quoted = !quoted,
+            ',' if !quoted => {
+                let whole = std::mem::take(&mut name);
+                let trimmed = whole.trim();
+                if !trimmed.is_empty() {
+                    names.push(trimmed.to_owned());
+                }
+            }
+            other => name.push(other),
+        }
+    }
+    names
+}
+
 /// An LSN as PostgreSQL prints it.
 pub fn lsn_text(lsn: u64) -> String {
     format!("{:X}/{:X}", lsn >> 32, lsn & 0xffff_ffff)
@@ -103,6 +130,7 @@ pub fn lsn_text(lsn: u64) -> String {
 pub(super) const SQL: &str = "
 select json_build_object(
   'in_recovery', standby,
+  'synchronous_names', current_setting('synchronous_standby_names'),
   'timeline', case when standby then greatest(
       (select received_tli from pg_stat_wal_receiver limit 1),
       (select timeline_id from pg_control_checkpoint()),
@@ -138,6 +166,17 @@ select json_build_object(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_form_of_synchronous_names_is_read() {
+        let read = |text| synchronous_names(text).join("|");
+        assert_eq!(read(""), "");
+        assert_eq!(read("\"node-b\""), "node-b");
+        assert_eq!(read("a, b"), "a|b");
+        assert_eq!(read("FIRST 1 (\"node-b\", c)"), "node-b|c");
+        assert_eq!(read("ANY 2 (\"x, y\")"), "x, y");
+        assert_eq!(read("*"), "*");
+    }
 
     #[test]
     fn an_lsn_prints_as_postgresql_prints_it() {

@@ -17,7 +17,7 @@ use tokio_postgres::SimpleQueryMessage;
 
 pub use failure::Failure;
 pub use heartbeat::{Beat, BeatSeen};
-pub use look::{Look, Slot, Standby, Walreceiver, lsn_text};
+pub use look::{Look, Slot, Standby, Walreceiver, lsn_text, synchronous_names};
 pub use startup::{StartupAnswer, startup_probe};
 
 use crate::ssh::Ssh;
