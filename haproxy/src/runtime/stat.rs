@@ -37,6 +37,8 @@ pub struct ServerRow {
     pub weight: Option<u64>,
     /// Whether it is a backup server.
     pub backup: bool,
+    /// `http` or `tcp`; absent where the table does not say.
+    pub mode: Option<String>,
 }
 
 /// Whether a server takes traffic.
@@ -146,6 +148,7 @@ impl Columns {
             check_running: running.is_some(),
             check_code: self.number(record, "check_code"),
             last_check: self.text(record, "last_chk").map(str::to_owned),
+            mode: self.text(record, "mode").map(str::to_owned),
             sessions: self.number(record, "scur")?,
             sessions_total: self.number(record, "stot").unwrap_or(0),
             queued: self.number(record, "qcur").unwrap_or(0),

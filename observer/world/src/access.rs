@@ -66,8 +66,59 @@ pub struct DatabaseAccess {
     pub database: String,
     /// Its data directory.
     pub data_directory: PathBuf,
-    /// Where `pg_rewind` and its like are, if not in the path.
+    /// Where `pg_rewind` and its like are; derived from the unit's name if left out.
     pub bin_directory: Option<PathBuf>,
+    /// `postgresql.conf`, where it is not in the data directory; derived from the unit's name if
+    /// left out.
+    pub config_file: Option<PathBuf>,
+    /// The role with which a slave streams from this host. Its password is in the `.pgpass` of the
+    /// slave's operating system user `postgres`.
+    pub replication_user: String,
+    /// More of the connection's settings, such as `sslmode=require`.
+    pub replication_options: Option<String>,
+}
+
+impl DatabaseAccess {
+    /// The directory of PostgreSQL's programs.
+    pub(crate) fn programs(&self) -> PathBuf {
+        let derived = || match Packaged::of(&self.unit) {
+            Some(Packaged::Debian { version, .. }) => format!("/usr/lib/postgresql/{version}/bin"),
+            Some(Packaged::RedHat { version }) => format!("/usr/pgsql-{version}/bin"),
+            None => "/usr/bin".to_owned(),
+        };
+        self.bin_directory.clone().unwrap_or_else(|| derived().into())
+    }
+
+    /// `postgresql.conf`, where the data directory does not hold it.
+    pub(crate) fn settings_file(&self) -> Option<PathBuf> {
+        self.config_file.clone().or_else(|| match Packaged::of(&self.unit)? {
+            Packaged::Debian { version, cluster } => {
+                Some(format!("/etc/postgresql/{version}/{cluster}/postgresql.conf").into())
+            }
+            Packaged::RedHat { .. } => None,
+        })
+    }
+}
+
+/// Whose package a unit is of: that says where its files are.
+enum Packaged<'u> {
+    /// `postgresql@15-main.service`.
+    Debian { version: &'u str, cluster: &'u str },
+    /// `postgresql-15.service`.
+    RedHat { version: &'u str },
+}
+
+impl<'u> Packaged<'u> {
+    fn of(unit: &'u str) -> Option<Self> {
+        let name = unit.strip_suffix(".service").unwrap_or(unit);
+        if let Some((version, cluster)) =
+            name.strip_prefix("postgresql@").and_then(|instance| instance.split_once('-'))
+        {
+            return Some(Self::Debian { version, cluster });
+        }
+        let version = name.strip_prefix("postgresql-")?;
+        version.bytes().all(|byte| byte.is_ascii_digit()).then_some(Self::RedHat { version })
+    }
 }
 
 /// A request that answers for the application's health.

@@ -1,4 +1,4 @@
-//! Every command that needs root, each built once: performing, the dry run and the generated
+//! Every command that needs another user's rights, each built once: performing, the dry run and the generated
 //! sudoers file take them from here, so that what is shown is what is run is what is allowed.
 //!
 //! Nothing here runs anything. Values are checked to be plain words when the pair is connected,
@@ -12,21 +12,44 @@ use observer_core::policy::PairSpec;
 use observer_core::words::ServiceName;
 
 use crate::access::{HostAccess, ProxyAccess, WorldError};
+use crate::quote::quote;
 use crate::ssh::Command;
 
-/// One command that runs as root: absolute program and exact arguments.
+mod standby;
+
+pub(crate) use standby::{Source, StandbyCommands, slot_name};
+
+/// Whose rights a command needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum RunAs {
+    Root,
+    /// Inside the data directory, which its owner could fill with traps for root.
+    Postgres,
+}
+
+/// One command that runs with another user's rights: absolute program and exact arguments.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Privileged(Vec<String>);
+pub(crate) struct Privileged {
+    run_as: RunAs,
+    argv: Vec<String>,
+}
 
 impl Privileged {
     fn new(argv: &[&str]) -> Self {
-        Self(argv.iter().map(|&word| word.to_owned()).collect())
+        Self { run_as: RunAs::Root, argv: argv.iter().map(|&word| word.to_owned()).collect() }
+    }
+
+    fn as_postgres(argv: &[&str]) -> Self {
+        Self { run_as: RunAs::Postgres, ..Self::new(argv) }
     }
 
     /// The words of the command through sudo, which never asks.
     pub(crate) fn words(&self) -> Vec<&str> {
-        let sudo = ["sudo", "-n", "--"];
-        sudo.into_iter().chain(self.0.iter().map(String::as_str)).collect()
+        let sudo: &[&str] = match self.run_as {
+            RunAs::Root => &["sudo", "-n", "--"],
+            RunAs::Postgres => &["sudo", "-n", "-u", "postgres", "--"],
+        };
+        sudo.iter().copied().chain(self.argv.iter().map(String::as_str)).collect()
     }
 
     /// The command as it is run.
@@ -35,9 +58,11 @@ impl Privileged {
         Command::new(words[0]).args(&words[1..])
     }
 
-    /// The command as it is shown; every word is plain, so that none needs a quote.
+    /// The command as it is shown, quoted as the shell gets it.
     pub(crate) fn line(&self) -> String {
-        self.words().join(" ")
+        let words = self.words();
+        let line = quote(&words).map(|line| String::from_utf8_lossy(&line).into_owned());
+        line.unwrap_or_else(|_| words.join(" "))
     }
 
     /// The command as a rule: sudoers reads some characters as syntax unless escaped.
@@ -45,14 +70,14 @@ impl Privileged {
         let escape = |word: &String| {
             let mut escaped = String::new();
             for character in word.chars() {
-                if matches!(character, ',' | ':' | '=' | '\\') {
+                if matches!(character, ',' | ':' | '=' | '\\' | '*' | '?' | '[' | ']') {
                     escaped.push('\\');
                 }
                 escaped.push(character);
             }
             escaped
         };
-        self.0.iter().map(escape).collect::<Vec<_>>().join(" ")
+        self.argv.iter().map(escape).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -77,6 +102,8 @@ pub(crate) struct HostCommands {
     /// When the postmaster last started: it writes this file each time and never removes it.
     pub(crate) see_last_start: Privileged,
     pub(crate) services: BTreeMap<ServiceName, UnitCommands>,
+    /// What makes a standby of it.
+    pub(crate) standby: StandbyCommands,
 }
 
 /// What runs as root on a proxy.
@@ -123,7 +150,12 @@ impl UnitCommands {
 }
 
 impl HostCommands {
-    pub(crate) fn new(access: &HostAccess, spec: &PairSpec) -> Result<Self, WorldError> {
+    /// The commands on one host; `others` are those it may be made a standby of.
+    pub(crate) fn new(
+        access: &HostAccess,
+        spec: &PairSpec,
+        others: &[&HostAccess],
+    ) -> Result<Self, WorldError> {
         let machine = access.name.as_str();
         plain(machine, &access.ssh.user)?;
         let unit = access.database.unit.as_str();
@@ -146,11 +178,13 @@ impl HostCommands {
             see_tombstone: Privileged::new(&["/usr/bin/test", "-e", &tombstone]),
             see_last_start: Privileged::new(&["/usr/bin/stat", "-c", "%Y", &started]),
             services,
+            standby: StandbyCommands::new(access, &data, others)?,
         })
     }
 
     pub(crate) fn all(&self) -> Vec<&Privileged> {
         let mut all = self.database.all().to_vec();
+        all.extend(self.standby.all());
         all.extend([&self.kill, &self.leave_tombstone, &self.lift_tombstone]);
         all.extend([&self.see_tombstone, &self.see_last_start]);
         all.extend(self.services.values().flat_map(UnitCommands::all));
@@ -214,40 +248,44 @@ impl ProxyCommands {
 /// The sudoers file of one machine: each user with exactly these commands.
 pub(crate) fn sudoers(machine: &str, users: &BTreeMap<&str, Vec<&Privileged>>) -> String {
     let mut text = format!(
-        "# What HA Observer may run as root on {machine}. Generated: do not edit.\n\
+        "# What HA Observer may run as root and postgres on {machine}. Generated: do not edit.\n\
          # Install as /etc/sudoers.d/ha-observer, owner root, mode 0440.\n"
     );
     for (number, (user, commands)) in users.iter().enumerate() {
-        let mut rules: Vec<String> = commands.iter().map(|command| command.rule()).collect();
-        rules.sort();
-        rules.dedup();
-        let (looks, acts): (Vec<String>, Vec<String>) =
-            rules.into_iter().partition(|rule| is_look(rule));
-        let mut alias = |name: &str, rules: &[String]| {
-            let list = rules.join(", \\\n    ");
-            writeln!(text, "\nCmnd_Alias {name} = \\\n    {list}").expect("a string takes all");
-        };
-        let (looking, acting) =
-            (format!("HA_OBSERVER_LOOKS_{number}"), format!("HA_OBSERVER_ACTS_{number}"));
-        alias(&looking, &looks);
-        alias(&acting, &acts);
-        // Looks come often: a line in the system's log for each would bury everything else. What
-        // changes something is logged.
-        write!(
-            text,
-            "\nDefaults:{user} !requiretty, !pam_session\n\
-             Defaults!{looking} !syslog\n\
-             {user} ALL=(root) NOPASSWD: {looking}, {acting}\n"
-        )
-        .expect("a string takes all");
+        writeln!(text, "\nDefaults:{user} !requiretty, !pam_session").expect("a string takes all");
+        for (run_as, target, name) in
+            [(RunAs::Root, "root", ""), (RunAs::Postgres, "postgres", "POSTGRES_")]
+        {
+            let own = commands.iter().filter(|command| command.run_as == run_as);
+            let mut rules: Vec<String> = own.map(|command| command.rule()).collect();
+            rules.sort();
+            rules.dedup();
+            // Looks come often: a line in the system's log for each would bury everything else.
+            // What changes something is logged.
+            let (looks, acts): (Vec<String>, Vec<String>) =
+                rules.into_iter().partition(|rule| is_look(rule));
+            for (kind, rules) in [("LOOKS", looks), ("ACTS", acts)] {
+                if rules.is_empty() {
+                    continue;
+                }
+                let list = rules.join(", \\\n    ");
+                let alias = format!("HA_OBSERVER_{name}{kind}_{number}");
+                writeln!(text, "\nCmnd_Alias {alias} = \\\n    {list}")
+                    .expect("a string takes all");
+                if kind == "LOOKS" {
+                    writeln!(text, "Defaults!{alias} !syslog").expect("a string takes all");
+                }
+                writeln!(text, "{user} ALL=({target}) NOPASSWD: {alias}")
+                    .expect("a string takes all");
+            }
+        }
     }
     text
 }
 
 fn is_look(rule: &str) -> bool {
-    ["/usr/bin/test ", "/usr/bin/stat ", "/usr/bin/cat ", "/usr/bin/sha256sum "]
-        .iter()
-        .any(|program| rule.starts_with(program))
+    const LOOKS: [&str; 6] = ["test", "stat", "cat", "sha256sum", "grep", "env"];
+    LOOKS.iter().any(|program| rule.starts_with(&format!("/usr/bin/{program} ")))
 }
 
 /// Refuses a value that is not one plain word.

@@ -3,13 +3,13 @@
 //! It decides nothing. `eyes` answers looks, `hands` performs effects and looks for proofs; this
 //! file holds the connections they share and the highest epoch that was seen.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use observer_core::drive::{Answer, Order, Reply};
-use observer_core::plan::{Effect, Proof};
+use observer_core::plan::{Effect, Proof, Sessions};
 use observer_core::policy::PairSpec;
 use observer_core::sighting::{Look, Seen, Silent};
 use observer_core::words::{Epoch, HostName, ProxyName};
@@ -54,8 +54,8 @@ pub(crate) struct Proxy {
     pub(crate) file: FileCache,
     /// The pair's servers as the running process last had them.
     pub(crate) seen_servers: Mutex<Vec<ProxyServer>>,
-    /// Hosts whose sessions were ordered to end: they are out only once none is left.
-    pub(crate) ending: Mutex<BTreeSet<HostName>>,
+    /// Hosts of which sessions were ordered to end: they are out only once none of those is left.
+    pub(crate) ending: Mutex<BTreeMap<HostName, Sessions>>,
 }
 
 /// Alarms that nobody has taken yet; more than these say nothing new.
@@ -66,8 +66,10 @@ impl PairWorld {
     pub fn connect(access: PairAccess) -> Result<Self, WorldError> {
         let PairAccess { spec, hosts, proxies } = access;
         let mut known_hosts = BTreeMap::new();
-        for host in hosts {
-            known_hosts.insert(host.name.clone(), Host::new(host, &spec)?);
+        for host in &hosts {
+            let others: Vec<&HostAccess> =
+                hosts.iter().filter(|other| other.name != host.name).collect();
+            known_hosts.insert(host.name.clone(), Host::new(host.clone(), &spec, &others)?);
         }
         let mut known_proxies = BTreeMap::new();
         for proxy in proxies {
@@ -180,9 +182,13 @@ impl Inner {
 }
 
 impl Host {
-    fn new(access: HostAccess, spec: &PairSpec) -> Result<Self, WorldError> {
+    fn new(
+        access: HostAccess,
+        spec: &PairSpec,
+        others: &[&HostAccess],
+    ) -> Result<Self, WorldError> {
         let ssh = Ssh::new(access.ssh.target(access.name.as_str())?);
-        let commands = HostCommands::new(&access, spec)?;
+        let commands = HostCommands::new(&access, spec, others)?;
         let path = access.database.socket.to_string_lossy().into_owned();
         let database = Database::new(DatabaseTarget {
             door: Door::Socket { ssh: ssh.clone(), path },

@@ -204,6 +204,11 @@ impl<'d, 't> Readers<'d, 't> {
             database: database.text("name").unwrap_or_else(|| "ha_observer".to_owned()),
             data_directory: absolute(section, "data_directory", None).unwrap_or_default(),
             bin_directory: path("bin_directory"),
+            config_file: path("config_file"),
+            replication_user: database
+                .text("replication_user")
+                .unwrap_or_else(|| "replicator".to_owned()),
+            replication_options: database.text("replication_options"),
         };
         own.finish();
         access

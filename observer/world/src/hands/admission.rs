@@ -7,14 +7,16 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use haproxy::runtime::{AdminState, Command, ServerName, Session, Target, split_answers};
+use haproxy::runtime::{
+    AdminState, Command, ServerName, ServerRow, Session, Target, split_answers,
+};
 use observer_core::plan::Sessions;
 use observer_core::sighting::UnitState;
 use observer_core::words::HostName;
 use tokio::time::Instant;
 
 use super::proxy_proofs::old_workers;
-use super::{Fault, ends, rewrite};
+use super::{Fault, rewrite};
 use crate::access::ProxyServer;
 use crate::eyes::machine;
 use crate::eyes::proxy::{
@@ -42,13 +44,15 @@ pub(super) async fn take_out(
         Err(error) => return Err(refused(proxy, &error)),
     };
     let servers = servers_of(proxy, &rows, host)?;
-    if ends(sessions) {
-        proxy.ending.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone());
+    let ended = servers_whose_sessions_end(&rows, host, sessions)?;
+    if sessions != Sessions::Finish {
+        let mut ending = proxy.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        ending.insert(host.clone(), sessions);
     }
-    order(proxy, Target::Worker, out_commands(&servers, sessions), left()).await?;
-    if ends(sessions) {
+    order(proxy, Target::Worker, out_commands(&servers, &ended), left()).await?;
+    if sessions != Sessions::Finish {
         for worker in old_workers(proxy, left()).await.unwrap_or_default() {
-            end_left_behind(world, proxy, host, worker, left()).await;
+            end_left_behind(world, proxy, (host, sessions), worker, left()).await;
         }
     }
     Ok(())
@@ -76,7 +80,7 @@ pub(super) async fn let_in(
 async fn end_left_behind(
     world: &Inner,
     proxy: &Proxy,
-    host: &HostName,
+    (host, ordered): (&HostName, Sessions),
     worker: u32,
     deadline: Duration,
 ) {
@@ -91,6 +95,7 @@ async fn end_left_behind(
     let leads_there = |session: &Session| {
         own.iter().any(|own| {
             own.host == *host
+                && ends(ordered, &own.row)
                 && session.backend.as_deref() == Some(own.row.backend.as_str())
                 && session.server.as_deref() == Some(own.row.server.as_str())
         })
@@ -118,7 +123,17 @@ fn is_handle(id: &str) -> bool {
 
 /// What a dry run shows for taking a host out.
 pub(super) fn describe_out(proxy: &Proxy, host: &HostName, sessions: Sessions) -> Vec<String> {
-    describe(proxy, host, |servers, _| out_commands(servers, sessions))
+    let mut lines = describe(proxy, host, |servers, _| match sessions {
+        Sessions::End => out_commands(servers, servers),
+        Sessions::Finish | Sessions::EndTunnels => out_commands(servers, &[]),
+    });
+    if sessions == Sessions::EndTunnels {
+        let socket = proxy.access.runtime_socket.display();
+        lines.push(format!(
+            "{socket}: shutdown sessions server, for every server of {host} whose mode is not http"
+        ));
+    }
+    lines
 }
 
 /// What a dry run shows for letting a host in.
@@ -149,21 +164,43 @@ fn describe(
     lines.iter().map(|command| format!("{socket}: {command}")).collect()
 }
 
-fn out_commands(servers: &[ServerName], sessions: Sessions) -> Vec<Command> {
+fn out_commands(servers: &[ServerName], ended: &[ServerName]) -> Vec<Command> {
     let maint = |server: &ServerName| Command::SetServerState(server.clone(), AdminState::Maint);
     let mut commands: Vec<Command> = servers.iter().map(maint).collect();
-    if ends(sessions) {
-        commands.extend(servers.iter().cloned().map(Command::ShutdownSessions));
-    }
+    commands.extend(ended.iter().cloned().map(Command::ShutdownSessions));
     commands
 }
 
 /// The others go out first, in the same batch: users are let in to one host or to none.
 fn in_commands(servers: &[ServerName], others: &[ServerName]) -> Vec<Command> {
     let ready = |server: &ServerName| Command::SetServerState(server.clone(), AdminState::Ready);
-    let mut commands = out_commands(others, Sessions::Finish);
+    let mut commands = out_commands(others, &[]);
     commands.extend(servers.iter().map(ready));
     commands
+}
+
+fn servers_whose_sessions_end(
+    rows: &[OwnRow],
+    host: &HostName,
+    ordered: Sessions,
+) -> Result<Vec<ServerName>, Fault> {
+    let own = rows.iter().filter(|own| own.host == *host && ends(ordered, &own.row));
+    own.map(|own| server_name(&own.row)).collect::<Result<_, _>>().map_err(Fault::Refused)
+}
+
+/// Whether the order ends the sessions of this server.
+pub(super) fn ends(ordered: Sessions, row: &ServerRow) -> bool {
+    match ordered {
+        Sessions::Finish => false,
+        Sessions::End => true,
+        Sessions::EndTunnels => is_tunnel(row),
+    }
+}
+
+/// Whether what goes to a server is no HTTP. Where the table does not say, it is taken for HTTP:
+/// that is waited for and never cut.
+pub(super) fn is_tunnel(row: &ServerRow) -> bool {
+    row.mode.as_deref().is_some_and(|mode| mode != "http")
 }
 
 fn servers_of(proxy: &Proxy, rows: &[OwnRow], host: &HostName) -> Result<Vec<ServerName>, Fault> {

@@ -4,23 +4,27 @@
 //! came of it is seen by a proof, never by an exit code.
 
 mod admission;
+mod follow;
 mod proofs;
 mod proxy_proofs;
 mod reload;
 mod rewrite;
 mod run;
+mod slave_proofs;
+mod slots;
 mod units;
 
 use std::time::Duration;
 
 use observer_core::drive::{Order, Reply};
-use observer_core::plan::{Effect, Sessions};
+use observer_core::plan::Effect;
 use observer_core::words::{HostName, ProxyName};
 
 pub(crate) use proofs::prove;
 pub(crate) use reload::reload;
 
 use crate::access::CommandLine;
+use crate::commands::Privileged;
 use crate::pair_world::{Host, Inner, Proxy};
 use crate::postgres::Failure;
 
@@ -48,6 +52,10 @@ pub(crate) async fn perform(world: &Inner, order: &Order, deadline: Duration) ->
             Ok(found) => promote(world, found, deadline).await,
             Err(fault) => Err(fault),
         },
+        Effect::Follow { host, upstream } => follow::follow(world, host, upstream, deadline).await,
+        Effect::Checkpoint { .. } | Effect::MakeSlot { .. } | Effect::DropSlot { .. } => {
+            slots::perform(world, &order.effect, deadline).await
+        }
         effect => units::perform(world, effect, deadline).await,
     };
     match done {
@@ -86,7 +94,21 @@ pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
             world.proxy(proxy).map_or_else(Vec::new, |p| at(proxy.as_str(), rewrite::describe(p)))
         }
         Effect::Promote { host } => {
-            at(host.as_str(), vec![format!("psql: {}", crate::postgres::PROMOTE)])
+            let mut lines = vec![format!("psql: {}", crate::postgres::PROMOTE)];
+            let start = Effect::StartDatabase { host: host.clone() };
+            let start = units::commands(world, &start).map(|(_, commands)| commands);
+            let if_down = |command: &&Privileged| format!("if it does not run: {}", command.line());
+            lines.extend(start.iter().flatten().map(if_down));
+            at(host.as_str(), lines)
+        }
+        Effect::Follow { host, .. } => world.host(host).map_or_else(Vec::new, |found| {
+            let lines = follow::describe(found).into_iter().map(Privileged::line);
+            at(host.as_str(), lines.collect())
+        }),
+        Effect::Checkpoint { host }
+        | Effect::MakeSlot { host, .. }
+        | Effect::DropSlot { host, .. } => {
+            at(host.as_str(), slots::describe(effect).into_iter().collect())
         }
         effect => units::commands(world, effect).map_or_else(
             |_| Vec::new(),
@@ -122,9 +144,4 @@ pub(crate) fn host_of<'a>(world: &'a Inner, name: &HostName) -> Result<&'a Host,
 
 pub(crate) fn proxy_of<'a>(world: &'a Inner, name: &ProxyName) -> Result<&'a Proxy, Fault> {
     world.proxy(name).ok_or_else(|| Fault::Refused(format!("{name} is no proxy of the pair")))
-}
-
-/// Whether sessions shall end, as the word says.
-pub(crate) fn ends(sessions: Sessions) -> bool {
-    sessions == Sessions::End
 }

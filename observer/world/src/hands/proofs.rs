@@ -13,8 +13,9 @@ use observer_core::sighting::{Seen, Silent, UnitState};
 use observer_core::words::{Epoch, Lsn, ServiceName, Timeline, human_bytes};
 use tokio::time::Instant;
 
-use super::proxy_proofs::{file_keeps_out, file_says, is_in, is_out};
-use super::{Fault, host_of, proxy_of};
+use super::proxy_proofs::{drained, file_keeps_out, file_says, is_in, is_out};
+use super::slave_proofs::{lag_within, replayed_shutdown, shut_down, streams};
+use super::{Fault, follow, host_of, proxy_of, slots};
 use crate::eyes::{machine, port};
 use crate::pair_world::{Host, Inner};
 use crate::postgres::Failure;
@@ -77,23 +78,51 @@ async fn look_for(
         Proof::ServiceReady { host, service } => {
             service_ready(world, host_of(world, host)?, service, deadline).await
         }
-        Proof::Drained { .. }
-        | Proof::ShutDown { .. }
-        | Proof::CheckpointNear { .. }
-        | Proof::LagWithin { .. }
-        | Proof::ReplayedShutdown { .. }
-        | Proof::Follows { .. }
-        | Proof::Streams { .. }
-        | Proof::SlotStands { .. }
-        | Proof::NoSlot { .. }
-        | Proof::DivergedKept { .. }
-        | Proof::TimelineSettled { .. }
-        | Proof::OnHistoryOf { .. }
-        | Proof::NotPromoted { .. }
-        | Proof::ServiceRuns { .. } => Answer::Unknown(format!("{proof}: cannot be seen yet")),
+        Proof::ServiceRuns { host, service } => {
+            service_runs(world, host_of(world, host)?, service, deadline).await
+        }
         Proof::ServiceStopped { host, service } => {
             service_stopped(world, host_of(world, host)?, service, deadline).await
         }
+        proof => of_standbys(world, proof, deadline).await?,
+    })
+}
+
+/// The proofs of a switchover and of a rejoin.
+async fn of_standbys(world: &Inner, proof: &Proof, deadline: Duration) -> Result<Answer, Fault> {
+    Ok(match proof {
+        Proof::Drained { proxy, host } => {
+            drained(world, proxy_of(world, proxy)?, host, deadline).await
+        }
+        Proof::ShutDown { host } => shut_down(world, host_of(world, host)?, deadline).await?,
+        Proof::CheckpointNear { host, bytes } => {
+            slots::checkpoint_near(host_of(world, host)?, *bytes, deadline).await
+        }
+        Proof::TimelineSettled { host } => {
+            slots::timeline_settled(host_of(world, host)?, deadline).await
+        }
+        Proof::SlotStands { host, follower } => {
+            slots::slot_stands(host_of(world, host)?, follower, deadline).await
+        }
+        Proof::NoSlot { host, follower } => {
+            slots::no_slot(host_of(world, host)?, follower, deadline).await
+        }
+        Proof::LagWithin { host, master, bytes } => {
+            let (slave, master) = (host_of(world, host)?, host_of(world, master)?);
+            lag_within(slave, master, *bytes, deadline).await
+        }
+        Proof::ReplayedShutdown { host, master } => {
+            let (slave, master) = (host_of(world, host)?, host_of(world, master)?);
+            replayed_shutdown(slave, master, deadline).await?
+        }
+        Proof::Follows { host, upstream } => {
+            follow::follows(world, host, upstream, deadline).await?
+        }
+        Proof::Streams { host, upstream } => {
+            let (slave, upstream) = (host_of(world, host)?, host_of(world, upstream)?);
+            streams(world, slave, upstream, deadline).await
+        }
+        proof => Answer::Unknown(format!("{proof}: cannot be seen yet")),
     })
 }
 
@@ -114,7 +143,7 @@ async fn database_answers(world: &Inner, host: &Host, deadline: Duration) -> Ans
     }
 }
 
-async fn database_stopped(world: &Inner, host: &Host, deadline: Duration) -> Answer {
+pub(super) async fn database_stopped(world: &Inner, host: &Host, deadline: Duration) -> Answer {
     let (units, knock) =
         tokio::join!(machine::units(world, host, deadline), host.database.knock(deadline));
     let state = match units {
@@ -161,7 +190,7 @@ async fn replayed_all(host: &Host, deadline: Duration) -> Answer {
 
 /// A host that is a primary already has replayed what it had: a plan that is taken up past its
 /// pivot asks again.
-async fn unless_promoted(host: &Host, answer: Answer, deadline: Duration) -> Answer {
+pub(super) async fn unless_promoted(host: &Host, answer: Answer, deadline: Duration) -> Answer {
     if matches!(answer, Answer::Shown(_)) {
         return answer;
     }
@@ -231,6 +260,19 @@ async fn service_ready(
     }
 }
 
+async fn service_runs(
+    world: &Inner,
+    host: &Host,
+    service: &ServiceName,
+    deadline: Duration,
+) -> Answer {
+    match service_state(world, host, service, deadline).await {
+        Ok(UnitState::Active) => Answer::Shown("its unit is active".to_owned()),
+        Ok(state) => Answer::NotYet(format!("its unit is {state:?}")),
+        Err(answer) => answer,
+    }
+}
+
 async fn service_stopped(
     world: &Inner,
     host: &Host,
@@ -262,7 +304,7 @@ async fn service_state(
 }
 
 /// What the server said is an answer; that nothing came is none.
-fn not_yet(failure: &Failure) -> Answer {
+pub(super) fn not_yet(failure: &Failure) -> Answer {
     if failure.is_alive() || matches!(failure, Failure::NotRunning(_)) {
         Answer::NotYet(failure.to_string())
     } else {

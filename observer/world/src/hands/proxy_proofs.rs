@@ -6,14 +6,14 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use haproxy::runtime::{Command, ProcessTable, Target};
+use haproxy::runtime::{Command, ProcessTable, ServerRow, Target};
 use observer_core::drive::Answer;
 use observer_core::sighting::{Admission, UnitState};
 use observer_core::words::HostName;
 use tokio::time::Instant;
 
 use super::Fault;
-use super::admission::is_absent;
+use super::admission::{ends, is_absent, is_tunnel};
 use super::run::Machine;
 use crate::eyes::machine;
 use crate::eyes::proxy::{NoTable, admission, converse, own_rows, rows, table};
@@ -44,45 +44,85 @@ pub(super) async fn is_out(
         let text = format!("{}/{} takes sessions", open.backend, open.server);
         return Answer::NotYet(shown(text.as_bytes()));
     }
-    let must_end = proxy.ending.lock().unwrap_or_else(PoisonError::into_inner).contains(host);
-    let sessions: u64 = own.iter().map(|row| row.sessions).sum();
-    if must_end && sessions > 0 {
+    let ending = proxy.ending.lock().unwrap_or_else(PoisonError::into_inner).get(host).copied();
+    let counts = |row: &ServerRow| ending.is_some_and(|ordered| ends(ordered, row));
+    let sessions: u64 = own.iter().filter(|row| counts(row)).map(|row| row.sessions).sum();
+    if sessions > 0 {
         return Answer::NotYet(format!("{sessions} sessions have not ended"));
     }
-    let left_behind = old_sessions(world, proxy, host, left()).await;
-    match left_behind {
-        Ok(0) => Answer::Shown(format!("{} servers in maintenance", own.len())),
-        Ok(old) if must_end => {
-            Answer::NotYet(format!("workers of before a reload still hold {old} sessions"))
+    let sum = |rows: &[&ServerRow]| rows.iter().map(|row| row.sessions).sum::<u64>();
+    match old_rows(world, proxy, host, left()).await {
+        Ok(old) => {
+            let old: Vec<&ServerRow> = old.iter().collect();
+            let must_end: Vec<&ServerRow> = old.iter().copied().filter(|row| counts(row)).collect();
+            match (sum(&must_end), sum(&old)) {
+                (0, 0) => Answer::Shown(format!("{} servers in maintenance", own.len())),
+                (0, old) => Answer::Shown(format!(
+                    "{} servers in maintenance; workers of before a reload finish {old} sessions",
+                    own.len()
+                )),
+                (held, _) => {
+                    Answer::NotYet(format!("workers of before a reload still hold {held} sessions"))
+                }
+            }
         }
-        Ok(old) => Answer::Shown(format!(
-            "{} servers in maintenance; workers of before a reload finish {old} sessions",
-            own.len()
-        )),
         Err(why) => Answer::Unknown(why),
     }
 }
 
-/// Sessions to the host that workers from before a reload still carry.
-async fn old_sessions(
+/// Out, and no request is left with the host. What is no HTTP is not waited for: a database's
+/// session may last for days.
+pub(super) async fn drained(
     world: &Inner,
     proxy: &Proxy,
     host: &HostName,
     deadline: Duration,
-) -> Result<u64, String> {
+) -> Answer {
     let until = Instant::now() + deadline;
-    let mut sessions = 0;
+    let left = || until.saturating_duration_since(Instant::now());
+    let out = is_out(world, proxy, host, deadline).await;
+    let Answer::Shown(seen) = out else { return out };
+    let mut rows: Vec<ServerRow> = match table(world, proxy, left()).await {
+        Ok(rows) => rows.into_iter().filter(|own| own.host == *host).map(|own| own.row).collect(),
+        // One that does not run holds no request.
+        Err(error) if is_absent(&error) => return Answer::Shown(seen),
+        Err(error) => return unknown_table(error),
+    };
+    match old_rows(world, proxy, host, left()).await {
+        Ok(old) => rows.extend(old),
+        Err(why) => return Answer::Unknown(why),
+    }
+    let (tunnels, requests): (Vec<_>, Vec<_>) = rows.iter().partition(|row| is_tunnel(row));
+    let sum = |rows: &[&ServerRow]| rows.iter().map(|row| row.sessions).sum::<u64>();
+    match (sum(&requests), sum(&tunnels)) {
+        (0, 0) => Answer::Shown("no server takes sessions, and none is left".to_owned()),
+        (0, tunnels) => Answer::Shown(format!(
+            "no server takes sessions, and no request is left; {tunnels} other sessions are open"
+        )),
+        (1, _) => Answer::NotYet("1 request has not finished".to_owned()),
+        (requests, _) => Answer::NotYet(format!("{requests} requests have not finished")),
+    }
+}
+
+/// The servers of the host at workers from before a reload, with the sessions they still carry.
+async fn old_rows(
+    world: &Inner,
+    proxy: &Proxy,
+    host: &HostName,
+    deadline: Duration,
+) -> Result<Vec<ServerRow>, String> {
+    let until = Instant::now() + deadline;
+    let mut old = Vec::new();
     for worker in old_workers(proxy, deadline).await? {
         let left = until.saturating_duration_since(Instant::now());
         let Ok(rows) = rows(proxy, Target::Pid(worker), left).await else {
             // It may have ended while we asked; the next look lists it no more.
             return Err(format!("worker {worker} of before a reload does not say what it holds"));
         };
-        let own = own_rows(world, proxy, &rows);
-        let own = own.iter().filter(|own| own.host == *host);
-        sessions += own.map(|own| own.row.sessions).sum::<u64>();
+        let own = own_rows(world, proxy, &rows).into_iter().filter(|own| own.host == *host);
+        old.extend(own.map(|own| own.row));
     }
-    Ok(sessions)
+    Ok(old)
 }
 
 /// The workers from before a reload that still finish something; none where no master socket is

@@ -10,15 +10,13 @@ use std::time::Duration;
 
 use haproxy::{Document, Inventory, Refusal, ServerChange, ServerEdit, point, pointed_at};
 use observer_core::words::HostName;
-use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::Fault;
-use super::run::Machine;
+use super::run::{Machine, Put, hash};
 use crate::commands::Privileged;
 use crate::eyes::proxy_file::{members, read_as_root};
 use crate::pair_world::{Inner, Proxy};
-use crate::quote::quote;
 use crate::ssh::{Command, Ending};
 use crate::text::shown;
 
@@ -88,9 +86,6 @@ struct Rewrite<'a> {
     until: Instant,
 }
 
-/// The exit code of the last step's script when the file is not what was read.
-const CHANGED: u32 = 79;
-
 impl<'a> Rewrite<'a> {
     fn new(proxy: &'a Proxy, deadline: Duration) -> Self {
         Self { proxy, machine: Machine::proxy(proxy), until: Instant::now() + deadline }
@@ -145,31 +140,9 @@ impl<'a> Rewrite<'a> {
             return Err(self.refuse(&format!("HAProxy rejects the new file: {said}")));
         }
         kept?;
-        self.put(before).await?;
-        self.run_one(&own.sync).await
-    }
-
-    /// Renames the draft over the file if the file is still what was read. Both in one call, so
-    /// that an edit has the shortest moment to slip in between.
-    async fn put(&self, before: &[u8]) -> Result<(), Fault> {
-        let own = &self.proxy.commands;
-        let words = |command: &Privileged| {
-            let line = quote(&command.words()).map_err(|error| self.refuse(&error.to_string()))?;
-            Ok::<String, Fault>(String::from_utf8_lossy(&line).into_owned())
-        };
-        let script = format!(
-            "now=$({}) || exit 1\ncase $now in \"$1 \"*) exec {};; *) exit {CHANGED};; esac",
-            words(&own.hash)?,
-            words(&own.put)?,
-        );
-        let command = Command::new("/bin/sh").arg("-c").arg(script).arg("sh").arg(hash(before));
-        let ssh = self.machine.ssh;
-        let output = ssh.exec(&command, "", self.left(), 64 * 1024).await;
-        let output = output.map_err(|error| self.machine.lost(&error))?;
-        match output.ending {
-            Ending::Exited(0) => Ok(()),
-            Ending::Exited(CHANGED) => Err(self.changed_by_somebody(before).await),
-            _ => Err(self.machine.failed(&own.put, &output)),
+        match self.machine.put(&own.hash, &own.put, before, self.left()).await? {
+            Put::Done => self.run_one(&own.sync).await,
+            Put::Changed => Err(self.changed_by_somebody(before).await),
         }
     }
 
@@ -244,8 +217,4 @@ const CHANGES_SHOWN: usize = 6;
 fn rejected(stderr: &[u8]) -> bool {
     let alert = b"[ALERT]";
     stderr.windows(alert.len()).any(|window| window == alert)
-}
-
-fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
 use super::Fault;
 use crate::commands::Privileged;
-use crate::ssh::{Ending, ExecOutput, Ssh, SshError};
+use crate::ssh::{Command, Ending, ExecOutput, Ssh, SshError};
 use crate::sudo::obstacle;
 use crate::text::shown;
 
@@ -16,6 +17,22 @@ pub(super) struct Machine<'a> {
     pub(super) ssh: &'a Ssh,
     pub(super) name: &'a str,
     pub(super) user: &'a str,
+}
+
+/// What came of putting a draft in the place of its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Put {
+    Done,
+    /// The file is not what was read: whoever edits it wins.
+    Changed,
+}
+
+/// The exit code of `put` when the file is not what was read.
+const CHANGED: u32 = 79;
+
+/// The checksum of a file's content, as `sha256sum` prints it.
+pub(super) fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What is kept of a command's words.
@@ -52,6 +69,30 @@ impl<'a> Machine<'a> {
     ) -> Result<ExecOutput, Fault> {
         let done = self.ssh.exec(&command.command(), stdin, deadline, OUTPUT_MAX).await;
         done.map_err(|error| self.lost(&error))
+    }
+
+    /// Renames a draft over its file if the file is still `before`. Both in one call, so that an
+    /// edit has the shortest moment to slip in between.
+    pub(super) async fn put(
+        self,
+        hash_now: &Privileged,
+        put: &Privileged,
+        before: &[u8],
+        deadline: Duration,
+    ) -> Result<Put, Fault> {
+        let script = format!(
+            "now=$({}) || exit 1\ncase $now in \"$1 \"*) exec {};; *) exit {CHANGED};; esac",
+            hash_now.line(),
+            put.line(),
+        );
+        let command = Command::new("/bin/sh").arg("-c").arg(script).arg("sh").arg(hash(before));
+        let output = self.ssh.exec(&command, "", deadline, OUTPUT_MAX).await;
+        let output = output.map_err(|error| self.lost(&error))?;
+        match output.ending {
+            Ending::Exited(0) => Ok(Put::Done),
+            Ending::Exited(CHANGED) => Ok(Put::Changed),
+            _ => Err(self.failed(put, &output)),
+        }
     }
 
     pub(super) fn lost(self, error: &SshError) -> Fault {

@@ -3,10 +3,13 @@
 //! It starts and stops no server and keeps no password: the way in is the Unix socket with `peer`
 //! authentication. Every call has a deadline and ends in an answer or a [`Failure`].
 
+pub(crate) mod control;
 mod failure;
 mod heartbeat;
 mod look;
+mod replication;
 mod session;
+pub(crate) mod settings;
 mod startup;
 
 use std::sync::Arc;
@@ -18,6 +21,8 @@ use tokio_postgres::SimpleQueryMessage;
 pub use failure::Failure;
 pub use heartbeat::{Beat, BeatSeen};
 pub use look::{Look, Slot, Standby, Walreceiver, lsn_text};
+pub(crate) use replication::{CHECKPOINT, drop_slot, make_slot};
+pub use replication::{Checkpoint, Following};
 pub use startup::{StartupAnswer, startup_probe};
 
 use crate::ssh::Ssh;
@@ -28,6 +33,9 @@ const APPLICATION_NAME: &str = "ha-observer";
 
 /// The server gives up a statement of ours after this time, in case we no longer can.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The same for what may take long, such as a checkpoint; the callers' deadlines are shorter.
+const ACTION_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// SQLSTATE of a function that belongs to the other role.
 const WRONG_STATE: &str = "55000";
@@ -69,12 +77,13 @@ pub struct DatabaseTarget {
 
 /// A server and our connections to it, which are opened on demand and kept.
 ///
-/// Looking and writing have a connection each: a write may wait for a synchronous standby, and
-/// the look that would explain it must not wait behind it.
+/// Looking, writing and acting have a connection each: a write may wait for a synchronous standby,
+/// a checkpoint for the disk, and the look that would explain it must not wait behind them.
 pub struct Database {
     target: Arc<DatabaseTarget>,
     looking: Session,
     writing: Session,
+    acting: Session,
 }
 
 /// How far a standby is with the WAL that it holds.
@@ -100,8 +109,10 @@ impl Database {
     /// Makes the handle; nothing is sent before the first call.
     pub fn new(target: DatabaseTarget) -> Self {
         let target = Arc::new(target);
-        let (looking, writing) = (Session::new(target.clone()), Session::new(target.clone()));
-        Self { target, looking, writing }
+        let session = |limit| Session::new(target.clone(), limit);
+        let (looking, writing) = (session(STATEMENT_TIMEOUT), session(STATEMENT_TIMEOUT));
+        let acting = session(ACTION_TIMEOUT);
+        Self { target, looking, writing, acting }
     }
 
     /// Counts the looking connections that died by themselves: an alarm that comes at once.

@@ -16,6 +16,8 @@ use super::{DatabaseTarget, Door};
 
 pub(super) struct Session {
     target: Arc<DatabaseTarget>,
+    /// The server gives up a statement of this session after this time.
+    limit: Duration,
     live: Mutex<Option<Arc<Live>>>,
     deaths: watch::Sender<u64>,
     farewell: Arc<std::sync::Mutex<Option<Failure>>>,
@@ -34,9 +36,9 @@ impl Drop for Live {
 }
 
 impl Session {
-    pub(super) fn new(target: Arc<DatabaseTarget>) -> Self {
+    pub(super) fn new(target: Arc<DatabaseTarget>, limit: Duration) -> Self {
         let (live, deaths) = (Mutex::new(None), watch::Sender::new(0));
-        Self { target, live, deaths, farewell: Arc::default() }
+        Self { target, limit, live, deaths, farewell: Arc::default() }
     }
 
     /// How the last connection that ended by itself said farewell; told once.
@@ -107,7 +109,7 @@ impl Session {
 
     fn config(&self) -> Config {
         let mut config = Config::new();
-        let limit = super::STATEMENT_TIMEOUT.as_millis();
+        let limit = self.limit.as_millis();
         config
             .user(&self.target.user)
             .dbname(&self.target.database)

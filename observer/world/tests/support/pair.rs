@@ -49,6 +49,9 @@ pub fn host(sshd: &Sshd, name: &str, address: &str) -> HostAccess {
         database: "ha_observer".to_owned(),
         data_directory: "/nonexistent/data".into(),
         bin_directory: None,
+        config_file: None,
+        replication_user: "replicator".to_owned(),
+        replication_options: None,
     };
     HostAccess { name: name.into(), ssh: ssh(sshd), database, application: None }
 }
