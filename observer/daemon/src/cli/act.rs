@@ -101,7 +101,9 @@ async fn schedule(
     let pair = desk.pair().await?;
     let now_refused = match errand.plan(desk).await {
         Ok(report) => plan::refusal(&report),
-        Err(Failure::Client(super::ClientError::Problem(problem))) => Some(problem.message),
+        Err(Failure::Client(super::ClientError::Problem(problem))) => {
+            Some(format!("refused: {}", problem.message))
+        }
         Err(why) => return Err(why),
     };
     say(&format!("a switchover of pair {pair} at {} ({})", date_time(due), when::ahead(due, now)));

@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal, Write};
 const COLUMNS: usize = 80;
 
 /// How narrow the last column of a table may become before it is indented less.
-const NARROWEST: usize = 16;
+const NARROWEST: usize = 12;
 
 /// Colours that carry a meaning; the words say the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
