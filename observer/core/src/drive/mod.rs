@@ -187,6 +187,11 @@ impl Drive {
         (self.cursor, self.way)
     }
 
+    /// When the step it is at began.
+    pub fn since(&self) -> At {
+        self.began_at
+    }
+
     /// Why the current step has not been proven yet, in the last look's words.
     pub fn waiting_for(&self) -> &str {
         &self.why

@@ -5,6 +5,7 @@
 
 mod orders;
 mod peer;
+mod plans;
 pub(crate) mod types;
 
 use std::collections::BTreeMap;
@@ -166,7 +167,14 @@ pub(crate) async fn serve(listener: UnixListener, desk: Arc<Desk>) -> std::io::R
         .route("/v1/status", get(status))
         .route("/v1/pairs/{pair}/why", get(why))
         .route("/v1/pairs/{pair}/events", get(events))
-        .route("/v1/pairs/{pair}/failover", post(orders::failover))
+        .route("/v1/pairs/{pair}/failover", post(plans::failover))
+        .route("/v1/pairs/{pair}/switchover", post(plans::switchover))
+        .route("/v1/pairs/{pair}/rejoin", post(plans::rejoin))
+        .route("/v1/pairs/{pair}/repair", post(plans::repair))
+        .route("/v1/pairs/{pair}/abort", post(orders::abort))
+        .route("/v1/pairs/{pair}/skip-step", post(orders::skip_step))
+        .route("/v1/pairs/{pair}/schedule", post(orders::schedule))
+        .route("/v1/pairs/{pair}/unschedule", post(orders::unschedule))
         .route("/v1/pairs/{pair}/pause", post(orders::pause))
         .route("/v1/pairs/{pair}/resume", post(orders::resume))
         .route("/v1/pairs/{pair}/ack", post(orders::acknowledge))

@@ -1,81 +1,88 @@
 //! A person's orders over the API: who ordered is written down before the order is handed on.
+//!
+//! Those that open a plan lie in `plans`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{ConnectInfo, Path, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use observer_core::draft::LossOverride;
-use observer_core::facts::Journal;
-use observer_core::journal::PauseOrder;
+use observer_core::journal::{PauseOrder, Schedule};
 use observer_core::judge::Cause;
-use observer_core::pair::{OperatorOrder, Refusal, Wish};
+use observer_core::pair::{OperatorOrder, Refusal};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::peer::Peer;
-use super::types::{Accepted, FailoverRequest, PauseRequest, ProblemKind};
+use super::types::{Accepted, PAUSE_MAX_MS, PauseRequest, ProblemKind};
+use super::types::{ScheduleRequest, SkipStepRequest};
 use super::{Desk, PairLink, Refused};
-use crate::report::view::{PairStatus, PairView};
-use crate::shell::asks::Ask;
+use crate::report::view::PairStatus;
+use crate::shell::asks::{Ask, NotOrdered};
 
 /// How long a pair's task may take to answer; it answers in microseconds unless the machine is
-/// out of breath.
-const ANSWER: Duration = Duration::from_secs(5);
+/// out of breath, and within a few seconds where checks come first.
+const ANSWER: Duration = Duration::from_secs(10);
 
-/// How long the opening of a plan is waited for: one record on a disk that may be slow.
-const OPENING: Duration = Duration::from_secs(2);
+pub(super) type Answered<T> = Result<T, Refused>;
 
-type Answered<T> = Result<T, Refused>;
-
-pub(super) async fn failover(
+pub(super) async fn abort(
     State(desk): State<Arc<Desk>>,
     Path(pair): Path<String>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Json(request): Json<FailoverRequest>,
-) -> Answered<Response> {
+) -> Answered<Json<Accepted>> {
     let link = desk.link(&pair)?;
-    let reason = request.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
-    if request.dry_run {
-        let loss = if request.accept_loss { LossOverride::Accepted } else { LossOverride::None };
-        let (reply, answer) = oneshot::channel();
-        let report = put(&link, Ask::DryRun(Wish::FailOver(loss), reply), answer).await?;
-        return Ok(Json(report.map_err(refusal)?).into_response());
-    }
-    let accept_loss = match (request.accept_loss, reason) {
-        (true, Some(reason)) => Some(reason.to_owned()),
-        (true, None) => {
-            return Err(Refused::new(
-                ProblemKind::BadRequest,
-                "a loss is only accepted with a reason".to_owned(),
-                "add --reason TEXT".to_owned(),
-            ));
-        }
-        (false, _) => None,
-    };
     let by = peer.name();
-    desk.note(&pair, &by, "failover", &request).await;
+    desk.note(&pair, &by, "abort", &()).await;
     let after = *link.last_event.borrow();
-    order(&link, OperatorOrder::FailOver { by, accept_loss }).await?;
-    opened(link).await?;
-    Ok((StatusCode::ACCEPTED, Json(Accepted { after })).into_response())
+    order(&link, OperatorOrder::Abort { by }).await?;
+    Ok(Json(Accepted { after }))
 }
 
-/// Waits until the plan is open or cannot be: events tell of it only once they can be written.
-async fn opened(mut link: PairLink) -> Answered<()> {
-    let decided = |view: &Arc<PairView>| {
-        view.status.plan.is_some() || view.status.journal == Journal::Failing
-    };
-    let waiting = link.view.wait_for(decided);
-    match tokio::time::timeout(OPENING, waiting).await {
-        Ok(Ok(view)) if view.status.journal == Journal::Failing => {
-            Err(refusal(Refusal::Cause(Cause::JournalFailing)))
-        }
-        // A plan that was over before anybody looked, or a lint that refused it: events tell.
-        _ => Ok(()),
+pub(super) async fn skip_step(
+    State(desk): State<Arc<Desk>>,
+    Path(pair): Path<String>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<SkipStepRequest>,
+) -> Answered<Json<Accepted>> {
+    let link = desk.link(&pair)?;
+    let reason = request.reason.trim().to_owned();
+    if reason.is_empty() {
+        return Err(bad("a step is only left out with a reason", "add --reason TEXT"));
     }
+    let by = peer.name();
+    desk.note(&pair, &by, "skip-step", &request).await;
+    let after = *link.last_event.borrow();
+    order(&link, OperatorOrder::SkipStep { by, reason }).await?;
+    Ok(Json(Accepted { after }))
+}
+
+pub(super) async fn schedule(
+    State(desk): State<Arc<Desk>>,
+    Path(pair): Path<String>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<ScheduleRequest>,
+) -> Answered<Json<Accepted>> {
+    let link = desk.link(&pair)?;
+    let by = peer.name();
+    desk.note(&pair, &by, "schedule", &request).await;
+    let due = request.due;
+    let in_force = move |status: &PairStatus| {
+        status.schedule.as_ref().is_some_and(|schedule| schedule.due == due)
+    };
+    carried_out(link, OperatorOrder::Schedule(Schedule { by, due }), in_force).await
+}
+
+pub(super) async fn unschedule(
+    State(desk): State<Arc<Desk>>,
+    Path(pair): Path<String>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+) -> Answered<Json<Accepted>> {
+    let link = desk.link(&pair)?;
+    let by = peer.name();
+    desk.note(&pair, &by, "unschedule", &()).await;
+    let order = OperatorOrder::Unschedule { why: format!("cancelled by {by}") };
+    carried_out(link, order, |status| status.schedule.is_none()).await
 }
 
 pub(super) async fn pause(
@@ -86,18 +93,25 @@ pub(super) async fn pause(
 ) -> Answered<Json<Accepted>> {
     let link = desk.link(&pair)?;
     if request.reason.trim().is_empty() {
-        return Err(Refused::new(
-            ProblemKind::BadRequest,
-            "a pause needs a reason, for whoever finds it".to_owned(),
-            "add --reason TEXT".to_owned(),
-        ));
+        return Err(bad("a pause needs a reason, for whoever finds it", "add --reason TEXT"));
+    }
+    if let Some(until) = request.until {
+        let now = desk.clock.now();
+        if until <= now || until.since(now) > PAUSE_MAX_MS {
+            return Err(bad(
+                "a pause that ends by itself lasts more than 0 and at most 30 days",
+                "give a time like 2h, or leave it out: then it lasts until `resume`",
+            ));
+        }
     }
     let by = peer.name();
     desk.note(&pair, &by, "pause", &request).await;
     let reason = request.reason.trim().to_owned();
-    let pause = PauseOrder { by, reason: reason.clone(), until: request.until };
+    let until = request.until;
+    let pause = PauseOrder { by, reason: reason.clone(), until };
     let in_force = move |status: &PairStatus| {
-        status.pause.as_ref().is_some_and(|pause| pause.reason == reason)
+        let pause = status.pause.as_ref();
+        pause.is_some_and(|pause| pause.reason == reason && pause.until == until)
     };
     carried_out(link, OperatorOrder::Pause(pause), in_force).await
 }
@@ -132,7 +146,7 @@ pub(super) async fn acknowledge(
 impl Desk {
     /// Writes down who ordered what. An audit that cannot be written does not keep a person from
     /// acting: the journal decides whether anything may be ordered, and says so.
-    async fn note<T: Serialize>(&self, pair: &str, by: &str, order: &str, body: &T) {
+    pub(super) async fn note<T: Serialize>(&self, pair: &str, by: &str, order: &str, body: &T) {
         tracing::info!(pair, by, order, "ordered over the API");
         let body = serde_json::to_value(body).unwrap_or_default();
         if let Err(why) = self.store.audit(pair, self.clock.now(), by, order, body).await {
@@ -158,12 +172,12 @@ async fn carried_out(
     }
 }
 
-async fn order(link: &PairLink, what: OperatorOrder) -> Answered<()> {
+pub(super) async fn order(link: &PairLink, what: OperatorOrder) -> Answered<()> {
     let (reply, answer) = oneshot::channel();
-    put(link, Ask::Order(what, reply), answer).await?.map_err(refusal)
+    put(link, Ask::Order(what, reply), answer).await?.map_err(not_ordered)
 }
 
-async fn put<T>(link: &PairLink, ask: Ask, answer: oneshot::Receiver<T>) -> Answered<T> {
+pub(super) async fn put<T>(link: &PairLink, ask: Ask, answer: oneshot::Receiver<T>) -> Answered<T> {
     let asking = async {
         link.asks.send(ask).await.ok()?;
         answer.await.ok()
@@ -176,7 +190,22 @@ async fn put<T>(link: &PairLink, ask: Ask, answer: oneshot::Receiver<T>) -> Answ
     })
 }
 
-fn refusal(why: Refusal) -> Refused {
+fn bad(message: &str, fix: &str) -> Refused {
+    Refused::new(ProblemKind::BadRequest, message.to_owned(), fix.to_owned())
+}
+
+fn not_ordered(why: NotOrdered) -> Refused {
+    match why {
+        NotOrdered::Refused(why) => refusal(why),
+        NotOrdered::Unready(unready) => Refused::new(
+            ProblemKind::Refused,
+            unready.to_string(),
+            "mend what fails; nothing forces a switchover past a failing check".to_owned(),
+        ),
+    }
+}
+
+pub(super) fn refusal(why: Refusal) -> Refused {
     let message = why.to_string();
     let fix = match why {
         Refusal::Cause(cause) => cause.advice().to_owned(),

@@ -44,6 +44,40 @@ pub(crate) struct FailoverRequest {
     pub(crate) reason: Option<String>,
 }
 
+/// Body of `POST /v1/pairs/{pair}/switchover`, `rejoin` and `repair`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlanRequest {
+    /// Only answer with the plan ([`PlanReport`](crate::report::plan::PlanReport)).
+    #[serde(default)]
+    pub(crate) dry_run: bool,
+    /// Why; kept in the audit.
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+}
+
+/// Body of `POST /v1/pairs/{pair}/schedule`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScheduleRequest {
+    /// When the switchover begins, in milliseconds of the daemon's clock (`at` of `status`).
+    pub(crate) due: At,
+    /// Why; kept in the audit.
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
+}
+
+/// Body of `POST /v1/pairs/{pair}/skip-step`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SkipStepRequest {
+    /// Why; kept in the events.
+    pub(crate) reason: String,
+}
+
+/// Longest pause that ends by itself: 30 days, in milliseconds.
+pub(crate) const PAUSE_MAX_MS: u64 = 30 * 24 * 3_600_000;
+
 /// Body of `POST /v1/pairs/{pair}/pause`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

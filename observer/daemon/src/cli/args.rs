@@ -46,11 +46,7 @@ pub(crate) enum Format {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Verb {
     /// Run the daemon in the foreground; systemd does this.
-    Run {
-        /// Where observer.toml and pairs/ are.
-        #[arg(long, value_name = "DIR", default_value = crate::config::DEFAULT_DIRECTORY)]
-        config: PathBuf,
-    },
+    Run(Directory),
     /// Are we protected? First line: yes or no, and why; then hosts, proxies, and what is next.
     Status,
     /// Why the verdict is what it is, what it rests on, and which fact would change it.
@@ -62,16 +58,31 @@ pub(crate) enum Verb {
         /// The plan's number; the newest change of master if left out.
         plan: Option<u64>,
     },
-    /// The verdict table and the gates.
-    Rules,
+    /// The verdict table and the gates; the same for every pair.
+    Rules(Directory),
     /// Move users to the slave now.
     Failover(FailoverArgs),
+    /// Swap master and slave, losing nothing and failing no request, or not at all.
+    Switchover(SwitchoverArgs),
+    /// Make a slave of a replaced master.
+    Rejoin(PlanArgs),
+    /// Put the small thing right that stands out.
+    Repair(PlanArgs),
+    /// Take the open plan back; past its pivot, pass the step it is stuck at.
+    Abort {
+        /// Go on without the step that a plan past its pivot is stuck at.
+        #[arg(long, requires = "reason")]
+        skip_step: bool,
+        /// Why the step is left out; kept in the events.
+        #[arg(long, value_name = "TEXT", requires = "skip_step")]
+        reason: Option<String>,
+    },
     /// Act on nothing until resumed; watch and report on.
     Pause {
         /// Why, for whoever finds it paused.
         #[arg(long, value_name = "TEXT")]
         reason: String,
-        /// Ends by itself after this time, like 2h.
+        /// Ends by itself after this time, like 2h; at most 30d.
         #[arg(long = "for", value_name = "TIME", value_parser = crate::config::time_ms)]
         for_ms: Option<u64>,
     },
@@ -116,9 +127,49 @@ pub(crate) struct FailoverArgs {
     /// Accept whatever is lost, this once.
     #[arg(long, requires = "reason")]
     pub(crate) accept_loss: bool,
-    /// Why; kept in the events.
+    /// Why; kept in the audit, and in the events where a loss is accepted.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+}
+
+/// Options of `rejoin` and `repair`, and of every verb that opens a plan.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PlanArgs {
+    /// Only show every command, host, deadline and undo, and what it is likely to take.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask for the pair's name to be typed.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Why; kept in the audit.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+/// Options of `switchover`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SwitchoverArgs {
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
+    /// Begin then: 2026-11-21T23:00:00Z, 23:00 (the next one, local time) or "in 2h".
+    #[arg(long, value_name = "TIME", conflicts_with = "dry_run")]
+    pub(crate) at: Option<String>,
+    /// Cancel the one that is scheduled.
+    #[arg(long, conflicts_with_all = ["at", "dry_run", "yes", "reason"])]
+    pub(crate) cancel: bool,
+}
+
+/// Where the configuration is.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Directory {
+    /// Where observer.toml and pairs/ are.
+    #[arg(
+        long = "config",
+        alias = "directory",
+        value_name = "DIR",
+        default_value = crate::config::DEFAULT_DIRECTORY
+    )]
+    pub(crate) directory: PathBuf,
 }
 
 /// Options of `config`.
@@ -146,16 +197,17 @@ pub(crate) enum DefaultFile {
 pub(crate) enum ConfigAction {
     /// Show everything that is wrong in the files.
     Check {
-        /// Where observer.toml and pairs/ are.
-        #[arg(default_value = crate::config::DEFAULT_DIRECTORY, value_name = "DIR")]
-        directory: PathBuf,
+        #[command(flatten)]
+        config: Directory,
+        /// As it was written before there was --config.
+        #[arg(hide = true, value_name = "DIR")]
+        place: Option<PathBuf>,
     },
     /// Print the exact sudo rights the observer needs on a host or proxy.
     Sudoers {
         /// The host's or proxy's configured name.
         host: String,
-        /// Where observer.toml and pairs/ are.
-        #[arg(long, default_value = crate::config::DEFAULT_DIRECTORY, value_name = "DIR")]
-        directory: PathBuf,
+        #[command(flatten)]
+        config: Directory,
     },
 }

@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 use crate::api::types::Problem;
 
 /// How long an answer may take beyond what the request itself asks to wait.
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(20);
 
 /// Why there is no answer to use.
 #[derive(Debug, thiserror::Error)]

@@ -7,14 +7,19 @@ use observer_world::pair_world::PairWorld;
 use super::args::{ConfigAction, ConfigArgs, DefaultFile};
 use super::output::print;
 use super::{Exit, Failure};
+use crate::config::access::PairAccess;
 use crate::config::{self, OBSERVER_TOML, PAIR_TOML, Reach};
 
-pub(super) fn carry_out(args: ConfigArgs) -> Result<Exit, Failure> {
+pub(super) fn carry_out(args: ConfigArgs, pair: Option<&str>) -> Result<Exit, Failure> {
     match (args.default, args.action) {
         (Some(DefaultFile::Observer), _) => print(OBSERVER_TOML),
         (Some(DefaultFile::Pair), _) => print(PAIR_TOML),
-        (None, Some(ConfigAction::Check { directory })) => check(&directory)?,
-        (None, Some(ConfigAction::Sudoers { host, directory })) => sudoers(&host, &directory)?,
+        (None, Some(ConfigAction::Check { config, place })) => {
+            check(&place.unwrap_or(config.directory), pair)?;
+        }
+        (None, Some(ConfigAction::Sudoers { host, config })) => {
+            sudoers(&host, &config.directory, pair)?;
+        }
         (None, None) => {
             let fix = "use --default, check or sudoers; `ha-observer config --help`";
             return Err(Failure::Usage(format!("nothing to do\n  fix: {fix}")));
@@ -23,9 +28,8 @@ pub(super) fn carry_out(args: ConfigArgs) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn check(directory: &Path) -> Result<(), Failure> {
-    let config = load(directory, Reach::Files)?;
-    for access in config.pairs {
+fn check(directory: &Path, pair: Option<&str>) -> Result<(), Failure> {
+    for access in pairs(directory, Reach::Files, pair)? {
         let name = access.spec.name.clone();
         let (hosts, proxies) = (access.hosts.len(), access.proxies.len());
         PairWorld::connect(access).map_err(|why| Failure::Config(format!("pair {name}: {why}")))?;
@@ -34,11 +38,10 @@ fn check(directory: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn sudoers(machine: &str, directory: &Path) -> Result<(), Failure> {
-    // The text depends on no file but these: it may be made on another machine.
-    let config = load(directory, Reach::Text)?;
+fn sudoers(machine: &str, directory: &Path, pair: Option<&str>) -> Result<(), Failure> {
     let mut known = Vec::new();
-    for access in config.pairs {
+    // The text depends on no file but these: it may be made on another machine.
+    for access in pairs(directory, Reach::Text, pair)? {
         let name = access.spec.name.clone();
         known.extend(access.spec.hosts.iter().map(ToString::to_string));
         known.extend(access.spec.proxies.iter().map(ToString::to_string));
@@ -55,6 +58,24 @@ fn sudoers(machine: &str, directory: &Path) -> Result<(), Failure> {
     )))
 }
 
-fn load(directory: &Path, reach: Reach) -> Result<config::Config, Failure> {
-    config::load(directory, reach).map_err(|findings| Failure::Config(findings.to_string()))
+/// The configured pairs, or the one that was named.
+pub(super) fn pairs(
+    directory: &Path,
+    reach: Reach,
+    pair: Option<&str>,
+) -> Result<Vec<PairAccess>, Failure> {
+    let config =
+        config::load(directory, reach).map_err(|findings| Failure::Config(findings.to_string()))?;
+    let Some(name) = pair else { return Ok(config.pairs) };
+    let known: Vec<String> =
+        config.pairs.iter().map(|access| access.spec.name.to_string()).collect();
+    let mut pairs = config.pairs;
+    pairs.retain(|access| access.spec.name.as_str() == name);
+    if pairs.is_empty() {
+        let known = known.join(", ");
+        return Err(Failure::Usage(format!(
+            "no pair is called \"{name}\"\n  fix: use one of: {known}"
+        )));
+    }
+    Ok(pairs)
 }

@@ -11,7 +11,7 @@ use super::output::{Look, Tone, one_line, print};
 use super::{Desk, Exit, Failure, print_json};
 use crate::api::types::EventsAnswer;
 use crate::cli::args::EventsArgs;
-use crate::report::{clock_time, date_time};
+use crate::report::{clock_time, date_time, event_text};
 use crate::shell::archive::StoredEvent;
 
 /// How long one request waits for news.
@@ -51,9 +51,19 @@ pub(super) async fn newer(
     path: &str,
     after: u64,
 ) -> Result<Vec<StoredEvent>, ClientError> {
-    let wait_ms = WAIT.as_millis();
+    newer_within(desk, path, after, WAIT).await
+}
+
+/// The same, of those that come within `wait`.
+pub(super) async fn newer_within(
+    desk: &Desk,
+    path: &str,
+    after: u64,
+    wait: Duration,
+) -> Result<Vec<StoredEvent>, ClientError> {
+    let wait_ms = wait.as_millis();
     let path = format!("{path}?after={after}&limit=1000&wait_ms={wait_ms}");
-    let answer: EventsAnswer = desk.client.wait(&path, WAIT).await?;
+    let answer: EventsAnswer = desk.client.wait(&path, wait).await?;
     Ok(answer.events)
 }
 
@@ -71,7 +81,7 @@ pub(super) fn show_all(desk: &Desk, events: &[StoredEvent], look: Look) {
 /// One event on one line.
 pub(super) fn line(stored: &StoredEvent, look: Look) -> String {
     let event = &stored.event;
-    let text = one_line(&event.kind.text());
+    let text = one_line(&event_text(&event.kind));
     let toned = match event.kind.severity() {
         Severity::Info => text,
         Severity::Warning => look.paint(Tone::Warn, &text),

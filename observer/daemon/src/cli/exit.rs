@@ -22,7 +22,8 @@ pub(crate) enum Exit {
     Unreachable = 6,
     /// The configuration is not valid.
     ConfigInvalid = 7,
-    /// `run`: stopped, and a plan is left resumable for the next start.
+    /// A plan is left open: `run` stopped and the next start takes it up, or a verb was left with
+    /// Ctrl-C and the daemon goes on.
     PlanLeftOpen = 8,
     /// `run`: another daemon uses the same state directory or socket.
     AlreadyRunning = 9,
@@ -41,7 +42,8 @@ Exit codes:
    5  the plan was opened and taken back: the pair is as it was
    6  the daemon does not answer
    7  the configuration is not valid
-   8  `run`: stopped, and a plan is left resumable for the next start
+   8  a plan is left open: `run` stopped and the next start takes it up, or a verb was left
+      with Ctrl-C and the daemon goes on
    9  `run`: another daemon uses the same state directory or socket
   10  the confirmation was not given; nothing was ordered";
 

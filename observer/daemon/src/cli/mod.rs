@@ -2,26 +2,31 @@
 //!
 //! It judges nothing. One place turns every failure into a message with a fix and an exit code.
 
+mod act;
 mod args;
 mod client;
 mod config;
 mod events;
 mod exit;
-mod failover;
+mod follow;
 mod incident;
 mod orders;
 mod output;
+mod plan;
 mod rules;
 mod status;
+mod when;
 mod why;
 
 use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::api::ListenError;
 use crate::api::types::ProblemKind;
+use crate::config::Reach;
 use crate::report::view::StatusReport;
 use crate::shell::{self, RunError};
 use args::{Common, Format, Typed, Verb};
@@ -57,6 +62,24 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// As a program reads it: the daemon's own word, or what this process found, in its form.
+    fn json(&self) -> Value {
+        if let Failure::Client(ClientError::Problem(problem)) = self {
+            return json!(problem);
+        }
+        let kind = match self.exit() {
+            Exit::Usage => "bad-request",
+            Exit::Unreachable => "unreachable",
+            Exit::Refused => "refused",
+            Exit::ConfigInvalid => "config-invalid",
+            Exit::AlreadyRunning => "already-running",
+            Exit::NotConfirmed => "not-confirmed",
+            Exit::Ok | Exit::Unprotected | Exit::Undone | Exit::PlanLeftOpen => "other",
+            Exit::Unexpected => "unexpected",
+        };
+        problem_json(kind, &self.to_string())
+    }
+
     fn exit(&self) -> Exit {
         use observer_world::store::StoreError;
         match self {
@@ -86,13 +109,23 @@ impl Failure {
     }
 }
 
+/// A message and its fix, as the daemon would say them.
+fn problem_json(kind: &str, text: &str) -> Value {
+    let (message, fix) = text.split_once("\n  fix: ").unwrap_or((text, ""));
+    json!({ "kind": kind, "message": message.trim(), "fix": fix.trim() })
+}
+
 /// Reads the command line, does what it says, and tells how it ended.
 pub(crate) fn main() -> Exit {
     let typed = match Typed::try_parse() {
         Ok(typed) => typed,
         Err(why) => {
-            // clap writes help to standard output and mistakes to standard error.
-            let _ = why.print();
+            if why.use_stderr() && asks_for_json(std::env::args()) {
+                print_json(&problem_json("bad-request", &why.render().to_string()));
+            } else {
+                // clap writes help to standard output and mistakes to standard error.
+                let _ = why.print();
+            }
             return if why.use_stderr() { Exit::Usage } else { Exit::Ok };
         }
     };
@@ -100,24 +133,39 @@ pub(crate) fn main() -> Exit {
     match carry_out(typed) {
         Ok(exit) => exit,
         Err(failure) => {
-            match &failure {
-                Failure::Client(ClientError::Problem(problem)) if json => print_json(problem),
-                _ => say(&format!("ha-observer: {failure}")),
+            if json {
+                print_json(&failure.json());
+            } else {
+                say(&format!("ha-observer: {failure}"));
             }
             failure.exit()
         }
     }
 }
 
+/// Whether a command line that cannot be read asks for JSON all the same.
+fn asks_for_json(words: impl Iterator<Item = String>) -> bool {
+    let words: Vec<String> = words.collect();
+    let joined = ["-ojson", "-o=json", "--output=json"];
+    let apart = |pair: &[String]| ["-o", "--output"].contains(&&*pair[0]) && pair[1] == "json";
+    words.iter().any(|word| joined.contains(&word.as_str())) || words.windows(2).any(apart)
+}
+
 fn carry_out(typed: Typed) -> Result<Exit, Failure> {
     let Typed { common, verb } = typed;
     match verb {
-        Verb::Run { config } => {
-            let stopped = shell::run(&config)?;
+        Verb::Run(config) => {
+            let stopped = shell::run(&config.directory)?;
             Ok(if stopped.open_plans.is_empty() { Exit::Ok } else { Exit::PlanLeftOpen })
         }
-        Verb::Rules => Ok(rules::show(common.output)),
-        Verb::Config(args) => config::carry_out(args),
+        Verb::Rules(files) => {
+            if common.pair.is_some() {
+                // They are the same for every pair; one that is not there is a mistake all the same.
+                config::pairs(&files.directory, Reach::Text, common.pair.as_deref())?;
+            }
+            Ok(rules::show(common.output))
+        }
+        Verb::Config(args) => config::carry_out(args, common.pair.as_deref()),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Typed::command(), "ha-observer", &mut script);
@@ -147,11 +195,15 @@ async fn ask(common: Common, verb: Verb) -> Result<Exit, Failure> {
         Verb::Why => why::show(&desk).await,
         Verb::Events(args) => events::show(&desk, args).await,
         Verb::Incident { plan } => incident::show(&desk, plan).await,
-        Verb::Failover(args) => failover::order(&desk, args).await,
+        Verb::Failover(args) => act::failover(&desk, args).await,
+        Verb::Switchover(args) => act::switchover(&desk, args).await,
+        Verb::Rejoin(args) => act::mend(&desk, "rejoin", args).await,
+        Verb::Repair(args) => act::mend(&desk, "repair", args).await,
+        Verb::Abort { reason, .. } => orders::abort(&desk, reason).await,
         Verb::Pause { reason, for_ms } => orders::pause(&desk, reason, for_ms).await,
         Verb::Resume => orders::resume(&desk).await,
         Verb::Ack => orders::acknowledge(&desk).await,
-        Verb::Run { .. } | Verb::Rules | Verb::Config(_) | Verb::Completions { .. } | Verb::Man => {
+        Verb::Run(_) | Verb::Rules(_) | Verb::Config(_) | Verb::Completions { .. } | Verb::Man => {
             Err(Failure::Unexpected("this verb does not talk to the daemon".to_owned()))
         }
     }
@@ -209,5 +261,7 @@ fn print_json<T: Serialize>(value: &T) {
     print(&format!("{text}\n"));
 }
 
+#[cfg(test)]
+mod follow_tests;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,11 @@
-//! `pause`, `resume`, `ack`: small orders that are in force when the verb returns.
+//! `pause`, `resume`, `ack`, `abort`: small orders that are in force, or taken, when the verb
+//! returns.
 
 use observer_core::words::At;
 
-use super::output::print;
+use super::output::{one_line, print};
 use super::{Desk, Exit, Failure, print_json};
-use crate::api::types::{Accepted, PauseRequest};
+use crate::api::types::{Accepted, PAUSE_MAX_MS, PauseRequest, SkipStepRequest};
 use crate::report::date_time;
 
 pub(super) async fn pause(
@@ -12,17 +13,29 @@ pub(super) async fn pause(
     reason: String,
     for_ms: Option<u64>,
 ) -> Result<Exit, Failure> {
+    if let Some(ms) = for_ms
+        && !(1..=PAUSE_MAX_MS).contains(&ms)
+    {
+        return Err(Failure::Usage(
+            "--for takes a time of more than 0 and at most 30d\n  fix: give one like 2h, or leave \
+             it out: then the pause lasts until `resume`"
+                .to_owned(),
+        ));
+    }
     let path = desk.path("pause").await?;
-    let until = match for_ms {
-        Some(ms) => Some(desk.status().await?.at.plus(ms)),
-        None => None,
-    };
+    let (pair, status) = (desk.pair().await?, desk.status().await?);
+    let earlier = status.pairs.iter().find(|status| status.pair.as_str() == pair);
+    let earlier =
+        earlier.and_then(|status| status.pause.as_ref()).map_or_else(String::new, |pause| {
+            format!("; this replaces the pause by {} ({})", pause.by, one_line(&pause.reason))
+        });
+    let until = for_ms.map(|ms| status.at.plus(ms));
     let accepted: Accepted = desk.client.post(&path, &PauseRequest { reason, until }).await?;
     let until = until.map_or_else(
         || "until `ha-observer resume`".to_owned(),
         |at: At| format!("until {}", date_time(at)),
     );
-    done(desk, &accepted, &format!("paused {until}; it watches and acts on nothing"))
+    done(desk, &accepted, &format!("paused {until}; it watches and acts on nothing{earlier}"))
 }
 
 pub(super) async fn resume(desk: &Desk) -> Result<Exit, Failure> {
@@ -35,7 +48,33 @@ pub(super) async fn acknowledge(desk: &Desk) -> Result<Exit, Failure> {
     done(desk, &accepted, "acknowledged")
 }
 
-fn done(desk: &Desk, accepted: &Accepted, text: &str) -> Result<Exit, Failure> {
+/// Takes the open plan back, or passes the step it is stuck at.
+pub(super) async fn abort(desk: &Desk, skip_for: Option<String>) -> Result<Exit, Failure> {
+    match skip_for {
+        None => {
+            let accepted = desk.client.post(&desk.path("abort").await?, &()).await?;
+            let text = "the plan is being taken back; `ha-observer events -f` shows it";
+            done(desk, &accepted, text)
+        }
+        Some(reason) => {
+            let path = desk.path("skip-step").await?;
+            let accepted = desk.client.post(&path, &SkipStepRequest { reason }).await?;
+            done(
+                desk,
+                &accepted,
+                "the step is left out; `ha-observer events -f` shows what follows",
+            )
+        }
+    }
+}
+
+/// Cancels the switchover that waits for its time.
+pub(super) async fn cancel(desk: &Desk) -> Result<Exit, Failure> {
+    let accepted = desk.client.post(&desk.path("unschedule").await?, &()).await?;
+    done(desk, &accepted, "cancelled: no switchover is scheduled any more")
+}
+
+pub(super) fn done(desk: &Desk, accepted: &Accepted, text: &str) -> Result<Exit, Failure> {
     if desk.is_json() {
         print_json(accepted);
     } else {

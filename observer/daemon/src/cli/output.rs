@@ -5,6 +5,12 @@
 
 use std::io::{self, IsTerminal, Write};
 
+/// How wide a terminal is taken to be.
+const COLUMNS: usize = 80;
+
+/// How narrow the last column of a table may become before it is indented less.
+const NARROWEST: usize = 12;
+
 /// Colours that carry a meaning; the words say the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Tone {
@@ -70,12 +76,58 @@ impl Look {
         };
         let head = line(&mut heading.iter().copied());
         let mut text = self.paint(Tone::Faint, &head) + "\n";
+        // A long last cell goes on below its own beginning.
+        let last: usize = widths.iter().rev().skip(1).map(|width| width + 2).sum();
         for row in rows {
-            text.push_str(&line(&mut row.iter().map(String::as_str)));
+            let line = line(&mut row.iter().map(String::as_str));
+            let indent = if last + NARROWEST < COLUMNS { last } else { NARROWEST };
+            text.push_str(&wrap(&line, indent, self));
             text.push('\n');
         }
         text
     }
+}
+
+/// Breaks `text` between words into lines of at most [`COLUMNS`], where a person looks at it; lines
+/// after the first are indented by `indent` more than the first one is.
+pub(crate) fn wrap(text: &str, indent: usize, look: Look) -> String {
+    if look == Look::Plain {
+        return text.to_owned();
+    }
+    let own = text.len() - text.trim_start_matches(' ').len();
+    let hanging = " ".repeat(own + indent);
+    let mut out = String::new();
+    let mut column = 0;
+    for (index, word) in text.split(' ').enumerate() {
+        let width = visible(word);
+        if index > 0 && width > 0 && column > hanging.len() && column + 1 + width > COLUMNS {
+            out.truncate(out.trim_end_matches(' ').len());
+            out.push('\n');
+            out.push_str(&hanging);
+            column = hanging.len();
+        } else if index > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += width;
+    }
+    out
+}
+
+/// How many columns a text takes: colours take none.
+fn visible(text: &str) -> usize {
+    let mut columns = 0;
+    let mut in_colour = false;
+    for c in text.chars() {
+        match (in_colour, c) {
+            (false, '\x1b') => in_colour = true,
+            (true, 'm') => in_colour = false,
+            (true, _) => {}
+            (false, _) => columns += 1,
+        }
+    }
+    columns
 }
 
 /// Writes to standard output. A reader that went away is no error of ours: the process ends.
@@ -111,6 +163,26 @@ mod tests {
         let aligned = Look::Aligned.table(&["HOST", "ROLE"], &rows);
         assert_eq!(aligned, "  HOST    ROLE\n  node-a  master\n");
         assert_eq!(Look::Plain.table(&["HOST", "ROLE"], &rows), "node-a\tmaster\n");
+    }
+
+    #[test]
+    fn long_lines_break_between_words_and_go_on_indented() {
+        let text = format!("  next: {}", "word ".repeat(20).trim_end());
+        let wrapped = wrap(&text, 6, Look::Aligned);
+        let lines: Vec<&str> = wrapped.lines().collect();
+        assert!(lines.iter().all(|line| line.len() <= COLUMNS), "{wrapped}");
+        assert_eq!(lines.len(), 2);
+        assert!(lines[1].starts_with("        word"), "{wrapped}");
+        assert_eq!(lines.join(" ").split_whitespace().count(), 21, "nothing is lost");
+        assert_eq!(wrap(&text, 6, Look::Plain), text, "programs read lines");
+    }
+
+    #[test]
+    fn colours_take_no_columns_and_a_word_that_is_too_long_stays_whole() {
+        let painted = Look::Coloured.paint(Tone::Bad, &"x".repeat(COLUMNS));
+        assert_eq!(wrap(&painted, 2, Look::Coloured), painted);
+        let long = format!("fix: {}", "y".repeat(2 * COLUMNS));
+        assert_eq!(wrap(&long, 2, Look::Aligned), format!("fix:\n  {}", "y".repeat(2 * COLUMNS)));
     }
 
     #[test]

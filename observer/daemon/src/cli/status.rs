@@ -3,10 +3,10 @@
 use observer_core::facts::Journal;
 use observer_core::journal::Way;
 use observer_core::policy::Mode;
-use observer_core::words::{HostName, human_bytes};
+use observer_core::words::{At, HostName, human_bytes, human_ms};
 
-use super::output::{Look, Tone, one_line, print};
-use super::{Desk, Exit, Failure, print_json};
+use super::output::{Look, Tone, one_line, print, wrap};
+use super::{Desk, Exit, Failure, print_json, when};
 use crate::report::date_time;
 use crate::report::members::{HostStatus, ProxyStatus, Role};
 use crate::report::view::{PairStatus, PlanStatus};
@@ -45,37 +45,57 @@ pub(super) fn text(status: &PairStatus, look: Look) -> String {
     text.push_str(
         &look.table(&["PROXY", "STATE", "USERS GO TO", "ITS FILE SAYS", "SESSIONS"], &proxies),
     );
+    let mut lines = Vec::new();
     if let Some(plan) = &status.plan {
-        text.push_str(&plan_lines(plan, look));
+        lines.extend(plan_lines(plan, status.at, look));
     }
+    lines.extend(standing_lines(status, look));
+    lines.push(format!("next: {}", one_line(&status.next)));
+    if !status.protected {
+        lines.push(format!("you can: {}", status.advice));
+    }
+    for line in lines {
+        text.push_str(&format!("{}\n", wrap(&line, 2, look)));
+    }
+    text
+}
+
+/// What stands until somebody changes it.
+fn standing_lines(status: &PairStatus, look: Look) -> Vec<String> {
+    let mut lines = Vec::new();
     if let Some(pause) = &status.pause {
         let until = pause.until.map_or_else(
             || "until `ha-observer resume`".to_owned(),
             |until| format!("until {}", date_time(until)),
         );
         let line = format!("paused by {}, {until}: {}", pause.by, one_line(&pause.reason));
-        text.push_str(&format!("{}\n", look.paint(Tone::Warn, &line)));
+        lines.push(look.paint(Tone::Warn, &line));
+    }
+    if let Some(schedule) = &status.schedule {
+        let (due, ahead) = (date_time(schedule.due), when::ahead(schedule.due, status.at));
+        let line = format!(
+            "switchover scheduled by {} for {due} ({ahead}); `ha-observer switchover --cancel` \
+             cancels it",
+            schedule.by
+        );
+        lines.push(look.paint(Tone::Warn, &line));
     }
     match status.mode {
         Mode::Auto => {}
-        Mode::ObserveOnly => text.push_str("mode: observe-only, it never acts by itself\n"),
-        Mode::Off => text.push_str("mode: off, it only shows what it sees\n"),
+        Mode::ObserveOnly => lines.push("mode: observe-only, it never acts by itself".to_owned()),
+        Mode::Off => lines.push("mode: off, it only shows what it sees".to_owned()),
     }
     if status.journal == Journal::Failing {
         let line = "the journal cannot be written: nothing will be ordered";
-        text.push_str(&format!("{}\n", look.paint(Tone::Bad, line)));
+        lines.push(look.paint(Tone::Bad, line));
     }
     if let Some(plan) = status.unacknowledged {
-        text.push_str(&format!(
+        lines.push(format!(
             "plan {plan} changed the master by itself; the next automatic change waits for the \
-             pair to be protected again, or for `ha-observer ack`\n"
+             pair to be protected again, or for `ha-observer ack`"
         ));
     }
-    text.push_str(&format!("next: {}\n", one_line(&status.next)));
-    if !status.protected {
-        text.push_str(&format!("you can: {}\n", status.advice));
-    }
-    text
+    lines
 }
 
 fn first_line(status: &PairStatus, look: Look) -> String {
@@ -85,7 +105,8 @@ fn first_line(status: &PairStatus, look: Look) -> String {
     };
     let rule = status.rule.as_ref().map_or_else(String::new, |rule| format!(" {rule}"));
     let cause = look.paint(Tone::Faint, &format!("[{}{rule}]", status.cause.name()));
-    format!("{word}  {}: {} {cause}\n", status.pair, status.sentence)
+    let line = format!("{word}  {}: {} {cause}", status.pair, status.sentence);
+    format!("{}\n", wrap(&line, 2, look))
 }
 
 fn host(host: &HostStatus) -> Vec<String> {
@@ -119,14 +140,19 @@ fn proxy(proxy: &ProxyStatus) -> Vec<String> {
     ]
 }
 
-fn plan_lines(plan: &PlanStatus, look: Look) -> String {
+fn plan_lines(plan: &PlanStatus, now: At, look: Look) -> Vec<String> {
     let PlanStatus { plan: id, goal, rule, step, steps, what, way, waiting_for, .. } = plan;
     let way = match (way, plan.past_pivot) {
         (Way::Back, _) => "being taken back",
         (Way::Forward, true) => "past its pivot, only forward",
+        (Way::Forward, false) if plan.can_be_aborted => "`ha-observer abort` takes it back",
         (Way::Forward, false) => "can still be taken back",
     };
     let head = format!("plan {id}: {goal} [{rule}], step {step} of {steps}, {way}");
-    let head = look.paint(Tone::Strong, &head);
-    format!("{head}\n  doing: {}\n  waits for: {}\n", one_line(what), one_line(waiting_for))
+    let since = human_ms(now.since(plan.step_since));
+    vec![
+        look.paint(Tone::Strong, &head),
+        format!("  doing: {} (for {since})", one_line(what)),
+        format!("  waits for: {}", one_line(waiting_for)),
+    ]
 }

@@ -9,7 +9,8 @@ use super::output::Look;
 use super::*;
 use crate::report::members::{HostStatus, ProxyStatus, Role};
 use crate::report::plan::{CommandReport, PlanReport, RefusalReport, StepReport, UndoReport};
-use crate::report::view::{PairStatus, PairView, PauseStatus, PlanStatus};
+use crate::report::runs::Forecast;
+use crate::report::view::{PairStatus, PairView, PauseStatus, PlanStatus, ScheduleStatus};
 use crate::shell::scripted::spec;
 
 fn typed(line: &str) -> Result<Typed, String> {
@@ -128,9 +129,13 @@ fn status_in_the_middle_of_a_plan_says_what_it_waits_for() {
         what: "promote node-b".to_owned(),
         way: observer_core::journal::Way::Forward,
         waiting_for: "node-b is primary on a timeline after 4 (now: still in recovery)".to_owned(),
+        seen: "still in recovery".to_owned(),
+        step_since: At(1),
         past_pivot: true,
+        can_be_aborted: false,
     };
     let status = PairStatus {
+        at: At(4_201),
         protected: false,
         cause: Cause::PlanOpen,
         sentence: Cause::PlanOpen.meaning().to_owned(),
@@ -140,6 +145,7 @@ fn status_in_the_middle_of_a_plan_says_what_it_waits_for() {
             reason: "upgrade".to_owned(),
             until: None,
         }),
+        schedule: Some(ScheduleStatus { by: "bob (uid 1001)".to_owned(), due: At(7_204_201) }),
         next: "plan 4 goes on: promote".to_owned(),
         advice: Cause::PlanOpen.advice().to_owned(),
         ..status()
@@ -165,6 +171,7 @@ fn a_dry_run_shows_every_command_host_deadline_and_undo() {
             what: "let users in to node-a at proxy".to_owned(),
             commands: vec![command("proxy", "set server desk/node-a state ready")],
         },
+        usual_ms: Some(19),
         is_pivot: false,
     };
     let promote = StepReport {
@@ -176,6 +183,7 @@ fn a_dry_run_shows_every_command_host_deadline_and_undo() {
         deadline_ms: 30_000,
         on_failure: "it is tried again until it succeeds".to_owned(),
         undo: UndoReport { what: "none: from here only forward".to_owned(), commands: vec![] },
+        usual_ms: None,
         is_pivot: true,
     };
     let plan = PlanReport {
@@ -186,7 +194,53 @@ fn a_dry_run_shows_every_command_host_deadline_and_undo() {
         next_master: "node-b".into(),
         loss: Some("0 B of log, 12 ms of commits at most".to_owned()),
         refused: Some(RefusalReport::of(Cause::Paused)),
+        unready: vec![],
+        forecast: Forecast { runs: 2, whole_ms: Some(410), held_ms: None },
         steps: vec![fence, promote],
     };
-    insta::assert_snapshot!(failover::text(&plan, Look::Aligned));
+    insta::assert_snapshot!(plan::text(&plan, Look::Aligned));
+}
+
+#[test]
+fn a_switchover_is_ordered_for_now_or_later_or_cancelled() {
+    for line in ["switchover --dry-run", "switchover --yes --at 23:00", "switchover --cancel"] {
+        assert!(typed(line).is_ok(), "{line}");
+    }
+    for line in ["switchover --cancel --at 23:00", "switchover --force", "abort --skip-step"] {
+        assert!(typed(line).is_err(), "{line}");
+    }
+    assert!(typed("abort --skip-step --reason stuck").is_ok());
+}
+
+#[test]
+fn the_directory_has_one_name_and_its_old_ones_are_understood() {
+    let directory = |line: &str| match typed(line).unwrap().verb {
+        Verb::Run(config) | Verb::Rules(config) => config.directory,
+        Verb::Config(args) => match args.action.unwrap() {
+            args::ConfigAction::Check { config, place } => place.unwrap_or(config.directory),
+            args::ConfigAction::Sudoers { config, .. } => config.directory,
+        },
+        _ => panic!("another verb"),
+    };
+    for line in [
+        "run --config /x",
+        "config check --config /x",
+        "config check /x",
+        "config sudoers node-a --config /x",
+        "config sudoers node-a --directory /x",
+    ] {
+        assert_eq!(directory(line), PathBuf::from("/x"), "{line}");
+    }
+    assert_eq!(directory("config check"), PathBuf::from(crate::config::DEFAULT_DIRECTORY));
+}
+
+#[test]
+fn what_this_process_finds_is_json_like_what_the_daemon_says() {
+    let failure = Failure::NotConfirmed("nobody is there\n  fix: add --yes".to_owned());
+    let expected =
+        json!({ "kind": "not-confirmed", "message": "nobody is there", "fix": "add --yes" });
+    assert_eq!(failure.json(), expected);
+    let words = |line: &str| asks_for_json(line.split(' ').map(str::to_owned));
+    assert!(words("status -o json") && words("x --output=json") && words("-ojson"));
+    assert!(!words("status -o text"));
 }

@@ -2,7 +2,7 @@
 
 use observer_core::judge::Verdict;
 
-use super::output::{Look, Tone, one_line, print};
+use super::output::{Look, Tone, one_line, print, wrap};
 use super::{Desk, Exit, Failure, print_json};
 use crate::report::why::{NearWorld, RulingReport, WhyReport, word};
 
@@ -18,12 +18,13 @@ pub(super) async fn show(desk: &Desk) -> Result<Exit, Failure> {
 
 /// The report as a person reads it.
 pub(super) fn text(report: &WhyReport, look: Look) -> String {
-    let mut text = format!("{}\n", one_line(&report.paragraph));
+    let mut text = format!("{}\n", wrap(&one_line(&report.paragraph), 0, look));
     if let Some(ruling) = &report.ruling {
         text.push_str(&ruling_lines(ruling, look));
     }
     let head = look.paint(Tone::Strong, "what you can do");
-    text.push_str(&format!("\n{head}\n  {}\n", report.advice));
+    let advice = wrap(&format!("  {}", report.advice), 0, look);
+    text.push_str(&format!("\n{head}\n{advice}\n"));
     text
 }
 
@@ -32,7 +33,7 @@ fn ruling_lines(ruling: &RulingReport, look: Look) -> String {
     let mut section = |head: &str, lines: Vec<String>| {
         text.push_str(&format!("\n{}\n", look.paint(Tone::Strong, head)));
         for line in lines {
-            text.push_str(&format!("  {line}\n"));
+            text.push_str(&format!("{}\n", wrap(&format!("  {line}"), 2, look)));
         }
     };
     let evidence: Vec<String> = ruling.evidence.iter().map(|line| one_line(line)).collect();

@@ -7,11 +7,11 @@ use observer_core::event::EventKind;
 use observer_core::facts::Asker;
 use observer_core::journal::{Outcome, Way};
 use observer_core::judge::Verdict;
-use observer_core::plan::Goal;
 use observer_core::words::{At, HostName, PairName, PlanId, human_ms};
 use serde::{Deserialize, Serialize};
 
-use super::{clock_time, date_time};
+use super::runs::held_ms;
+use super::{clock_time, date_time, event_text};
 use crate::shell::archive::StoredEvent;
 
 /// How long before the first sign of trouble a verdict may belong to it, in milliseconds.
@@ -45,6 +45,8 @@ pub(crate) struct Incident {
     pub(crate) closed_at: Option<At>,
     /// How it ended.
     pub(crate) outcome: Option<Outcome>,
+    /// How long users were held at the proxies, in milliseconds; none if nobody was.
+    pub(crate) held_ms: Option<u64>,
     /// What was seen, as told by the verdict that led to it.
     pub(crate) evidence: Vec<String>,
     /// The phases that took place, in order.
@@ -56,8 +58,8 @@ pub(crate) struct Incident {
 /// One phase.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Phase {
-    /// `detect`, `confirm`, then by the steps: `fence`, `stop`, `replay`, `fence-again`,
-    /// `promote`, `first-write`, `services`, `proxy`, `file`, `tombstone`.
+    /// `detect`, `confirm`, then by the steps: `prepare`, `hold`, `fence`, `stop`, `replay`,
+    /// `fence-again`, `promote`, `first-write`, `services`, `proxy`, `file`, `tombstone`, `slave`.
     pub(crate) name: String,
     /// From its beginning to its proof, in milliseconds.
     pub(crate) took_ms: u64,
@@ -79,7 +81,7 @@ impl Incident {
     pub(crate) fn of(events: &[StoredEvent], plan: Option<PlanId>) -> Option<Self> {
         let opened = events.iter().rev().find(|stored| match &stored.event.kind {
             EventKind::PlanOpened { plan: id, goal, .. } => {
-                plan.map_or(*goal == Goal::FailOver, |wanted| wanted == *id)
+                plan.map_or(goal.changes_master(), |wanted| wanted == *id)
             }
             _ => false,
         })?;
@@ -102,8 +104,10 @@ impl Incident {
         let first = At(trouble_at.0.saturating_sub(FORESHADOW_MS));
         let part: Vec<&StoredEvent> =
             events.iter().filter(|stored| (first..=last).contains(&stored.event.at)).collect();
-        let moment =
-            |stored: &&StoredEvent| Moment { at: stored.event.at, text: stored.event.kind.text() };
+        let moment = |stored: &&StoredEvent| Moment {
+            at: stored.event.at,
+            text: event_text(&stored.event.kind),
+        };
         Some(Self {
             pair: opened.event.pair.clone(),
             plan: *plan,
@@ -116,6 +120,7 @@ impl Incident {
             opened_at,
             closed_at: closed.as_ref().map(|(at, _)| *at),
             outcome: closed.map(|(_, outcome)| outcome),
+            held_ms: held_ms(part.iter().map(|stored| &stored.event), *plan),
             evidence: evidence(&part, opened_at),
             phases: phases(&part, *plan, trouble_at, opened_at),
             timeline: part.iter().map(moment).collect(),
@@ -145,6 +150,10 @@ impl Incident {
         if let Some(closed_at) = self.closed_at {
             let whole = human_ms(closed_at.since(self.trouble_at));
             text.push_str(&format!("- from the first sign to the end of the plan: {whole}\n"));
+        }
+        if let Some(held_ms) = self.held_ms {
+            let held = human_ms(held_ms);
+            text.push_str(&format!("- users were held at the proxies for: {held}\n"));
         }
         if !self.evidence.is_empty() {
             text.push_str("\n## What was seen\n\n");
@@ -225,6 +234,12 @@ fn phases(part: &[&StoredEvent], plan: PlanId, trouble_at: At, opened_at: At) ->
 /// Which phase a step belongs to, by its stable name.
 fn phase_of(step: &str) -> &'static str {
     const PHASES: &[(&str, &str)] = &[
+        ("slave is near", "prepare"),
+        ("checkpoint", "prepare"),
+        ("keep out", "prepare"),
+        ("hold users", "hold"),
+        ("end other sessions", "hold"),
+        ("shut old database down", "stop"),
         ("fence at", "fence"),
         ("still fenced", "fence-again"),
         ("stop ", "stop"),
@@ -239,6 +254,14 @@ fn phase_of(step: &str) -> &'static str {
         ("start ", "services"),
         ("restart ", "services"),
     ];
+    // What makes a slave of a host is told by its end or middle: the host's name stands first.
+    let of_slave = ["slot ", "drop slot", "rewind", "clone", "keep what"];
+    if step.ends_with(" as slave")
+        || step.contains(" follows ")
+        || of_slave.iter().any(|start| step.starts_with(start))
+    {
+        return "slave";
+    }
     let found = PHASES.iter().find(|(prefix, _)| step.starts_with(prefix));
     found.map_or("other", |(_, phase)| phase)
 }

@@ -6,11 +6,13 @@
 pub(crate) mod incident;
 pub(crate) mod members;
 pub(crate) mod plan;
+pub(crate) mod runs;
 pub(crate) mod view;
 pub(crate) mod why;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use observer_core::event::EventKind;
 use observer_core::words::At;
 
 /// A moment as a person reads it, in the time zone of the reader, to the millisecond.
@@ -21,6 +23,18 @@ pub(crate) fn clock_time(at: At) -> String {
 /// A moment with its date.
 pub(crate) fn date_time(at: At) -> String {
     local(at, "%Y-%m-%d %H:%M:%S %Z")
+}
+
+/// An event as a person reads it, with the moments it names in the time zone of the reader.
+pub(crate) fn event_text(kind: &EventKind) -> String {
+    let text = kind.text();
+    match kind {
+        EventKind::Paused { until: Some(until), .. } => {
+            format!("{text} (until {})", date_time(*until))
+        }
+        EventKind::Scheduled { due, .. } => format!("{text} for {}", date_time(*due)),
+        _ => text,
+    }
 }
 
 fn local(at: At, format: &str) -> String {

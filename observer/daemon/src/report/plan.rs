@@ -3,12 +3,15 @@
 //! It is made from the very plan that would be carried out, and from the functions that would
 //! carry it out; nothing is described a second time.
 
+use observer_core::event::Event;
 use observer_core::judge::Cause;
 use observer_core::pair::DryRun;
-use observer_core::plan::{Effect, OnFailure, Plan, Step, Undo};
+use observer_core::plan::{Effect, Goal, OnFailure, Plan, Step, Undo};
 use observer_core::words::{Epoch, HostName};
 use observer_world::access::CommandLine;
 use serde::{Deserialize, Serialize};
+
+use super::runs::{EarlierRuns, Forecast, holds_users};
 
 /// A plan, and what would refuse it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -23,10 +26,14 @@ pub(crate) struct PlanReport {
     pub(crate) master: HostName,
     /// The master after.
     pub(crate) next_master: HostName,
-    /// What it would lose, as far as it can be told.
+    /// What it would lose, as far as it can be told; none where a plan can lose nothing.
     pub(crate) loss: Option<String>,
     /// What would refuse it now.
     pub(crate) refused: Option<RefusalReport>,
+    /// The failing checks that would refuse it now, a sentence each.
+    pub(crate) unready: Vec<String>,
+    /// What it is likely to take, from earlier runs.
+    pub(crate) forecast: Forecast,
     /// Every step, in order.
     pub(crate) steps: Vec<StepReport>,
 }
@@ -68,6 +75,8 @@ pub(crate) struct StepReport {
     pub(crate) on_failure: String,
     /// How it is taken back.
     pub(crate) undo: UndoReport,
+    /// What a step of this name usually took, in milliseconds; none without an earlier run.
+    pub(crate) usual_ms: Option<u64>,
     /// True for the step after which there is only forward.
     pub(crate) is_pivot: bool,
 }
@@ -91,7 +100,7 @@ pub(crate) struct CommandReport {
 }
 
 impl PlanReport {
-    /// Reports what a failover ordered now would do.
+    /// Reports what an order given now would do. `loss` is told of a plan that may lose something.
     pub(crate) fn of(
         run: &DryRun,
         loss: Option<String>,
@@ -106,10 +115,31 @@ impl PlanReport {
             epoch: *epoch,
             master: master.clone(),
             next_master: next_master.clone(),
-            loss,
+            loss: loss.filter(|_| *goal == Goal::FailOver),
             refused: run.refused.map(RefusalReport::of),
+            unready: Vec::new(),
+            forecast: Forecast::default(),
             steps: steps.iter().enumerate().map(report).collect(),
         }
+    }
+
+    /// Adds what earlier plans of the same goal took, as told by `events`, oldest first.
+    pub(crate) fn forecast_from(&mut self, events: &[&Event]) {
+        let runs = EarlierRuns::of(events, &self.goal);
+        self.forecast = runs.forecast();
+        for step in &mut self.steps {
+            step.usual_ms = runs.usual_ms(&step.name, &self.master, &self.next_master);
+        }
+    }
+
+    /// True if users wait while it is carried out.
+    pub(crate) fn holds_users(&self) -> bool {
+        self.steps.iter().any(|step| holds_users(&step.name))
+    }
+
+    /// True if an order given now would be refused.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.is_some() || !self.unready.is_empty()
     }
 }
 
@@ -148,6 +178,7 @@ fn step_report(
         }
         .to_owned(),
         undo,
+        usual_ms: None,
         is_pivot,
     }
 }

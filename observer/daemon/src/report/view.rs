@@ -58,6 +58,8 @@ pub(crate) struct PairStatus {
     pub(crate) plan: Option<PlanStatus>,
     /// The pause in force.
     pub(crate) pause: Option<PauseStatus>,
+    /// The switchover that waits for its time.
+    pub(crate) schedule: Option<ScheduleStatus>,
     /// An automatic change of master that nobody has acknowledged.
     pub(crate) unacknowledged: Option<PlanId>,
     /// Whether the journal can be written.
@@ -91,8 +93,23 @@ pub(crate) struct PlanStatus {
     pub(crate) way: Way,
     /// What it waits for, in words.
     pub(crate) waiting_for: String,
+    /// Why that does not show yet, in the last look's words; empty before the first.
+    pub(crate) seen: String,
+    /// When the step began.
+    pub(crate) step_since: At,
     /// True once it can only go forward.
     pub(crate) past_pivot: bool,
+    /// True while `abort` would take it back.
+    pub(crate) can_be_aborted: bool,
+}
+
+/// A switchover ordered for later.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct ScheduleStatus {
+    /// Who.
+    pub(crate) by: String,
+    /// When it is due.
+    pub(crate) due: At,
 }
 
 /// A pause in force.
@@ -145,7 +162,7 @@ impl PairView {
 fn status(pair: &Pair, basis: Option<&Basis>, now: At) -> PairStatus {
     let protection = pair.protection();
     let memory = pair.memory();
-    let plan = open_plan(pair);
+    let plan = open_plan(pair, now);
     PairStatus {
         pair: pair.spec().name.clone(),
         at: now,
@@ -167,16 +184,20 @@ fn status(pair: &Pair, basis: Option<&Basis>, now: At) -> PairStatus {
             reason: pause.reason.clone(),
             until: pause.until,
         }),
+        schedule: memory
+            .schedule
+            .as_ref()
+            .map(|schedule| ScheduleStatus { by: schedule.by.clone(), due: schedule.due }),
         unacknowledged: memory.unacknowledged,
         journal: pair.journal(),
         advice: protection.cause.advice().to_owned(),
     }
 }
 
-fn open_plan(pair: &Pair) -> Option<PlanStatus> {
+fn open_plan(pair: &Pair, now: At) -> Option<PlanStatus> {
     match (pair.drive(), &pair.memory().open) {
         (Some(drive), _) => Some(driven(drive)),
-        (None, Some(open)) => Some(left_open(open)),
+        (None, Some(open)) => Some(left_open(open, now)),
         (None, None) => None,
     }
 }
@@ -204,12 +225,15 @@ fn driven(drive: &Drive) -> PlanStatus {
         what: if *effect == Effect::Look { proof.to_string() } else { effect.to_string() },
         way,
         waiting_for,
+        seen: seen.to_owned(),
+        step_since: drive.since(),
         past_pivot: drive.is_past_pivot(),
+        can_be_aborted: way == Way::Forward && !drive.is_past_pivot(),
     }
 }
 
 /// A plan that an earlier life left open and that was not taken up yet.
-fn left_open(open: &OpenPlan) -> PlanStatus {
+fn left_open(open: &OpenPlan, now: At) -> PlanStatus {
     let way = if open.turned_back.is_some() { Way::Back } else { Way::Forward };
     let marked = open.marks.keys().filter(|(_, of)| *of == Way::Forward).map(|(step, _)| *step);
     let index = marked.max().unwrap_or(0).min(open.plan.steps.len().saturating_sub(1));
@@ -226,7 +250,11 @@ fn left_open(open: &OpenPlan) -> PlanStatus {
         what: step.effect.to_string(),
         way,
         waiting_for: "everything to be looked at once since the start".to_owned(),
+        seen: String::new(),
+        step_since: now,
         past_pivot: pivot.is_some_and(|at| open.marks.contains_key(&(at, Way::Forward))),
+        // Nobody carries it out yet.
+        can_be_aborted: false,
     }
 }
 

@@ -6,6 +6,7 @@ use observer_core::pair::{OperatorOrder, Pair, Refusal, Wish};
 use observer_core::words::At;
 use tokio::sync::oneshot;
 
+use super::readiness::Unready;
 use super::world::World;
 use crate::report::plan::PlanReport;
 
@@ -13,23 +14,42 @@ use crate::report::plan::PlanReport;
 #[derive(Debug)]
 pub(crate) enum Ask {
     /// An order; accepted once its record is asked for.
-    Order(OperatorOrder, oneshot::Sender<Result<(), Refusal>>),
-    /// The plan that a failover ordered now would carry out.
+    Order(OperatorOrder, oneshot::Sender<Result<(), NotOrdered>>),
+    /// The plan that such an order would carry out if it were given now.
     DryRun(Wish, oneshot::Sender<Result<PlanReport, Refusal>>),
 }
 
-/// Answers. An asker that no longer listens changes nothing.
+/// Why an order is refused.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum NotOrdered {
+    /// By the core.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// By the checks that come first.
+    #[error(transparent)]
+    Unready(#[from] Unready),
+}
+
+/// Answers what needs no check first. An asker that no longer listens changes nothing.
 pub(super) fn answer<W: World>(pair: &mut Pair, world: &W, ask: Ask, now: At) {
     match ask {
         Ask::Order(order, reply) => {
-            let _ = reply.send(pair.order(order, now));
+            let _ = reply.send(pair.order(order, now).map_err(NotOrdered::from));
         }
         Ask::DryRun(wish, reply) => {
-            let report = pair.dry_run(wish, now).map(|run| {
-                let loss = pair.latest().map(|(digest, _)| digest.loss.text());
-                PlanReport::of(&run, loss, |effect| world.describe(effect))
-            });
-            let _ = reply.send(report);
+            let _ = reply.send(dry_run(pair, world, wish, now));
         }
     }
+}
+
+/// The plan that such an order would carry out now.
+pub(super) fn dry_run<W: World>(
+    pair: &Pair,
+    world: &W,
+    wish: Wish,
+    now: At,
+) -> Result<PlanReport, Refusal> {
+    let run = pair.dry_run(wish, now)?;
+    let loss = pair.latest().map(|(digest, _)| digest.loss.text());
+    Ok(PlanReport::of(&run, loss, |effect| world.describe(effect)))
 }

@@ -227,9 +227,12 @@ impl Daemon {
         let directory = self.directory.clone();
         let config = config::load(&directory, Reach::Files).map_err(|why| why.to_string())?;
         for (name, handle) in &self.running {
-            if let Some(plan) = &handle.view.borrow().status.plan {
+            let stays = config.pairs.iter().any(|access| access.spec.name == *name);
+            if let Some(plan) = handle.view.borrow().status.plan.as_ref().filter(|_| !stays) {
                 let plan = plan.plan;
-                return Err(format!("plan {plan} of pair {name} is open; reload when it is over"));
+                return Err(format!(
+                    "pair {name} is left out, and its plan {plan} is open; reload when it is over"
+                ));
             }
         }
         let mut ready = Vec::new();

@@ -28,7 +28,8 @@ pub(crate) fn start(filter: &str) {
 
 /// Logs one event, as loud as it is.
 pub(crate) fn event(event: &Event) {
-    let (pair, kind, text) = (&event.pair, event.kind.name(), event.kind.text());
+    let (pair, kind, text) =
+        (&event.pair, event.kind.name(), crate::report::event_text(&event.kind));
     let plan = event.kind.plan().map(|plan| plan.0);
     let rule = event.kind.rule();
     match event.kind.severity() {

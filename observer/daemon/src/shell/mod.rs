@@ -11,6 +11,8 @@ mod crash;
 mod daemon;
 mod logging;
 mod pair_task;
+mod planned;
+pub(crate) mod readiness;
 mod service;
 pub(crate) mod store;
 mod world;

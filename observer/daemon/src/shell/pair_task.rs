@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use observer_core::drive::{Answer, Reply};
+use observer_core::facts::{Act, Asker, Work as WorkFact};
 use observer_core::pair::{Input, Pair, Work};
 use observer_core::policy::PairSpec;
 use observer_core::sighting::{Look, Sighting, Silent};
@@ -23,9 +24,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::archive::{Archive, Sample, Watermark};
-use super::asks::{Ask, answer};
+use super::asks::Ask;
 use super::clock::Clock;
 use super::crash::CrashPoint;
+use super::planned::{Appointment, Checked};
 use super::world::World;
 use super::writer::{Write, Writer};
 use crate::report::view::PairView;
@@ -75,10 +77,15 @@ pub(crate) struct PairHandle<W> {
 }
 
 /// The task's state.
-struct PairTask<W> {
-    pair: Pair,
-    world: W,
-    clock: Clock,
+pub(super) struct PairTask<W> {
+    pub(super) pair: Pair,
+    pub(super) world: W,
+    pub(super) clock: Clock,
+    /// Where checks answer, and what a schedule that is due waits for.
+    pub(super) checks: mpsc::UnboundedSender<Checked>,
+    pub(super) appointment: Appointment,
+    /// A configuration that waits for the end of the open plan.
+    kept: Option<(Box<PairSpec>, W)>,
     inputs: mpsc::UnboundedSender<Input>,
     writes: mpsc::UnboundedSender<Write>,
     crash: CrashPoint,
@@ -123,8 +130,12 @@ pub(crate) fn start<W: World, A: Archive>(start: Start<W, A>) -> PairHandle<W> {
         crash: crash.clone(),
     };
     let writing = tokio::spawn(writer.run(written));
+    let (checks, checked) = mpsc::unbounded_channel();
     let task = PairTask {
         pair,
+        checks,
+        appointment: Appointment::None,
+        kept: None,
         alarms: world.alarms(),
         world,
         clock,
@@ -137,7 +148,7 @@ pub(crate) fn start<W: World, A: Archive>(start: Start<W, A>) -> PairHandle<W> {
         marked: None,
     };
     let running = tokio::task::spawn_local(async move {
-        let ended = task.run(inbox, asked, controlled).await;
+        let ended = task.run(Inlets { inbox, asked, controlled, checked }).await;
         // The task's end closed the line: what waits is still written.
         if writing.await.is_err() {
             tracing::error!("the writer ended badly");
@@ -147,17 +158,23 @@ pub(crate) fn start<W: World, A: Archive>(start: Start<W, A>) -> PairHandle<W> {
     PairHandle { view: viewed, asks, last_event: last_seen, pulse, control, task: running }
 }
 
+/// Everything that reaches the task.
+struct Inlets<W> {
+    inbox: mpsc::UnboundedReceiver<Input>,
+    asked: mpsc::Receiver<Ask>,
+    controlled: mpsc::Receiver<Control<W>>,
+    checked: mpsc::UnboundedReceiver<Checked>,
+}
+
 impl<W: World> PairTask<W> {
-    async fn run(
-        mut self,
-        mut inbox: mpsc::UnboundedReceiver<Input>,
-        mut asked: mpsc::Receiver<Ask>,
-        mut controlled: mpsc::Receiver<Control<W>>,
-    ) -> Ended {
+    async fn run(mut self, inlets: Inlets<W>) -> Ended {
+        let Inlets { mut inbox, mut asked, mut controlled, mut checked } = inlets;
         let mut test_at = Instant::now();
         let mut mark_at = Instant::now() + MARK_EVERY;
         self.work();
         loop {
+            self.reconfigure();
+            self.mind_schedule();
             let wakes_at = self.wakes_at();
             self.publish();
             if let Some(ended) = self.ended() {
@@ -178,10 +195,8 @@ impl<W: World> PairTask<W> {
                     tracing::debug!(host = alarm.host, "a connection broke: {alarm:?}");
                     self.handle(Input::Alarm);
                 }
-                Some(ask) = asked.recv() => {
-                    answer(&mut self.pair, &self.world, ask, self.clock.now());
-                    self.work();
-                }
+                Some(checked) = checked.recv() => self.checked(checked),
+                Some(ask) = asked.recv() => self.asked(ask),
                 () = tokio::time::sleep_until(test_at) => {
                     // Its answer sets the next one; this is for an answer that never comes.
                     test_at = Instant::now() + TEST_EVERY * 2;
@@ -204,9 +219,11 @@ impl<W: World> PairTask<W> {
     fn control(&mut self, control: Control<W>) {
         match control {
             Control::Reconfigure(spec, world) => {
-                self.alarms = world.alarms();
-                self.world = world;
-                self.handle(Input::Reconfigured(spec));
+                if self.is_acting() {
+                    let pair = &self.pair.spec().name;
+                    tracing::warn!(%pair, "a plan is open: its configuration changes when it is over");
+                }
+                self.kept = Some((spec, world));
             }
             Control::Stop => {
                 let step_ms = self.pair.drive().map_or(0, |drive| {
@@ -217,6 +234,29 @@ impl<W: World> PairTask<W> {
                 self.handle(Input::Stop);
             }
         }
+    }
+
+    /// Takes the newest configuration over, unless a plan is open or about to be: a plan is carried
+    /// out with the hands, and among the hosts, that it was drafted for.
+    fn reconfigure(&mut self) {
+        if self.is_acting() {
+            return;
+        }
+        let Some((spec, world)) = self.kept.take() else { return };
+        self.alarms = world.alarms();
+        self.world = world;
+        self.handle(Input::Reconfigured(spec));
+        let pair = &self.pair.spec().name;
+        tracing::info!(%pair, "the configuration that was read anew is in force");
+    }
+
+    fn is_acting(&self) -> bool {
+        let facts = self.pair.gate_facts(Act::Nothing, Asker::Observer, self.clock.now());
+        facts.work == WorkFact::PlanOpen
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop_by.is_some()
     }
 
     /// Set once the pair may be left: at rest, or not at rest in time. Either way the journal
@@ -232,7 +272,9 @@ impl<W: World> PairTask<W> {
 
     fn wakes_at(&self) -> Instant {
         let now = self.clock.now();
-        let wakes_at = self.clock.instant(self.pair.wakes_at(now));
+        let pair = self.pair.wakes_at(now);
+        let due = self.schedule_wakes_at().filter(|due| *due > now);
+        let wakes_at = self.clock.instant(due.map_or(pair, |due| pair.min(due)));
         let last = self.stop_by.map_or(wakes_at, |at| wakes_at.min(self.clock.instant(at)));
         last.max(Instant::now() + SHORTEST_NAP)
     }
@@ -244,7 +286,7 @@ impl<W: World> PairTask<W> {
     }
 
     /// Takes all work out and sets it going.
-    fn work(&mut self) {
+    pub(super) fn work(&mut self) {
         // Records first: they are on the critical path, and an event only tells of them.
         let mut told = Vec::new();
         while let Some(work) = self.pair.take_work() {

@@ -8,13 +8,15 @@ use std::time::Duration;
 use observer_core::draft::LossOverride;
 use observer_core::event::EventKind;
 use observer_core::facts::Journal;
-use observer_core::journal::{Memory as Remembered, Outcome, Record};
+use observer_core::journal::{Memory as Remembered, Outcome, PauseOrder, Record, Schedule};
 use observer_core::pair::{OperatorOrder, Pair, Wish};
+use observer_core::policy::{Mode, Policy};
 use observer_core::sighting::Look;
 use observer_core::words::At;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
+use super::archive::Archive;
 use super::asks::Ask;
 use super::clock::Clock;
 use super::crash::CrashPoint;
@@ -238,5 +240,108 @@ fn a_dry_run_reports_the_plan_and_does_nothing() {
         }
         stop(handle).await;
         assert!(bench.performed().is_empty());
+    });
+}
+
+fn schedule_ends(store: &Memory) -> Vec<String> {
+    let records = store.records();
+    let why = |record: &Record| match record {
+        Record::ScheduleEnded { why, .. } => Some(why.clone()),
+        _ => None,
+    };
+    records.iter().filter_map(why).collect()
+}
+
+/// The schedule's end is durable before its switchover opens, and it is ordered for whoever
+/// scheduled it.
+#[test]
+fn a_scheduled_switchover_is_carried_out_when_it_is_due() {
+    run(async {
+        let bench = Bench::new();
+        let mut handle = bench.start();
+        let status = until(&mut handle, "protected", |status| status.protected).await;
+        let due = status.at.plus(300);
+        let schedule = Schedule { by: "alice".to_owned(), due };
+        order(&handle, OperatorOrder::Schedule(schedule)).await;
+        until(&mut handle, "scheduled", |status| status.schedule.is_some()).await;
+        assert!(bench.performed().is_empty(), "not before its time");
+        let status = until(&mut handle, "moved", |status| {
+            status.master == Some("node-b".into()) && status.plan.is_none()
+        })
+        .await;
+        assert!(status.at >= due);
+        assert_eq!(status.schedule, None);
+        stop(handle).await;
+        assert_eq!(schedule_ends(&bench.store), ["due now, and ordered for alice"]);
+        let records = bench.store.records();
+        let ended = records.iter().position(|r| matches!(r, Record::ScheduleEnded { .. }));
+        let opened = records.iter().position(|r| matches!(r, Record::PlanOpened { .. }));
+        assert!(ended < opened, "{records:?}");
+        assert_eq!(bench.promotions(), 1);
+    });
+}
+
+#[test]
+fn a_scheduled_switchover_that_is_refused_cancels_itself_and_says_why() {
+    run(async {
+        let bench = Bench::new();
+        let mut handle = bench.start();
+        let status = until(&mut handle, "protected", |status| status.protected).await;
+        let pause = PauseOrder { by: "bob".to_owned(), reason: "upgrade".to_owned(), until: None };
+        order(&handle, OperatorOrder::Pause(pause)).await;
+        until(&mut handle, "paused", |status| status.pause.is_some()).await;
+        let schedule = Schedule { by: "alice".to_owned(), due: status.at.plus(300) };
+        order(&handle, OperatorOrder::Schedule(schedule)).await;
+        until(&mut handle, "scheduled", |status| status.schedule.is_some()).await;
+        until(&mut handle, "cancelled", |status| status.schedule.is_none()).await;
+        stop(handle).await;
+        let ends = schedule_ends(&bench.store);
+        assert_eq!(ends.len(), 1);
+        assert!(ends[0].contains("paused") && ends[0].contains("`resume`"), "{ends:?}");
+        assert!(bench.performed().is_empty());
+    });
+}
+
+/// An observer that was away when it was due does not surprise anybody much later.
+#[test]
+fn a_schedule_that_is_long_overdue_is_cancelled() {
+    run(async {
+        let bench = Bench::new();
+        let now = Clock::start(At::default()).now();
+        let schedule = Schedule { by: "alice".to_owned(), due: At(now.0 - 11 * 60_000) };
+        let at = At(schedule.due.0 - 1);
+        let record = Record::Scheduled { at, schedule };
+        let pair = spec().name;
+        bench.store.record(&pair, Default::default(), &record).await.unwrap();
+        let mut handle = bench.start();
+        until(&mut handle, "cancelled", |status| {
+            status.schedule.is_none() && status.rule.is_some()
+        })
+        .await;
+        stop(handle).await;
+        let ends = schedule_ends(&bench.store);
+        assert!(ends.len() == 1 && ends[0].contains("nobody carried it out"), "{ends:?}");
+        assert!(bench.performed().is_empty());
+    });
+}
+
+/// A plan is carried out with the policy and the hands it was drafted for.
+#[test]
+fn a_configuration_read_in_the_middle_of_a_plan_waits_for_its_end() {
+    run(async {
+        let bench = Bench::new();
+        let mut handle = bench.start();
+        until(&mut handle, "protected", |status| status.protected).await;
+        bench.world.slow(Duration::from_millis(100));
+        bench.world.lose("node-a");
+        until(&mut handle, "acting", |status| status.plan.is_some()).await;
+        let policy = Policy { mode: Mode::ObserveOnly, ..spec().policy };
+        let changed = observer_core::policy::PairSpec { policy, ..spec() };
+        let control = Control::Reconfigure(Box::new(changed), bench.world.clone());
+        handle.control.send(control).await.unwrap();
+        let status = until(&mut handle, "changed", |status| status.mode == Mode::ObserveOnly).await;
+        assert_eq!(status.master, Some("node-b".into()), "the plan was carried out first");
+        stop(handle).await;
+        assert_eq!(bench.promotions(), 1);
     });
 }

@@ -1,0 +1,140 @@
+//! The verbs that open a plan: shows it, asks for the pair's name, orders, and tells live what
+//! comes of it. `failover`, `switchover`, `rejoin` and `repair` differ in what they send.
+
+use std::io::{BufRead, IsTerminal};
+
+use observer_core::words::At;
+use serde_json::{Value, json};
+
+use super::args::{FailoverArgs, PlanArgs, SwitchoverArgs};
+use super::follow::{Interrupts, follow};
+use super::output::{Look, print, say};
+use super::{Desk, Exit, Failure, orders, plan, print_json, when};
+use crate::api::types::{Accepted, ScheduleRequest};
+use crate::report::date_time;
+use crate::report::plan::PlanReport;
+
+/// What a verb asks for.
+struct Errand {
+    /// Where it is ordered.
+    path: String,
+    /// What is sent, without `dry_run`.
+    body: Value,
+    dry_run: bool,
+    yes: bool,
+}
+
+impl Errand {
+    async fn plan(&self, desk: &Desk) -> Result<PlanReport, Failure> {
+        Ok(desk.client.post(&self.path, &self.body(json!(true))).await?)
+    }
+
+    fn body(&self, dry_run: Value) -> Value {
+        let mut body = self.body.clone();
+        body["dry_run"] = dry_run;
+        body
+    }
+}
+
+pub(super) async fn failover(desk: &Desk, args: FailoverArgs) -> Result<Exit, Failure> {
+    let FailoverArgs { dry_run, yes, accept_loss, reason } = args;
+    let body = json!({ "accept_loss": accept_loss, "reason": reason });
+    run(desk, Errand { path: desk.path("failover").await?, body, dry_run, yes }).await
+}
+
+pub(super) async fn switchover(desk: &Desk, args: SwitchoverArgs) -> Result<Exit, Failure> {
+    let SwitchoverArgs { plan, at, cancel } = args;
+    if cancel {
+        return orders::cancel(desk).await;
+    }
+    let errand = errand(desk, "switchover", &plan).await?;
+    match at {
+        Some(at) => schedule(desk, errand, &at, plan.reason).await,
+        None => run(desk, errand).await,
+    }
+}
+
+/// `rejoin` and `repair`, by their verb.
+pub(super) async fn mend(desk: &Desk, verb: &str, args: PlanArgs) -> Result<Exit, Failure> {
+    run(desk, errand(desk, verb, &args).await?).await
+}
+
+async fn errand(desk: &Desk, verb: &str, args: &PlanArgs) -> Result<Errand, Failure> {
+    let body = json!({ "reason": args.reason });
+    Ok(Errand { path: desk.path(verb).await?, body, dry_run: args.dry_run, yes: args.yes })
+}
+
+async fn run(desk: &Desk, errand: Errand) -> Result<Exit, Failure> {
+    let report = errand.plan(desk).await?;
+    let look = Look::of_stdout();
+    if errand.dry_run {
+        if desk.is_json() {
+            print_json(&report);
+        } else {
+            print(&plan::text(&report, look));
+        }
+        return Ok(if report.is_refused() { Exit::Refused } else { Exit::Ok });
+    }
+    if let Some(why) = plan::refusal(&report) {
+        return Err(Failure::Refused(why));
+    }
+    say(&plan::summary(&report));
+    if !errand.yes {
+        confirm(&desk.pair().await?)?;
+    }
+    // From here Ctrl-C is a wish about the plan, not the end of this process.
+    let interrupts = Interrupts::catch()?;
+    let Accepted { after } = desk.client.post(&errand.path, &errand.body(json!(false))).await?;
+    follow(desk, after, &report, interrupts, look).await
+}
+
+/// Orders a switchover for later. What would refuse it now may be mended until then, so it is only
+/// told.
+async fn schedule(
+    desk: &Desk,
+    errand: Errand,
+    at: &str,
+    reason: Option<String>,
+) -> Result<Exit, Failure> {
+    let now = desk.status().await?.at;
+    let due: At = when::due(at, now).map_err(Failure::Usage)?;
+    let pair = desk.pair().await?;
+    let now_refused = match errand.plan(desk).await {
+        Ok(report) => plan::refusal(&report),
+        Err(Failure::Client(super::ClientError::Problem(problem))) => {
+            Some(format!("refused: {}", problem.message))
+        }
+        Err(why) => return Err(why),
+    };
+    say(&format!("a switchover of pair {pair} at {} ({})", date_time(due), when::ahead(due, now)));
+    if let Some(why) = now_refused {
+        say(&format!("now it would be {why}"));
+    }
+    if !errand.yes {
+        confirm(&pair)?;
+    }
+    let path = desk.path("schedule").await?;
+    let accepted = desk.client.post(&path, &ScheduleRequest { due, reason }).await?;
+    let text = format!(
+        "scheduled for {}; it is checked then, and `ha-observer switchover --cancel` cancels it",
+        date_time(due)
+    );
+    orders::done(desk, &accepted, &text)
+}
+
+fn confirm(pair: &str) -> Result<(), Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::NotConfirmed(
+            "nobody is there to confirm\n  fix: add --yes".to_owned(),
+        ));
+    }
+    say(&format!("Type the pair's name ({pair}) to order this:"));
+    let mut typed = String::new();
+    let read = std::io::stdin().lock().read_line(&mut typed);
+    match read {
+        Ok(_) if typed.trim() == pair => Ok(()),
+        _ => Err(Failure::NotConfirmed(format!(
+            "that is not \"{pair}\": nothing was ordered\n  fix: type the name as shown"
+        ))),
+    }
+}

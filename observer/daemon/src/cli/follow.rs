@@ -1,0 +1,244 @@
+//! Follows a plan that a verb has ordered: each proven step with its time beside what it usually
+//! takes, what a slow one waits for, and how the whole ended.
+//!
+//! Ctrl-C takes the plan back, once; a second one leaves it to the daemon.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use observer_core::event::{Event, EventKind};
+use observer_core::facts::Asker;
+use observer_core::journal::{Outcome, Way};
+use observer_core::words::{PlanId, human_ms};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::client::ClientError;
+use super::output::{Look, Tone, one_line, print, say};
+use super::{Desk, Exit, Failure, events};
+use crate::api::types::Accepted;
+use crate::report::plan::PlanReport;
+use crate::report::runs::held_ms;
+use crate::report::view::PlanStatus;
+use crate::shell::archive::StoredEvent;
+
+/// How long a daemon that went away in the middle may stay away: it is restarted by systemd and
+/// takes the plan up again.
+const AWAY_MAX: Duration = Duration::from_secs(60);
+const AWAY_PAUSE: Duration = Duration::from_millis(500);
+/// How long news are waited for before what is waited for is looked at.
+const NEWS: Duration = Duration::from_secs(1);
+/// What a step may take before a person wonders, where no earlier run says what is usual.
+const WONDER_MS: u64 = 1_000;
+
+/// Ctrl-C, from the moment an order is on its way.
+pub(super) struct Interrupts(Signal);
+
+impl Interrupts {
+    /// Takes Ctrl-C over from the process's end.
+    pub(super) fn catch() -> Result<Self, Failure> {
+        let caught = signal(SignalKind::interrupt());
+        caught.map(Self).map_err(|why| Failure::Unexpected(why.to_string()))
+    }
+}
+
+/// Tells what comes of the order until its plan is closed.
+pub(super) async fn follow(
+    desk: &Desk,
+    after: u64,
+    plan: &PlanReport,
+    mut interrupts: Interrupts,
+    look: Look,
+) -> Result<Exit, Failure> {
+    let path = desk.path("events").await?;
+    let mut after = after;
+    let mut followed = Followed::new(plan, look);
+    let mut away = Duration::ZERO;
+    let mut interrupted = false;
+    loop {
+        let news = tokio::select! {
+            news = events::newer_within(desk, &path, after, NEWS) => news,
+            _ = interrupts.0.recv() => {
+                if interrupted {
+                    say("left to the daemon, which goes on; `ha-observer status` shows it");
+                    return Ok(Exit::PlanLeftOpen);
+                }
+                interrupted = true;
+                take_back(desk).await;
+                continue;
+            }
+        };
+        let newer = match news {
+            Ok(newer) => newer,
+            Err(ClientError::NotRunning(_) | ClientError::Answer(_)) if away < AWAY_MAX => {
+                if away.is_zero() {
+                    say("the daemon went away; its restart takes the plan up again, waiting");
+                }
+                away += AWAY_PAUSE;
+                tokio::time::sleep(AWAY_PAUSE).await;
+                continue;
+            }
+            Err(why) => return Err(why.into()),
+        };
+        away = Duration::ZERO;
+        if newer.is_empty() && !desk.is_json() {
+            followed.wait(desk).await;
+        }
+        for stored in newer {
+            after = stored.seq;
+            if desk.is_json() {
+                events::show_all(desk, std::slice::from_ref(&stored), look);
+            } else {
+                print(&followed.line(&stored));
+            }
+            if let Some(exit) = followed.take(stored.event)? {
+                if !desk.is_json() {
+                    print(&followed.end());
+                }
+                return Ok(exit);
+            }
+        }
+    }
+}
+
+async fn take_back(desk: &Desk) {
+    let path = match desk.path("abort").await {
+        Ok(path) => path,
+        Err(why) => return say(&format!("it cannot be taken back: {why}")),
+    };
+    let ordered: Result<Accepted, ClientError> = desk.client.post(&path, &()).await;
+    match ordered {
+        Ok(_) => say("taking it back; press Ctrl-C again to leave it to the daemon"),
+        Err(ClientError::Problem(problem)) => say(&format!(
+            "it is not taken back: {}\n  press Ctrl-C again to leave it to the daemon",
+            problem.message
+        )),
+        Err(why) => say(&format!("it cannot be taken back: {why}")),
+    }
+}
+
+/// What is known of the plan that is followed.
+pub(super) struct Followed<'a> {
+    plan: &'a PlanReport,
+    look: Look,
+    own: Option<PlanId>,
+    events: Vec<Event>,
+    /// Per step and way that was told to be slow, for how long it had been waited then.
+    told: BTreeMap<(usize, Way), u64>,
+}
+
+impl<'a> Followed<'a> {
+    pub(super) fn new(plan: &'a PlanReport, look: Look) -> Self {
+        Self { plan, look, own: None, events: Vec::new(), told: BTreeMap::new() }
+    }
+
+    /// Takes an event in; the exit code once the plan is over.
+    pub(super) fn take(&mut self, event: Event) -> Result<Option<Exit>, Failure> {
+        let mut exit = None;
+        match &event.kind {
+            EventKind::PlanOpened { plan, asker: Asker::Operator, .. } if self.own.is_none() => {
+                self.own = Some(*plan);
+            }
+            EventKind::PlanClosed { plan, outcome, .. } if self.own == Some(*plan) => {
+                exit = Some(match outcome {
+                    Outcome::Done => Exit::Ok,
+                    Outcome::Undone { .. } => Exit::Undone,
+                });
+            }
+            EventKind::NoPlan { why, .. } if self.own.is_none() => {
+                return Err(Failure::Refused(format!(
+                    "no plan was opened: {why}\n  fix: `status` shows what is missing"
+                )));
+            }
+            EventKind::JournalFailing { why } if self.own.is_none() => {
+                return Err(Failure::Refused(format!(
+                    "the journal cannot be written: {why}\n  fix: free space on the observer's \
+                     disk under its state directory"
+                )));
+            }
+            _ => {}
+        }
+        self.events.push(event);
+        Ok(exit)
+    }
+
+    /// An event's line; nothing for the first order of a step, which its proof follows.
+    pub(super) fn line(&self, stored: &StoredEvent) -> String {
+        match &stored.event.kind {
+            EventKind::StepOrdered { plan, attempt: 1, .. } if self.own == Some(*plan) => {
+                String::new()
+            }
+            EventKind::StepProven { plan, step, name, way, evidence, took_ms }
+                if self.own == Some(*plan) =>
+            {
+                let undo = if *way == Way::Back { "undone: " } else { "" };
+                let usual = self
+                    .usual_ms(*step, *way)
+                    .map_or_else(String::new, |usual| format!(" (usually {})", human_ms(usual)));
+                let (number, took) = (step + 1, human_ms(*took_ms));
+                let steps = self.plan.steps.len();
+                let evidence = self.look.paint(Tone::Faint, &one_line(evidence));
+                format!("{number:3}/{steps}  {undo}{name}  {took}{usual}  {evidence}\n")
+            }
+            _ => format!("{}\n", events::line(stored, self.look)),
+        }
+    }
+
+    /// Says what a slow step waits for.
+    async fn wait(&mut self, desk: &Desk) {
+        // A status that does not come is no news: the events say whether the daemon is there.
+        let (Ok(pair), Ok(status)) = (desk.pair().await, desk.status().await) else { return };
+        let pair = status.pairs.iter().find(|status| status.pair.as_str() == pair);
+        let Some(pair) = pair else { return };
+        if let Some(plan) = pair.plan.as_ref().filter(|plan| self.own == Some(plan.plan))
+            && let Some(line) = self.slow(plan, pair.at.since(plan.step_since))
+        {
+            print(&line);
+        }
+    }
+
+    /// The line on a step that takes longer than usual, each time it has taken twice as long.
+    pub(super) fn slow(&mut self, plan: &PlanStatus, waited_ms: u64) -> Option<String> {
+        let step = plan.step - 1;
+        let usual = self.usual_ms(step, plan.way);
+        let told = self.told.get(&(step, plan.way)).copied();
+        let from = told.map_or(usual.unwrap_or(0).max(WONDER_MS), |told| 2 * told);
+        if waited_ms < from {
+            return None;
+        }
+        self.told.insert((step, plan.way), waited_ms);
+        let usual = usual
+            .map_or_else(|| "no earlier run".to_owned(), |ms| format!("usually {}", human_ms(ms)));
+        let (waited, name) = (human_ms(waited_ms), &plan.name);
+        let undo = if plan.way == Way::Back { "undoing " } else { "" };
+        let seen = one_line(if plan.seen.is_empty() { &plan.waiting_for } else { &plan.seen });
+        let line = format!("       {undo}{name} … {waited}, {usual}: {seen}");
+        Some(format!("{}\n", self.look.paint(Tone::Warn, &line)))
+    }
+
+    /// What the whole took, and how long users were held.
+    pub(super) fn end(&self) -> String {
+        let (Some(own), Some(last)) = (self.own, self.events.last()) else {
+            return String::new();
+        };
+        let EventKind::PlanClosed { took_ms, .. } = &last.kind else { return String::new() };
+        let usual = |ms: Option<u64>| {
+            ms.map_or_else(String::new, |ms| format!(" (usually {})", human_ms(ms)))
+        };
+        let whole = format!("in all: {}{}", human_ms(*took_ms), usual(self.plan.forecast.whole_ms));
+        let held = match held_ms(&self.events, own) {
+            Some(ms) => {
+                let usual = usual(self.plan.forecast.held_ms);
+                format!("; users were held for {}{usual}", human_ms(ms))
+            }
+            None if self.plan.holds_users() => "; nobody was held".to_owned(),
+            None => String::new(),
+        };
+        format!("{}\n", self.look.paint(Tone::Strong, &format!("{whole}{held}")))
+    }
+
+    /// What is known of a step's forward way; undoing one is another matter.
+    fn usual_ms(&self, step: usize, way: Way) -> Option<u64> {
+        let report = self.plan.steps.get(step).filter(|_| way == Way::Forward);
+        report.and_then(|step| step.usual_ms)
+    }
+}

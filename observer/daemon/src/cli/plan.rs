@@ -1,0 +1,115 @@
+//! A plan as a person reads it before it is ordered: in a few lines, or whole.
+//!
+//! It shows what the daemon answered and adds nothing to it.
+
+use observer_core::judge::Cause;
+use observer_core::words::human_ms;
+
+use super::output::{Look, Tone, one_line};
+use crate::report::plan::{CommandReport, PlanReport, RefusalReport, StepReport};
+
+/// Why an order is refused, with the number where a number stands in the way.
+pub(super) fn refusal(plan: &PlanReport) -> Option<String> {
+    if let Some(RefusalReport { cause, meaning, advice }) = &plan.refused {
+        let loss = match (cause, &plan.loss) {
+            (Cause::LossOverBudget, Some(loss)) => format!("\n  it would lose at most: {loss}"),
+            _ => String::new(),
+        };
+        return Some(format!("refused: {meaning} [{}]{loss}\n  fix: {advice}", cause.name()));
+    }
+    if plan.unready.is_empty() {
+        return None;
+    }
+    let checks = plan.unready.join("\n  ");
+    Some(format!(
+        "refused: the pair is not ready\n  {checks}\n  fix: mend what fails; nothing forces it"
+    ))
+}
+
+/// The plan in a few lines, before a person confirms it.
+pub(super) fn summary(plan: &PlanReport) -> String {
+    let steps: Vec<&str> = plan.steps.iter().map(|step| step.name.as_str()).collect();
+    format!(
+        "{}\n  {}\n  {}\n  steps: {}\n  --dry-run shows every command",
+        headline(plan),
+        stake(plan),
+        forecast(plan).join("\n  "),
+        steps.join(" → ")
+    )
+}
+
+fn headline(plan: &PlanReport) -> String {
+    let PlanReport { goal, master, next_master, epoch, .. } = plan;
+    if master == next_master {
+        format!("{goal}: {master} stays the master (epoch {epoch})")
+    } else {
+        format!("{goal}: users move from {master} to {next_master} (epoch {epoch})")
+    }
+}
+
+/// What may be lost by it.
+fn stake(plan: &PlanReport) -> String {
+    match &plan.loss {
+        Some(loss) => format!("it would lose at most: {loss}"),
+        None => "it loses nothing, or is taken back".to_owned(),
+    }
+}
+
+/// What it is likely to take, from earlier runs.
+fn forecast(plan: &PlanReport) -> Vec<String> {
+    let forecast = &plan.forecast;
+    let from = match forecast.runs {
+        0 => String::new(),
+        1 => " (from 1 earlier run)".to_owned(),
+        runs => format!(" (from {runs} earlier runs)"),
+    };
+    let told = |time: Option<u64>| match time {
+        Some(ms) => format!("{}{from}", human_ms(ms)),
+        None => "no earlier run".to_owned(),
+    };
+    let mut lines = vec![format!("it would take: {}", told(forecast.whole_ms))];
+    if plan.holds_users() {
+        lines.push(format!("users would be held for: {}", told(forecast.held_ms)));
+    }
+    lines
+}
+
+/// Every command, host, deadline and undo.
+pub(super) fn text(plan: &PlanReport, look: Look) -> String {
+    let mut text = format!("{}\n{}\n", headline(plan), stake(plan));
+    for line in forecast(plan) {
+        text.push_str(&format!("{line}\n"));
+    }
+    for step in &plan.steps {
+        text.push_str(&step_text(step, look));
+    }
+    if plan.is_refused() {
+        let why = refusal(plan).unwrap_or_default();
+        let head = look.paint(Tone::Bad, "It would be refused now.");
+        text.push_str(&format!("\n{head}\n{why}\n"));
+    }
+    text
+}
+
+fn step_text(step: &StepReport, look: Look) -> String {
+    let pivot = if step.is_pivot { " (the pivot: after it there is only forward)" } else { "" };
+    let head = format!("{:2}. {}{pivot}", step.number, step.name);
+    let mut text = format!("\n{}\n", look.paint(Tone::Strong, &head));
+    text.push_str(&format!("    does:     {}\n", step.what));
+    text.push_str(&commands("run", &step.commands));
+    text.push_str(&format!("    proof:    {}\n", step.proof));
+    let usual = step.usual_ms.map_or_else(|| "no earlier run".to_owned(), human_ms);
+    text.push_str(&format!("    usually:  {usual}\n"));
+    let deadline = human_ms(step.deadline_ms);
+    text.push_str(&format!("    deadline: {deadline}; else {}\n", step.on_failure));
+    text.push_str(&format!("    undo:     {}\n", step.undo.what));
+    text.push_str(&commands("undo", &step.undo.commands));
+    text
+}
+
+fn commands(verb: &str, commands: &[CommandReport]) -> String {
+    let line = |command: &CommandReport| {
+        format!("    {:9} {}: {}\n", format!("{verb}:"), command.host, one_line(&command.command))
+    };
+    commands.iter().map(line).collect()
+}

@@ -1,0 +1,187 @@
+//! Planned switchovers: checked first, then ordered; now, or when their time has come.
+//!
+//! The checks take seconds and run beside the pair's task; what they find comes back as one more
+//! input of its loop, and the core judges the order anew.
+//!
+//! ```text
+//!   order, dry run ──► checks ──► order / report
+//!   schedule ─due─► checks ─► could it be made now? ─no──► end the schedule, with the reason
+//!                                    └─yes─► end the schedule ─durable─► order
+//! ```
+//!
+//! The schedule ends before its switchover begins: a crash between the two leaves it undone, and
+//! never makes it happen twice.
+
+use observer_core::journal::Schedule;
+use observer_core::pair::{OperatorOrder, Refusal, Wish};
+use observer_core::words::{At, human_ms};
+use tokio::sync::oneshot;
+
+use super::asks::{Ask, NotOrdered, answer, dry_run};
+use super::pair_task::PairTask;
+use super::readiness::{self, Unready};
+use super::world::World;
+use crate::report::plan::PlanReport;
+
+/// How late a scheduled switchover may still begin: whoever ordered it for this time may not be
+/// looking any more.
+const LATE_MAX_MS: u64 = 600_000;
+/// How long the end of a schedule may take to be durable before it is tried again.
+const ENDING_MS: u64 = 10_000;
+
+/// What a check was run for.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    Order(OperatorOrder, oneshot::Sender<Result<(), NotOrdered>>),
+    DryRun(Wish, oneshot::Sender<Result<PlanReport, Refusal>>),
+    Scheduled(Schedule),
+}
+
+/// A check that is over.
+#[derive(Debug)]
+pub(super) struct Checked {
+    purpose: Purpose,
+    found: Result<(), Unready>,
+}
+
+/// Where a scheduled switchover stands once it is due.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Appointment {
+    /// Nothing is due.
+    None,
+    /// The checks are on their way.
+    Checking,
+    /// Its end is on its way to the disk; then it is ordered, for whom.
+    Ending { since: At, then: Option<String> },
+}
+
+impl<W: World> PairTask<W> {
+    /// Answers a person, after the checks where there are some.
+    pub(super) fn asked(&mut self, ask: Ask) {
+        match ask {
+            Ask::Order(order @ OperatorOrder::SwitchOver { .. }, reply) => {
+                self.check(Purpose::Order(order, reply));
+            }
+            Ask::DryRun(Wish::SwitchOver, reply) => {
+                self.check(Purpose::DryRun(Wish::SwitchOver, reply));
+            }
+            ask => answer(&mut self.pair, &self.world, ask, self.clock.now()),
+        }
+        self.work();
+    }
+
+    /// Takes in what a check found.
+    pub(super) fn checked(&mut self, checked: Checked) {
+        let Checked { purpose, found } = checked;
+        let now = self.clock.now();
+        match (purpose, found) {
+            (Purpose::Order(_, reply), Err(unready)) => {
+                let _ = reply.send(Err(unready.into()));
+            }
+            (Purpose::Order(order, reply), Ok(())) => {
+                let _ = reply.send(self.pair.order(order, now).map_err(NotOrdered::from));
+            }
+            (Purpose::DryRun(wish, reply), found) => {
+                let report = dry_run(&self.pair, &self.world, wish, now).map(|report| PlanReport {
+                    unready: found.err().map_or_else(Vec::new, |unready| unready.checks),
+                    ..report
+                });
+                let _ = reply.send(report);
+            }
+            (Purpose::Scheduled(schedule), found) => self.decide(&schedule, found, now),
+        }
+        self.work();
+    }
+
+    /// Minds a scheduled switchover whose time has come.
+    pub(super) fn mind_schedule(&mut self) {
+        let now = self.clock.now();
+        let schedule = self.pair.memory().schedule.clone();
+        match (&self.appointment, schedule) {
+            (Appointment::Ending { then, .. }, None) => {
+                let then = then.clone();
+                self.appointment = Appointment::None;
+                if let Some(by) = then {
+                    self.order_scheduled(by, now);
+                }
+            }
+            (Appointment::Ending { since, .. }, Some(_)) if now.since(*since) > ENDING_MS => {
+                self.appointment = Appointment::None;
+            }
+            (Appointment::None, Some(schedule)) if schedule.due <= now && !self.is_stopping() => {
+                let late_ms = now.since(schedule.due);
+                if late_ms > LATE_MAX_MS {
+                    let late = human_ms(late_ms);
+                    self.end_schedule(
+                        format!("cancelled: it was due {late} ago and nobody carried it out then"),
+                        None,
+                        now,
+                    );
+                } else if self.pair.latest().is_some() {
+                    self.appointment = Appointment::Checking;
+                    self.check(Purpose::Scheduled(schedule));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// When a scheduled switchover wants to be minded next.
+    pub(super) fn schedule_wakes_at(&self) -> Option<At> {
+        let schedule = self.pair.memory().schedule.as_ref();
+        schedule.filter(|_| self.appointment == Appointment::None).map(|schedule| schedule.due)
+    }
+
+    fn check(&self, purpose: Purpose) {
+        let (world, checks) = (self.world.clone(), self.checks.clone());
+        let spec = self.pair.spec().clone();
+        let master = self.pair.memory().master.clone();
+        tokio::task::spawn_local(async move {
+            let found = readiness::before_switchover(&world, &spec, master.as_ref()).await;
+            // Nobody listens any more only while the daemon stops.
+            let _ = checks.send(Checked { purpose, found });
+        });
+    }
+
+    /// A schedule is due and was checked: it ends, and its switchover begins or the reason is told.
+    fn decide(&mut self, schedule: &Schedule, found: Result<(), Unready>, now: At) {
+        self.appointment = Appointment::None;
+        if self.pair.memory().schedule.as_ref() != Some(schedule) {
+            // Cancelled, or put off, while the checks ran.
+            return;
+        }
+        let refused = match (found, self.pair.dry_run(Wish::SwitchOver, now)) {
+            // Not everything was looked at again since something changed: the next round tries.
+            (Ok(()), Err(Refusal::NotReady)) => return,
+            (Err(unready), _) => Some(unready.to_string()),
+            (Ok(()), Err(why)) => Some(why.to_string()),
+            (Ok(()), Ok(run)) => run.refused.map(|cause| {
+                format!("{}: {} Fix: {}", cause.name(), cause.meaning(), cause.advice())
+            }),
+        };
+        match refused {
+            Some(why) => self.end_schedule(format!("cancelled when it was due: {why}"), None, now),
+            None => {
+                let by = schedule.by.clone();
+                let why = format!("due now, and ordered for {by}");
+                self.end_schedule(why, Some(by), now);
+            }
+        }
+    }
+
+    fn end_schedule(&mut self, why: String, then: Option<String>, now: At) {
+        if self.pair.order(OperatorOrder::Unschedule { why }, now).is_ok() {
+            self.appointment = Appointment::Ending { since: now, then };
+        }
+        self.work();
+    }
+
+    fn order_scheduled(&mut self, by: String, now: At) {
+        let order = OperatorOrder::SwitchOver { by: by.clone() };
+        if self.pair.order(order, now) == Err(Refusal::NotReady) {
+            // Something else is on its way to the disk: the next round tries again.
+            self.appointment = Appointment::Ending { since: now, then: Some(by) };
+        }
+        self.work();
+    }
+}

@@ -1,0 +1,114 @@
+//! The verbs around a planned switchover, on real machines: what they show, refuse, ask and
+//! schedule. None of it moves a role.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use tests::lab::Result;
+use tests::stage::{Stage, Told, texts};
+
+const SOON: Duration = Duration::from_secs(30);
+/// How the command line ends: refused, and not confirmed.
+const REFUSED: i32 = 4;
+const NOT_CONFIRMED: i32 = 10;
+
+/// A person looks, hesitates, schedules and cancels, pauses, and loses the slave: every refusal
+/// names its reason and its fix, and nothing is opened, performed or moved by any of it.
+#[test]
+fn looking_and_refusing_change_nothing() -> Result<()> {
+    let stage = Stage::standard()?;
+    stage.wait_protected()?;
+    dry_runs(&stage)?;
+    confirmation(&stage)?;
+    schedule(&stage)?;
+
+    stage.ask(&["pause", "--reason", "upgrade", "--for", "2h"])?.success()?;
+    refused(&stage, &["switchover", "--yes"], "resume")?;
+    stage.ask(&["resume"])?.success()?;
+    stage.lab.machine("node-b").power_loss()?;
+    stage.wait_cause("slave-silent", SOON)?;
+    refused(&stage, &["switchover", "--yes"], "no-candidate")?;
+    refused(&stage, &["switchover", "--dry-run"], "no-candidate")?;
+
+    let events = stage.events()?;
+    assert_eq!(events.plans(), 0, "no plan was opened: {}", texts(&events));
+    assert_eq!(stage.timeline("node-a")?, 1, "nobody was promoted");
+    Ok(())
+}
+
+fn dry_runs(stage: &Stage) -> Result<()> {
+    let before = stage.events()?.len();
+    let plan = stage.ask(&["switchover", "--dry-run", "-o", "json"])?.success()?;
+    let plan: Value = serde_json::from_str(&plan).expect("the plan is JSON");
+    assert_eq!((&plan["master"], &plan["next_master"]), (&"node-a".into(), &"node-b".into()));
+    assert_eq!(plan["loss"], Value::Null, "a switchover loses nothing: {plan}");
+    assert_eq!(plan["forecast"]["runs"], 0, "there was none before: {plan}");
+    let text = stage.ask(&["switchover", "--dry-run"])?.success()?;
+    for word in ["hold users at proxy", "the pivot", "users would be held for: no earlier run"] {
+        assert!(text.contains(word), "no `{word}` in:\n{text}");
+    }
+    refused(stage, &["rejoin", "--yes"], "follows the master already")?;
+    refused(stage, &["repair", "--yes"], "nothing is seen")?;
+    refused(stage, &["abort"], "no plan is being carried out")?;
+    assert_eq!(stage.events()?.plans(), 0);
+    assert!(stage.events()?.len() >= before);
+    Ok(())
+}
+
+/// The pair's name has to be typed, by somebody at a terminal.
+fn confirmation(stage: &Stage) -> Result<()> {
+    let nobody = stage.ask(&["switchover"])?;
+    assert_eq!(nobody.status.code(), Some(NOT_CONFIRMED), "{}", nobody.stderr);
+    let json = stage.ask(&["switchover", "-o", "json"])?;
+    let told: Value = serde_json::from_str(&json.stdout).expect("a local error is JSON, too");
+    assert_eq!((&told["kind"], &told["fix"]), (&"not-confirmed".into(), &"add --yes".into()));
+    // `script` gives the verb a terminal.
+    let at_terminal = ["script", "-qec", "ha-observer switchover", "/dev/null"];
+    let wrong = stage.observer().exec_with_input(&at_terminal, b"dekc\n")?;
+    assert_eq!(wrong.status.code(), Some(NOT_CONFIRMED), "{}{}", wrong.stdout, wrong.stderr);
+    assert!(wrong.stdout.contains("Type the pair's name (desk)"), "{}", wrong.stdout);
+    assert!(wrong.stdout.contains("nothing was ordered"), "{}", wrong.stdout);
+    Ok(())
+}
+
+fn schedule(stage: &Stage) -> Result<()> {
+    stage.ask(&["switchover", "--at", "in 2h", "--reason", "patch day", "--yes"])?.success()?;
+    let status = stage.status()?;
+    let due = status["schedule"]["due"].as_u64().unwrap_or_default();
+    let now = status["at"].as_u64().unwrap_or_default();
+    assert!((7_000_000..=7_200_000).contains(&(due - now)), "{status}");
+    let text = stage.ask(&["status"])?.stdout;
+    assert!(text.contains("switchover scheduled by root"), "{text}");
+    // It outlives the daemon.
+    stage.observer().run(&["systemctl", "restart", "ha-observer"])?;
+    stage.wait_protected()?;
+    assert_eq!(stage.status()?["schedule"]["due"], due);
+    stage.ask(&["switchover", "--cancel"])?.success()?;
+    assert_eq!(stage.status()?["schedule"], Value::Null);
+    refused(stage, &["switchover", "--cancel"], "no switchover is scheduled")?;
+    let past = stage.ask(&["switchover", "--at", "2020-01-01T00:00:00Z", "--yes"])?;
+    assert!(past.stderr.contains("is past"), "{}", past.stderr);
+
+    // Paused when it is due: it cancels itself, and says so.
+    stage.ask(&["pause", "--reason", "freeze"])?.success()?;
+    stage.ask(&["switchover", "--at", "in 2s", "--yes"])?.success()?;
+    stage.wait_status("the schedule to cancel itself", SOON, |status| {
+        status["schedule"].is_null()
+    })?;
+    let events = stage.events()?;
+    let ended = events.of_kind("schedule-ended");
+    let why = ended.last().map_or("", |event| event["why"].as_str().unwrap_or_default());
+    assert!(why.contains("paused") && why.contains("resume"), "{}", texts(&events));
+    stage.ask(&["resume"])?.success()?;
+    Ok(())
+}
+
+#[track_caller]
+fn refused(stage: &Stage, words: &[&str], reason: &str) -> Result<()> {
+    let output = stage.ask(words)?;
+    let text = format!("{}{}", output.stdout, output.stderr);
+    assert_eq!(output.status.code(), Some(REFUSED), "{words:?}: {text}");
+    assert!(text.contains(reason) && text.contains("fix:"), "{words:?}: {text}");
+    Ok(())
+}
