@@ -92,6 +92,10 @@ impl DatabaseAccess {
     /// `postgresql.conf`, where the data directory does not hold it.
     pub(crate) fn settings_file(&self) -> Option<PathBuf> {
         self.config_file.clone().or_else(|| match Packaged::of(&self.unit)? {
+            // Older ones of pg_rewind do not take the option.
+            Packaged::Debian { version, .. } if version.parse::<u32>().is_ok_and(|v| v < 15) => {
+                None
+            }
             Packaged::Debian { version, cluster } => {
                 Some(format!("/etc/postgresql/{version}/{cluster}/postgresql.conf").into())
             }

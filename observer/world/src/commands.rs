@@ -15,8 +15,10 @@ use crate::access::{HostAccess, ProxyAccess, WorldError};
 use crate::quote::quote;
 use crate::ssh::Command;
 
+mod job;
 mod standby;
 
+pub(crate) use job::{Clears, JobCommands};
 pub(crate) use standby::{Source, StandbyCommands, slot_name};
 
 /// Whose rights a command needs.

@@ -3,7 +3,7 @@
 //! It decides nothing. `eyes` answers looks, `hands` performs effects and looks for proofs; this
 //! file holds the connections they share and the highest epoch that was seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub(crate) struct Host {
     pub(crate) database: Database,
     pub(crate) commands: HostCommands,
     pub(crate) ran: RanInThisBoot,
+    /// Transient units that were set going in this life of the observer.
+    pub(crate) ordered: Mutex<BTreeSet<String>>,
 }
 
 /// One proxy with its connection.
@@ -195,7 +197,8 @@ impl Host {
             user: access.database.user.clone(),
             database: access.database.database.clone(),
         });
-        Ok(Self { access, ssh, database, commands, ran: RanInThisBoot::default() })
+        let (ran, ordered) = Default::default();
+        Ok(Self { access, ssh, database, commands, ran, ordered })
     }
 }
 

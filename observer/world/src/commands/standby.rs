@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use observer_core::words::HostName;
 
+use super::job::{self, JobCommands, KeepCommands};
 use super::{Privileged, SYSTEMCTL, absolute, plain};
 use crate::access::{HostAccess, WorldError};
 
@@ -31,6 +32,11 @@ pub(crate) struct StandbyCommands {
     pub(crate) control: Privileged,
     /// Every line of every timeline history file, each after its file's path.
     pub(crate) histories: Privileged,
+    pub(crate) rewinding: JobCommands,
+    pub(crate) cloning: JobCommands,
+    /// Takes away what an unfinished clone left.
+    pub(crate) drop_copy: Privileged,
+    pub(crate) keep: KeepCommands,
     /// By the host it streams from.
     pub(crate) sources: BTreeMap<HostName, Source>,
 }
@@ -40,6 +46,8 @@ pub(crate) struct StandbyCommands {
 pub(crate) struct Source {
     /// `primary_conninfo`, without quotes.
     pub(crate) conninfo: String,
+    pub(crate) rewind: Privileged,
+    pub(crate) clone: Privileged,
 }
 
 impl StandbyCommands {
@@ -59,7 +67,7 @@ impl StandbyCommands {
         let as_postgres = Privileged::as_postgres;
         let mut sources = BTreeMap::new();
         for other in others {
-            sources.insert(other.name.clone(), Source::new(access, other)?);
+            sources.insert(other.name.clone(), Source::new(access, other, data)?);
         }
         Ok(Self {
             read: as_postgres(&["/usr/bin/cat", &settings]),
@@ -74,13 +82,17 @@ impl StandbyCommands {
             // Its words are read, so they must be English.
             control: as_postgres(&["/usr/bin/env", "LC_ALL=C", &controldata, "-D", data]),
             histories: as_postgres(&["/usr/bin/grep", "-rH", "--include=*.history", ".", &logs]),
+            rewinding: JobCommands::new(job::REWIND),
+            cloning: JobCommands::new(job::CLONE),
+            drop_copy: Privileged::new(&["/usr/bin/rm", "-rf", &job::copy_of(data)]),
+            keep: KeepCommands::new(data),
             settings,
             sources,
         })
     }
 
     pub(super) fn all(&self) -> Vec<&Privileged> {
-        vec![
+        let mut all = vec![
             &self.read,
             &self.hash,
             &self.shape_draft,
@@ -92,12 +104,20 @@ impl StandbyCommands {
             &self.reload,
             &self.control,
             &self.histories,
-        ]
+            &self.drop_copy,
+            &self.keep.compare,
+        ];
+        for job in [&self.rewinding, &self.cloning] {
+            all.extend([&job.stop, &job.reset]);
+        }
+        all.extend(self.keep.steps.iter().map(|(command, _)| command));
+        all.extend(self.sources.values().flat_map(|source| [&source.rewind, &source.clone]));
+        all
     }
 }
 
 impl Source {
-    fn new(standby: &HostAccess, upstream: &HostAccess) -> Result<Self, WorldError> {
+    fn new(standby: &HostAccess, upstream: &HostAccess, data: &str) -> Result<Self, WorldError> {
         let machine = upstream.name.as_str();
         let database = &upstream.database;
         plain(machine, &database.address)?;
@@ -113,7 +133,9 @@ impl Source {
             plain(machine, value)?;
             conninfo.push_str(&format!(" {option}"));
         }
-        Ok(Self { conninfo })
+        let (rewind, clone) =
+            (job::rewind(standby, upstream, data)?, job::clone(standby, upstream, data)?);
+        Ok(Self { conninfo, rewind, clone })
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod admission;
 mod follow;
+mod history;
+mod job;
 mod proofs;
 mod proxy_proofs;
 mod reload;
@@ -56,6 +58,9 @@ pub(crate) async fn perform(world: &Inner, order: &Order, deadline: Duration) ->
         Effect::Checkpoint { .. } | Effect::MakeSlot { .. } | Effect::DropSlot { .. } => {
             slots::perform(world, &order.effect, deadline).await
         }
+        Effect::KeepDiverged { host, .. } => job::keep(world, host, deadline).await,
+        Effect::Rewind { host, source } => job::rewind(world, host, source, deadline).await,
+        Effect::Clone { host, source } => job::clone(world, host, source, deadline).await,
         effect => units::perform(world, effect, deadline).await,
     };
     match done {
@@ -103,6 +108,12 @@ pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
         }
         Effect::Follow { host, .. } => world.host(host).map_or_else(Vec::new, |found| {
             let lines = follow::describe(found).into_iter().map(Privileged::line);
+            at(host.as_str(), lines.collect())
+        }),
+        Effect::KeepDiverged { host, .. }
+        | Effect::Rewind { host, .. }
+        | Effect::Clone { host, .. } => world.host(host).map_or_else(Vec::new, |found| {
+            let lines = job::describe(found, effect).into_iter().map(Privileged::line);
             at(host.as_str(), lines.collect())
         }),
         Effect::Checkpoint { host }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::proxy_proofs::{drained, file_keeps_out, file_says, is_in, is_out};
 use super::slave_proofs::{lag_within, not_promoted, replayed_shutdown, shut_down, streams};
-use super::{Fault, follow, host_of, proxy_of, slots};
+use super::{Fault, follow, history, host_of, proxy_of, slots};
 use crate::eyes::{machine, port};
 use crate::pair_world::{Host, Inner};
 use crate::postgres::Failure;
@@ -122,6 +122,15 @@ async fn of_standbys(world: &Inner, proof: &Proof, deadline: Duration) -> Result
             let (slave, upstream) = (host_of(world, host)?, host_of(world, upstream)?);
             streams(world, slave, upstream, deadline).await
         }
+        Proof::Cloned { host, upstream } => {
+            let (slave, upstream) = (host_of(world, host)?, host_of(world, upstream)?);
+            history::cloned(world, slave, upstream, deadline).await?
+        }
+        Proof::OnHistoryOf { host, source } => {
+            let (host, source) = (host_of(world, host)?, host_of(world, source)?);
+            history::on_history_of(host, source, deadline).await?
+        }
+        Proof::DivergedKept { host } => history::kept(host_of(world, host)?, deadline).await?,
         Proof::NotPromoted { host } => not_promoted(world, host_of(world, host)?, deadline).await?,
         proof => Answer::Unknown(format!("{proof}: cannot be seen yet")),
     })

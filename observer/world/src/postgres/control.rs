@@ -15,8 +15,6 @@ pub(crate) struct Control {
     pub(crate) timeline: Timeline,
     /// Up to where a standby's pages may have come.
     pub(crate) pages_up_to: Lsn,
-    /// Size of one segment of the log.
-    pub(crate) segment_bytes: u64,
 }
 
 impl Control {
@@ -44,7 +42,6 @@ impl Control {
             checkpoint: position("Latest checkpoint location")?,
             timeline: Timeline(u32::try_from(timeline).unwrap_or(0)),
             pages_up_to: position("Minimum recovery ending location")?,
-            segment_bytes: number("Bytes per WAL segment")?,
         })
     }
 
@@ -104,7 +101,6 @@ Bytes per WAL segment:                16777216
         let control = Control::parse(SHUT_DOWN).unwrap();
         assert!(control.was_shut_down() && !control.was_shut_down_in_recovery());
         assert_eq!((control.checkpoint, control.timeline), (Lsn(0x500_0028), Timeline(1)));
-        assert_eq!(control.segment_bytes, 16 << 20);
         let standby = SHUT_DOWN.replace("shut down", "shut down in recovery");
         let standby = Control::parse(&standby).unwrap();
         assert!(standby.was_shut_down_in_recovery() && !standby.was_shut_down());

@@ -1,0 +1,171 @@
+//! The commands that rewind and clone a database, each as a transient unit, and that keep what
+//! would be lost.
+//!
+//! A clone is made beside the data directory and put in its place by the unit itself, once it is
+//! complete: whoever watches may be gone by then. A data directory that is a mount point, or that
+//! has tablespaces, cannot be replaced so; the unit fails then and says why.
+
+use super::{Privileged, SYSTEMCTL, absolute, plain, slot_name};
+use crate::access::{HostAccess, WorldError};
+
+/// A transient unit: what it is called and where its program's words are.
+#[derive(Debug, Clone)]
+pub(crate) struct JobCommands {
+    pub(crate) unit: String,
+    pub(crate) log: String,
+    /// What an earlier run left behind would be taken for this one's.
+    pub(crate) stop: Privileged,
+    pub(crate) reset: Privileged,
+}
+
+impl JobCommands {
+    pub(super) fn new(name: &str) -> Self {
+        let unit = format!("{name}.service");
+        let stop = Privileged::new(&[SYSTEMCTL, "stop", &unit]);
+        let reset = Privileged::new(&[SYSTEMCTL, "reset-failed", &unit]);
+        Self { log: format!("/run/{name}.log"), stop, reset, unit }
+    }
+}
+
+pub(super) const REWIND: &str = "ha-observer-rewind";
+pub(super) const CLONE: &str = "ha-observer-clone";
+
+/// Makes the unit that rewinds `host` to `source`.
+pub(super) fn rewind(
+    host: &HostAccess,
+    source: &HostAccess,
+    data: &str,
+) -> Result<Privileged, WorldError> {
+    let machine = host.name.as_str();
+    let program = programs(host)? + "/pg_rewind";
+    let target = format!("--target-pgdata={data}");
+    let server = format!("--source-server={}", uri(host, source)?);
+    let config = match host.database.settings_file() {
+        Some(file) => Some(format!("--config-file={}", absolute(machine, &file)?)),
+        None => None,
+    };
+    let mut words = unit(REWIND, &[]);
+    words.extend([program, target]);
+    words.extend(config);
+    words.extend([server, "--write-recovery-conf".to_owned(), "--progress".to_owned()]);
+    Ok(Privileged::new(&words.iter().map(String::as_str).collect::<Vec<_>>()))
+}
+
+/// Makes the unit that replaces the database of `host` by a copy of that of `source`.
+pub(super) fn clone(
+    host: &HostAccess,
+    source: &HostAccess,
+    data: &str,
+) -> Result<Privileged, WorldError> {
+    let program = programs(host)? + "/pg_basebackup";
+    let database = host.database.unit.as_str();
+    let (new, old) = (copy_of(data), format!("{data}.ha-observer-old"));
+    // Both renames fail where a directory stands that is not replaced, and nothing is lost.
+    let after = [
+        format!("+{SYSTEMCTL} stop {database}"),
+        format!("+/usr/bin/rm -rf {old}"),
+        format!("-+/usr/bin/mv -T {data} {old}"),
+        format!("+/usr/bin/mv -T {new} {data}"),
+        format!("-+{SYSTEMCTL} reset-failed {database}"),
+        format!("+{SYSTEMCTL} --no-block start {database}"),
+    ];
+    let mut words = unit(CLONE, &after);
+    words.extend([
+        program,
+        format!("--pgdata={new}"),
+        "--write-recovery-conf".to_owned(),
+        "--checkpoint=fast".to_owned(),
+        format!("--slot={}", slot_name(&host.name)),
+        "--no-password".to_owned(),
+        "--progress".to_owned(),
+        format!("--dbname={}", uri(host, source)?),
+    ]);
+    Ok(Privileged::new(&words.iter().map(String::as_str).collect::<Vec<_>>()))
+}
+
+/// Where a clone is made.
+pub(super) fn copy_of(data: &str) -> String {
+    format!("{data}.ha-observer-new")
+}
+
+/// The words before the program: a unit that outlives its program, so that it can be asked.
+fn unit(name: &str, after: &[String]) -> Vec<String> {
+    let mut words = vec![
+        "/usr/bin/systemd-run".to_owned(),
+        "--no-block".to_owned(),
+        "--quiet".to_owned(),
+        format!("--unit={name}"),
+        "--property=Type=oneshot".to_owned(),
+        "--property=RemainAfterExit=yes".to_owned(),
+        format!("--property=StandardError=truncate:/run/{name}.log"),
+    ];
+    words.extend(after.iter().map(|command| format!("--property=ExecStartPost={command}")));
+    words.extend(["--uid=postgres", "--gid=postgres", "--"].map(str::to_owned));
+    words
+}
+
+fn programs(host: &HostAccess) -> Result<String, WorldError> {
+    absolute(host.name.as_str(), &host.database.programs())
+}
+
+/// How the programs reach `source`; the password is in postgres' own `.pgpass`.
+fn uri(host: &HostAccess, source: &HostAccess) -> Result<String, WorldError> {
+    let database = &source.database;
+    plain(source.name.as_str(), &database.address)?;
+    plain(source.name.as_str(), &database.replication_user)?;
+    let address = match database.address.contains(':') {
+        true => format!("[{}]", database.address),
+        false => database.address.clone(),
+    };
+    let (user, port) = (&database.replication_user, database.port);
+    let name = &host.name;
+    let mut uri = format!("postgresql://{user}@{address}:{port}/postgres?application_name={name}");
+    for option in database.replication_options.iter().flat_map(|text| text.split(' ')) {
+        uri.push_str(&format!("&{option}"));
+    }
+    Ok(uri)
+}
+
+/// What keeps a host's log before it is taken back.
+#[derive(Debug, Clone)]
+pub(crate) struct KeepCommands {
+    /// Where it is kept.
+    pub(crate) folder: String,
+    /// In order; those that clear the way may find nothing to clear.
+    pub(crate) steps: Vec<(Privileged, Clears)>,
+    /// The present control file and the kept one: the same as long as nothing was taken back.
+    pub(crate) compare: Privileged,
+}
+
+/// Whether a command only clears the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clears {
+    TheWay,
+    Nothing,
+}
+
+impl KeepCommands {
+    pub(super) fn new(data: &str) -> Self {
+        let kept = format!("{data}.ha-observer-kept");
+        let (new, last, older) =
+            (format!("{kept}/new"), format!("{kept}/last"), format!("{kept}/older"));
+        let (log, settings) = (format!("{data}/pg_wal"), format!("{data}/postgresql.auto.conf"));
+        let control = format!("{data}/global/pg_control");
+        let of_last = format!("{last}/pg_control");
+        let copy = ["/usr/bin/cp", "--archive", "--reflink=auto", "--dereference", "-t", &new];
+        let run = Privileged::as_postgres;
+        use Clears::{Nothing, TheWay};
+        let steps = vec![
+            (run(&["/usr/bin/mkdir", "-m", "0700", "-p", &kept]), Nothing),
+            (run(&["/usr/bin/rm", "-rf", &new]), Nothing),
+            (run(&["/usr/bin/mkdir", "-m", "0700", &new]), Nothing),
+            (run(&[&copy[..], &[&log, &settings, &control]].concat()), Nothing),
+            // Two are kept: a host that parts again and again must not fill its disk.
+            (run(&["/usr/bin/rm", "-rf", &older]), Nothing),
+            (run(&["/usr/bin/mv", "-T", &last, &older]), TheWay),
+            (run(&["/usr/bin/mv", "-T", &new, &last]), Nothing),
+        ];
+        let compare = run(&["/usr/bin/sha256sum", &control, &of_last]);
+        Self { folder: last, steps, compare }
+    }
+}

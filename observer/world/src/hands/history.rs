@@ -1,0 +1,210 @@
+//! Proofs of a rejoin: what was kept, whose history a stopped database is part of, and how a clone
+//! goes.
+//!
+//! It changes nothing. Two databases of one history never wrote on the same timeline after the
+//! point where one of them left it.
+
+use std::time::Duration;
+
+use observer_core::drive::Answer;
+use observer_core::words::{Timeline, human_bytes};
+use tokio::time::Instant;
+
+use super::Fault;
+use super::job::{Job, look, was_ordered};
+use super::proofs::not_yet;
+use super::run::Machine;
+use super::slave_proofs::{control, streams};
+use crate::eyes::machine;
+use crate::pair_world::{Host, Inner};
+use crate::postgres::Failure;
+use crate::postgres::control::{Control, left_at};
+use crate::ssh::Ending;
+use crate::text::shown;
+
+pub(super) async fn kept(host: &Host, deadline: Duration) -> Result<Answer, Fault> {
+    let keep = &host.commands.standby.keep;
+    let output = Machine::host(host).try_run(&keep.compare, "", deadline).await?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut sums = text.lines().filter_map(|line| line.split(' ').next());
+    Ok(match (sums.next(), sums.next()) {
+        (Some(now), Some(kept)) if now == kept => {
+            Answer::Shown(format!("its log and its control file are in {}", keep.folder))
+        }
+        (Some(_), _) => Answer::NotYet(format!("not in {}", keep.folder)),
+        (None, _) => Answer::Unknown(shown(&output.stderr)),
+    })
+}
+
+pub(super) async fn on_history_of(
+    host: &Host,
+    source: &Host,
+    deadline: Duration,
+) -> Result<Answer, Fault> {
+    let until = Instant::now() + deadline;
+    let left = || until.saturating_duration_since(Instant::now());
+    let job = &host.commands.standby.rewinding;
+    let said = look(host, job, left()).await?;
+    if let Job::Running(words) = &said {
+        return Ok(Answer::NotYet(format!("running: {words}")));
+    }
+    match host.database.knock(left()).await {
+        Err(Failure::NotRunning(_)) => {}
+        Err(failure) => return Ok(not_yet(&failure)),
+        Ok(_) => return Ok(Answer::NotYet("its database runs".to_owned())),
+    }
+    let (own, of_source) = tokio::join!(control(host, left()), source.database.look(left()));
+    let (own, of_source) = match (own?, of_source) {
+        (own, Ok(of_source)) => (own, of_source),
+        (_, Err(failure)) => return Ok(not_yet(&failure)),
+    };
+    let timeline = Timeline(of_source.timeline);
+    let why = match within(&own, timeline, &histories(source, left()).await?) {
+        Ok(seen) => return Ok(Answer::Shown(seen)),
+        Err(why) => why,
+    };
+    Ok(match said {
+        Job::Failed(error) => Answer::Failed(error),
+        Job::Succeeded(ended) => match rewound(host, &own, timeline, ended, left()).await {
+            true => Answer::Shown(format!("rewound to timeline {}", timeline.0)),
+            false => Answer::NotYet(why),
+        },
+        _ if was_ordered(host, job) => Answer::Failed(format!("{} is no longer running", job.unit)),
+        _ => Answer::NotYet(why),
+    })
+}
+
+/// Whether all that a stopped database holds was written before its timeline was left.
+fn within(own: &Control, source: Timeline, histories: &str) -> Result<String, String> {
+    let (reached, on) = match () {
+        () if own.was_shut_down() => (own.checkpoint, own.timeline),
+        // A standby writes nothing of its own: it holds what it has received.
+        () if own.was_shut_down_in_recovery() => {
+            (own.checkpoint.max(own.pages_up_to), own.timeline)
+        }
+        () => return Err(format!("its control file says \"{}\"", own.state)),
+    };
+    if on == source {
+        let standby = own.was_shut_down_in_recovery();
+        let told = format!("on timeline {} as its source", on.0);
+        return if standby { Ok(told) } else { Err(format!("it wrote {told}")) };
+    }
+    let left = left_at(histories, source).into_iter().find(|(timeline, _)| *timeline == on);
+    match left {
+        // A checkpoint that begins before that point ends before it, or at it.
+        Some((_, left)) if reached < left || own.was_shut_down_in_recovery() && reached == left => {
+            Ok(format!("shut down at {reached}; timeline {} was left at {left}", on.0))
+        }
+        Some((_, left)) => {
+            Err(format!("it wrote up to {reached}; timeline {} was left at {left}", on.0))
+        }
+        None => Err(format!("timeline {} is not in the history of its source", on.0)),
+    }
+}
+
+/// Whether the unit's success is still how things are: no server was started on it since.
+async fn rewound(
+    host: &Host,
+    own: &Control,
+    source: Timeline,
+    ended: Option<u64>,
+    deadline: Duration,
+) -> bool {
+    if own.state != "in archive recovery" || own.timeline != source {
+        return false;
+    }
+    let Some(ended) = ended else { return false };
+    let (tombstone, start) = tokio::join!(
+        machine::tombstone(host, deadline),
+        Machine::host(host).try_run(&host.commands.see_last_start, "", deadline)
+    );
+    let Ok(start) = start else { return false };
+    let text = String::from_utf8_lossy(&start.stdout);
+    let started = text.lines().last().and_then(|line| line.trim().parse::<u64>().ok());
+    // A rewind takes the file away that each start writes.
+    let before = match started {
+        Some(started) => started < ended,
+        None => start.ending == Ending::Exited(1),
+    };
+    before && tombstone == Ok(true)
+}
+
+async fn histories(source: &Host, deadline: Duration) -> Result<String, Fault> {
+    let command = &source.commands.standby.histories;
+    let output = Machine::host(source).try_run(command, "", deadline).await?;
+    match output.ending {
+        // One that has never left its first timeline has no such file.
+        Ending::Exited(0 | 1) if output.stderr.is_empty() => {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        }
+        _ => Err(Machine::host(source).failed(command, &output)),
+    }
+}
+
+pub(super) async fn cloned(
+    world: &Inner,
+    host: &Host,
+    upstream: &Host,
+    deadline: Duration,
+) -> Result<Answer, Fault> {
+    let until = Instant::now() + deadline;
+    let left = || until.saturating_duration_since(Instant::now());
+    let answer = streams(world, host, upstream, deadline).await;
+    if matches!(answer, Answer::Shown(_)) {
+        return Ok(answer);
+    }
+    let job = &host.commands.standby.cloning;
+    Ok(match look(host, job, left()).await? {
+        Job::Running(words) => Answer::NotYet(progress(upstream, left()).await.unwrap_or(words)),
+        Job::Failed(error) => Answer::Failed(error),
+        Job::Gone if was_ordered(host, job) => {
+            Answer::Failed(format!("{} is no longer running", job.unit))
+        }
+        Job::Succeeded(_) | Job::Gone => answer,
+    })
+}
+
+async fn progress(upstream: &Host, deadline: Duration) -> Option<String> {
+    let (sent, total) = upstream.database.backup_progress(deadline).await.ok()??;
+    let part = |total: u64| {
+        let percent = sent.saturating_mul(100) / total.max(1);
+        format!("{} of {} copied ({percent} %)", human_bytes(sent), human_bytes(total))
+    };
+    Some(total.map_or_else(|| format!("{} copied", human_bytes(sent)), part))
+}
+
+#[cfg(test)]
+mod tests {
+    use observer_core::words::Lsn;
+
+    use super::*;
+
+    fn control(state: &str, checkpoint: u64, timeline: u32) -> Control {
+        Control {
+            state: state.to_owned(),
+            checkpoint: Lsn(checkpoint),
+            timeline: Timeline(timeline),
+            pages_up_to: Lsn(0),
+        }
+    }
+
+    const HISTORY: &str = "/d/pg_wal/00000002.history:1\t0/3000000\treason\n";
+
+    #[track_caller]
+    fn check(state: &str, checkpoint: u64, timeline: u32, holds: Result<(), ()>) {
+        let found = within(&control(state, checkpoint, timeline), Timeline(2), HISTORY);
+        assert_eq!(found.as_ref().map(drop).map_err(drop), holds, "{found:?}");
+    }
+
+    #[test]
+    fn only_what_was_shut_down_before_the_parting_is_of_the_history() {
+        check("shut down", 0x2ff_ff88, 1, Ok(()));
+        check("shut down", 0x300_0000, 1, Err(()));
+        check("shut down", 0x300_0028, 1, Err(()));
+        check("in production", 0x2ff_ff88, 1, Err(()));
+        check("shut down", 0x2ff_ff88, 2, Err(()));
+        check("shut down in recovery", 0x2ff_ff88, 2, Ok(()));
+        check("shut down in recovery", 0x400_0000, 1, Err(()));
+        check("shut down", 0x2ff_ff88, 3, Err(()));
+    }
+}
