@@ -1,16 +1,18 @@
-//! The verbs around a planned switchover, on real machines: what they show, refuse, ask and
-//! schedule. None of it moves a role.
+//! The verbs around a planned switchover, on real machines: what they show, refuse, ask, schedule
+//! and take back. None of it moves a role.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
 use tests::lab::Result;
-use tests::stage::{Stage, Told, texts};
+use tests::stage::{Promise, Stage, Told, texts};
 
 const SOON: Duration = Duration::from_secs(30);
-/// How the command line ends: refused, and not confirmed.
+const LOAD: Duration = Duration::from_secs(180);
+/// How the command line ends: refused, undone, and not confirmed.
 const REFUSED: i32 = 4;
+const UNDONE: i32 = 5;
 const NOT_CONFIRMED: i32 = 10;
 
 /// A person looks, hesitates, schedules and cancels, pauses, and loses the slave: every refusal
@@ -34,6 +36,41 @@ fn looking_and_refusing_change_nothing() -> Result<()> {
     let events = stage.events()?;
     assert_eq!(events.plans(), 0, "no plan was opened: {}", texts(&events));
     assert_eq!(stage.timeline("node-a")?, 1, "nobody was promoted");
+    Ok(())
+}
+
+/// A request that never finishes keeps users held; Ctrl-C takes the plan back, and everything is as
+/// before.
+#[test]
+fn ctrl_c_takes_a_switchover_back() -> Result<()> {
+    let stage = Stage::standard()?;
+    stage.wait_protected()?;
+    let http = stage.start_http(LOAD)?;
+    stage.wait_written(&http, "node-a")?;
+    let unfinished = "exec 3<>/dev/tcp/10.80.0.20/80; printf 'POST /tickets HTTP/1.1\\r\\nHost: \
+                      desk\\r\\nContent-Length: 100\\r\\n\\r\\nsubject' >&3; sleep 300";
+    let observer = stage.observer();
+    observer.run(&["systemd-run", "--unit=unfinished", "bash", "-c", unfinished])?;
+    let interrupted = observer.exec(&[
+        "timeout",
+        "--preserve-status",
+        "--signal=INT",
+        "4",
+        "ha-observer",
+        "switchover",
+        "--yes",
+    ])?;
+    let told = format!("{}{}", interrupted.stdout, interrupted.stderr);
+    assert_eq!(interrupted.status.code(), Some(UNDONE), "{told}");
+    assert!(told.contains("taking it back; press Ctrl-C again"), "{told}");
+    assert!(told.contains("hold users at proxy …"), "it said what it waited for: {told}");
+    assert!(told.contains("users were held for"), "{told}");
+    stage.wait_protected()?;
+    stage.wait_written(&http, "node-a")?;
+    assert_eq!(stage.status()?["master"], "node-a");
+    assert_eq!(stage.timeline("node-a")?, 1, "nobody was promoted");
+    observer.run(&["systemctl", "stop", "unfinished"])?;
+    stage.finish(http, "node-a")?.assert_kept(Promise::AllKept);
     Ok(())
 }
 

@@ -160,7 +160,7 @@ fn carry_out(typed: Typed) -> Result<Exit, Failure> {
         }
         Verb::Rules(files) => {
             if common.pair.is_some() {
-                // They are the same for every pair; one that is not there is a mistake all the same.
+                // The same for every pair; one that is not there is a mistake nevertheless.
                 config::pairs(&files.directory, Reach::Text, common.pair.as_deref())?;
             }
             Ok(rules::show(common.output))

@@ -63,11 +63,11 @@ impl EarlierRuns {
                         runs.steps.entry(place).or_default().push(*took_ms);
                     }
                 }
-                EventKind::PlanClosed { plan, outcome: Outcome::Done, took_ms, .. } => {
-                    if opened.get(plan).is_some_and(|run| run.goal == goal) {
-                        runs.whole.push(*took_ms);
-                        runs.held.extend(held_ms(events.iter().copied(), *plan));
-                    }
+                EventKind::PlanClosed { plan, outcome: Outcome::Done, took_ms, .. }
+                    if opened.get(plan).is_some_and(|run| run.goal == goal) =>
+                {
+                    runs.whole.push(*took_ms);
+                    runs.held.extend(held_ms(events.iter().copied(), *plan));
                 }
                 _ => {}
             }

@@ -221,7 +221,7 @@ impl<W: World> PairTask<W> {
             Control::Reconfigure(spec, world) => {
                 if self.is_acting() {
                     let pair = &self.pair.spec().name;
-                    tracing::warn!(%pair, "a plan is open: its configuration changes when it is over");
+                    tracing::warn!(%pair, "a plan is open: the configuration changes after it");
                 }
                 self.kept = Some((spec, world));
             }
