@@ -6,6 +6,8 @@
 //! unknown severe check keeps the pair from being ready.
 
 mod checks;
+#[cfg(test)]
+mod healthy;
 mod report;
 mod survey;
 #[cfg(test)]

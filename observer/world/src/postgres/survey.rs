@@ -116,10 +116,10 @@ select json_build_object(
           where name like '%.ready'))
       from pg_stat_archiver) end,
   'wal_bytes_per_second', case when current_setting('server_version_num')::int >= 140000 then
-      (xpath('/row/rate/text()', query_to_xml('
+      (xpath('/table/row/rate/text()', query_to_xml('
         select wal_bytes / extract(epoch from clock_timestamp() - stats_reset) as rate
         from pg_stat_wal where stats_reset < clock_timestamp() - interval ''1 h''',
-        false, true, '')))[1]::text::float8 end,
+        false, false, '')))[1]::text::float8 end,
   'available_extensions', (select coalesce(json_agg(name || ' ' || version), '[]')
     from pg_available_extension_versions),
   'databases', (select coalesce(json_agg(datname order by datname), '[]')

@@ -17,6 +17,7 @@ use super::{clock, health, in_time, left, unread};
 use crate::eyes::{machine, port, silence};
 use crate::pair_world::{Host, Inner};
 use crate::postgres::{Failure, replication_login};
+use crate::ssh::Command;
 use crate::text::shown;
 
 pub(super) async fn survey(
@@ -138,12 +139,58 @@ async fn logins(
 async fn login(host: &Host, other: &Host, user: &str, until: Instant) -> Datum<ReplicationLogin> {
     let access = &host.access.database;
     match other.ssh.open_tcp(&access.address, access.port, left(until)).await {
-        Ok(stream) => replication_login(stream, user, left(until)).await.map_err(Unread),
+        Ok(stream) => {
+            let answer = replication_login(stream, user, left(until)).await.map_err(Unread)?;
+            match answer {
+                ReplicationLogin::Refused(words) if wants_encryption(&words) => {
+                    encrypted_login(host, other, user, until).await
+                }
+                answer => Ok(answer),
+            }
+        }
         Err(error) => match silence::of_open(error) {
             Ok(Seen::Refused) => Ok(ReplicationLogin::NobodyListens),
             Ok(other) => Err(Unread(shown(format!("{other:?}").as_bytes()))),
             Err(silent) => Err(unread(&silent)),
         },
+    }
+}
+
+/// Whether a refusal says that no line of pg_hba.conf takes an unencrypted connection: with TLS
+/// there may be one.
+fn wants_encryption(words: &str) -> bool {
+    ["no encryption", "SSL off"].iter().any(|hint| words.contains(hint))
+}
+
+/// The same login over TLS, by the host's own client, which knows how. No password is given.
+async fn encrypted_login(
+    host: &Host,
+    other: &Host,
+    user: &str,
+    until: Instant,
+) -> Datum<ReplicationLogin> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if !user.chars().all(plain) {
+        return Err(Unread("the replication role's name is no plain word".to_owned()));
+    }
+    let access = &host.access.database;
+    let target = format!(
+        "host={} port={} user={user} replication=true sslmode=require connect_timeout=2",
+        access.address, access.port
+    );
+    let client = Command::new("/usr/bin/env").args(["LC_ALL=C", "psql", "-X", "-w", "-d"]);
+    let command = client.arg(target).args(["-c", "IDENTIFY_SYSTEM"]);
+    let output = other.ssh.exec(&command, "", left(until), 64 * 1024).await;
+    let output = output.map_err(|error| Unread(error.to_string()))?;
+    let said = shown(&output.stderr);
+    if output.succeeded() {
+        Ok(ReplicationLogin::LetIn)
+    } else if said.contains("no password supplied") {
+        Ok(ReplicationLogin::AsksPassword)
+    } else if said.contains("FATAL") {
+        Ok(ReplicationLogin::Refused(said))
+    } else {
+        Err(Unread(said))
     }
 }
 

@@ -153,5 +153,5 @@ fn singletons(inputs: &Inputs<'_>) -> Examined {
             None => counted += 1,
         }
     }
-    Outcome::passed(format!("{counted} singletons, each once"))
+    Outcome::passed(format!("each runs once ({counted} of them)"))
 }

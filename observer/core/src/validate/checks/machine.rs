@@ -214,9 +214,8 @@ fn disk_time(inputs: &Inputs<'_>, host: &HostName) -> Examined {
     if rate < 1.0 {
         return Outcome::passed("next to nothing is written");
     }
-    #[expect(clippy::cast_precision_loss, reason = "a disk's size in bytes is exact enough")]
     let seconds = disk.free_bytes as f64 / rate;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+    // A cast of a number that is too large gives the largest.
     let (ms, rate) = ((seconds * 1_000.0) as u64, rate as u64);
     let evidence = format!(
         "{} free, {}/s of log on the average: it lasts {}",
