@@ -122,7 +122,8 @@ const OF_THE_DATABASE: &[(&str, Break)] = &[
         host.replication_logins.insert("node-a".into(), Ok(ReplicationLogin::NobodyListens));
     }),
     ("walsender-room", |survey, _| {
-        ["node-a", "node-b"].map(|host| set(survey, host, "max_wal_senders", "0"));
+        set(survey, "node-a", "max_wal_senders", "0");
+        set(survey, "node-b", "max_wal_senders", "0");
     }),
     ("slot-room", |survey, _| set(survey, "node-b", "max_replication_slots", "0")),
     ("rewind", |survey, _| set(survey, "node-a", "wal_log_hints", "off")),

@@ -107,11 +107,10 @@ pub(super) fn text(report: &ValidationReport, args: &ValidateArgs, look: Look) -
     }
     let count = |grade| all.iter().filter(|check| check.grade == grade).count();
     let (passed, skipped) = (count(Grade::Passed), count(Grade::Skipped));
-    let skipped =
-        if skipped > 0 { format!(", {skipped} had nothing to check") } else { String::new() };
+    let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
     let _ = writeln!(
         text,
-        "\n{passed} checks passed{skipped}; {} is the master; surveyed in {} ms",
+        "\n{passed} checks passed{skipped}; the master is {}; surveyed in {} ms",
         report.roles.master, report.took_ms
     );
     text

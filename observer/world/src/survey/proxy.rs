@@ -97,8 +97,16 @@ async fn check(proxy: &Proxy, until: Instant) -> Datum<FileCheck> {
     let (name, user) = (proxy.access.name.as_str(), proxy.access.ssh.user.as_str());
     match obstacle(&output.stderr, name, user) {
         Some(found) => Err(Unread(found.advice)),
-        None => Ok(FileCheck::Rejected(shown(&output.stderr))),
+        None => Ok(FileCheck::Rejected(alerts(&output.stderr))),
     }
+}
+
+/// What HAProxy complains of, without what it says of itself; all of it where nothing is an alert.
+fn alerts(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let alerts: Vec<&str> = text.lines().filter(|line| line.starts_with("[ALERT]")).collect();
+    let said = if alerts.is_empty() { text.into_owned() } else { alerts.join("\n") };
+    shown(said.as_bytes())
 }
 
 type OfMachine = (String, observer_core::validate::CommandRights);
