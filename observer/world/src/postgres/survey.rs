@@ -39,7 +39,8 @@ impl Database {
         deadline: Duration,
     ) -> Result<T, Failure> {
         let database = database.to_owned();
-        let session = Session::new(Arc::new(DatabaseTarget { database, ..(*self.target).clone() }));
+        let target = DatabaseTarget { database, ..(*self.target).clone() };
+        let session = Session::new(Arc::new(target), super::STATEMENT_TIMEOUT);
         let ask = async |client: &tokio_postgres::Client| client.simple_query(sql).await;
         let text = first_text(&session.call(deadline, ask).await?).unwrap_or_default();
         serde_json::from_str(&text).map_err(|error| Failure::Other {
