@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use observer_core::judge::{GATES, RULES};
+use observer_core::validate::CHECKS;
 
 /// Longest line of code, in characters.
 const COLUMNS_MAX: usize = 100;
@@ -230,8 +231,9 @@ fn the_runbook_says_what_the_tables_say() {
 fn runbook() -> String {
     let mut text = String::from(
         "# Runbook\n\nEvery verdict the observer can reach, and every gate that can keep it from \
-         acting, as `ha-observer rules` prints them.\nThis file is made from the tables in \
-         `observer/core/src/judge`; a test compares the two.\n\n## Rules\n\n",
+         acting, as `ha-observer rules` prints them; and every check of `ha-observer validate`.\n\
+         This file is made from the tables in `observer/core/src/judge` and \
+         `observer/core/src/validate`; a test compares them.\n\n## Rules\n\n",
     );
     for rule in RULES {
         let _ = writeln!(text, "### {} {}\n", rule.id, rule.cause.name());
@@ -244,7 +246,27 @@ fn runbook() -> String {
         let bars = gate.bars.map_or("no", observer_core::judge::Cause::name);
         let _ = writeln!(text, "| {} | {bars} | {} |", gate.id, gate.why);
     }
+    text.push_str(&checks());
     text
+}
+
+fn checks() -> String {
+    let mut text = String::from(
+        "\n## Checks\n\nWhat `ha-observer validate` looks at. A severe check that fails, or \
+         cannot be told, keeps the pair from being ready; a warning does with `--strict`.\n\n",
+    );
+    for check in CHECKS {
+        let against: Vec<&str> = check.readies.iter().map(|readiness| readiness.name()).collect();
+        let _ = writeln!(text, "### {}\n\n{} ({}).\n", check.id, check.title, check.why);
+        let (severity, subject) = (check.severity.name(), check.examine.subject());
+        let _ = writeln!(text, "- {severity}, of {subject}; against {}", against.join(", "));
+        if !check.after.is_empty() {
+            let _ = writeln!(text, "- after the change: {}", check.after);
+        }
+        let _ = writeln!(text, "- what to do: {}\n", check.fix);
+    }
+    text.truncate(text.trim_end().len());
+    text + "\n"
 }
 
 #[test]

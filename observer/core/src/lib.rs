@@ -18,4 +18,5 @@ pub mod plan;
 pub mod policy;
 pub mod sighting;
 pub mod telling;
+pub mod validate;
 pub mod words;

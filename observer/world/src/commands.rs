@@ -37,7 +37,7 @@ pub(crate) struct Privileged {
 }
 
 impl Privileged {
-    fn new(argv: &[&str]) -> Self {
+    pub(crate) fn new(argv: &[&str]) -> Self {
         Self { run_as: RunAs::Root, argv: argv.iter().map(|&word| word.to_owned()).collect() }
     }
 
@@ -52,6 +52,14 @@ impl Privileged {
             RunAs::Postgres => &["sudo", "-n", "-u", "postgres", "--"],
         };
         sudo.iter().copied().chain(self.argv.iter().map(String::as_str)).collect()
+    }
+
+    /// The harmless form, quoted as a shell gets it: whether sudo would allow the command.
+    pub(crate) fn question(&self) -> String {
+        let words = self.words();
+        let question = [&["sudo", "-n", "-l"], &words[2..]].concat();
+        let line = quote(&question).map(|line| String::from_utf8_lossy(&line).into_owned());
+        line.unwrap_or_else(|_| question.join(" "))
     }
 
     /// The command as it is run.
@@ -103,6 +111,10 @@ pub(crate) struct HostCommands {
     pub(crate) see_tombstone: Privileged,
     /// When the postmaster last started: it writes this file each time and never removes it.
     pub(crate) see_last_start: Privileged,
+    /// The room where the data and its log are: their folders are closed to other accounts.
+    pub(crate) see_disk: Privileged,
+    /// The account that owns the data.
+    pub(crate) see_owner: Privileged,
     pub(crate) services: BTreeMap<ServiceName, UnitCommands>,
     /// What makes a standby of it.
     pub(crate) standby: StandbyCommands,
@@ -164,6 +176,8 @@ impl HostCommands {
         let data = absolute(machine, &access.database.data_directory)?;
         let tombstone = format!("{data}/standby.signal");
         let started = format!("{data}/postmaster.opts");
+        // With a dot behind it, the log's folder is meant where it is a link to another disk.
+        let log = format!("{data}/pg_wal/.");
         let mut services = BTreeMap::new();
         for service in &spec.services {
             services.insert(service.name.clone(), UnitCommands::new(machine, &service.unit)?);
@@ -179,6 +193,8 @@ impl HostCommands {
             lift_tombstone: Privileged::new(&["/usr/bin/rm", "-f", &tombstone]),
             see_tombstone: Privileged::new(&["/usr/bin/test", "-e", &tombstone]),
             see_last_start: Privileged::new(&["/usr/bin/stat", "-c", "%Y", &started]),
+            see_disk: Privileged::new(&["/usr/bin/df", "-PB1", &data, &log]),
+            see_owner: Privileged::new(&["/usr/bin/stat", "-c", "%u", &data]),
             services,
             standby: StandbyCommands::new(access, &data, others)?,
         })
@@ -188,7 +204,7 @@ impl HostCommands {
         let mut all = self.database.all().to_vec();
         all.extend(self.standby.all());
         all.extend([&self.kill, &self.leave_tombstone, &self.lift_tombstone]);
-        all.extend([&self.see_tombstone, &self.see_last_start]);
+        all.extend([&self.see_tombstone, &self.see_last_start, &self.see_disk, &self.see_owner]);
         all.extend(self.services.values().flat_map(UnitCommands::all));
         all
     }
@@ -286,7 +302,7 @@ pub(crate) fn sudoers(machine: &str, users: &BTreeMap<&str, Vec<&Privileged>>) -
 }
 
 fn is_look(rule: &str) -> bool {
-    const LOOKS: [&str; 6] = ["test", "stat", "cat", "sha256sum", "grep", "env"];
+    const LOOKS: [&str; 7] = ["test", "stat", "cat", "sha256sum", "grep", "env", "df"];
     LOOKS.iter().any(|program| rule.starts_with(&format!("/usr/bin/{program} ")))
 }
 

@@ -15,5 +15,6 @@ pub mod quote;
 pub mod ssh;
 pub mod store;
 pub mod sudo;
+mod survey;
 pub mod tcp;
 pub mod text;

@@ -155,6 +155,10 @@ impl PairWorld {
         (!users.is_empty()).then(|| commands::sudoers(host_or_proxy, &users))
     }
 
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
     /// The highest epoch that an order, a proof or a heartbeat row has shown.
     pub fn epoch(&self) -> Epoch {
         self.inner.epoch()

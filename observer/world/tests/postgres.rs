@@ -222,3 +222,37 @@ async fn a_look_in_the_middle_of_a_promotion_is_whole() {
     });
     assert_eq!(look.await.timeline, 2);
 }
+
+/// What a validation reads of a pair, with no more than `pg_monitor`: the slot, the role of the
+/// standby without its password, what is open, what is unlogged, and the right that is missing.
+#[tokio::test]
+async fn a_pair_is_surveyed() {
+    let sshd = Sshd::start();
+    let ssh = sshd.ssh();
+    let primary = Cluster::start_with("max_prepared_transactions = 2\narchive_mode = off");
+    primary.sql("create unlogged table scratch (id int)");
+    let mut standby = Cluster::copy_of(&primary, &["-C", "-S", "node_b"]);
+    standby.configure("primary_conninfo = 'user=repl password=secret host=127.0.0.1 port=1'");
+    standby.run();
+    let near = primary.database(&ssh).survey(PATIENCE).await.unwrap();
+    let far = standby.database(&ssh).survey(PATIENCE).await.unwrap();
+
+    assert!(!near.in_recovery && far.in_recovery);
+    assert_eq!(near.system_identifier, far.system_identifier);
+    assert_eq!((near.timeline, far.timeline), (1, 1));
+    assert_eq!(near.slots.len(), 1);
+    assert_eq!(near.settings["max_prepared_transactions"], "2");
+    assert_eq!(far.settings["primary_slot_name"], "node_b");
+    assert_eq!(far.replication_user.as_deref(), Some("repl"));
+    assert!(!format!("{far:?}").contains("secret"), "a password stays where it is");
+    assert_eq!(near.archiving, None);
+    assert_eq!(near.wal_bytes_per_second, None, "too young to say anything");
+    let missing = ["grant execute on function pg_promote(boolean, integer) to ha_observer"];
+    assert_eq!(near.missing_rights, missing);
+    assert!(far.available_extensions.iter().any(|one| one.starts_with("plpgsql ")), "{far:?}");
+    assert_eq!(near.databases, ["ha_observer", "postgres"]);
+
+    let contents = primary.database(&ssh).contents("ha_observer", PATIENCE).await.unwrap();
+    assert_eq!(contents.unlogged, Ok(vec!["public.scratch".to_owned()]));
+    assert!(primary.database(&ssh).contents("nosuch", PATIENCE).await.is_err());
+}

@@ -7,6 +7,7 @@ mod orders;
 mod peer;
 mod plans;
 pub(crate) mod types;
+mod validation;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -175,6 +176,7 @@ pub(crate) async fn serve(listener: UnixListener, desk: Arc<Desk>) -> std::io::R
         .route("/v1/pairs/{pair}/skip-step", post(orders::skip_step))
         .route("/v1/pairs/{pair}/schedule", post(orders::schedule))
         .route("/v1/pairs/{pair}/unschedule", post(orders::unschedule))
+        .route("/v1/pairs/{pair}/validate", get(validation::validate))
         .route("/v1/pairs/{pair}/pause", post(orders::pause))
         .route("/v1/pairs/{pair}/resume", post(orders::resume))
         .route("/v1/pairs/{pair}/ack", post(orders::acknowledge))

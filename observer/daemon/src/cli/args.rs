@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use observer_core::validate::Readiness;
 
 use super::exit::EXIT_CODES;
 
@@ -60,6 +61,8 @@ pub(crate) enum Verb {
     },
     /// The verdict table and the gates; the same for every pair.
     Rules(Directory),
+    /// Is the pair ready for a switchover, a failover, and for switching back? Changes nothing.
+    Validate(ValidateArgs),
     /// Move users to the slave now.
     Failover(FailoverArgs),
     /// Swap master and slave, losing nothing and failing no request, or not at all.
@@ -113,6 +116,44 @@ pub(crate) struct EventsArgs {
     /// At most so many, the newest.
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub(crate) limit: usize,
+}
+
+/// Options of `validate`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ValidateArgs {
+    /// Warnings count as failures.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Only this verdict, and what stands against it.
+    #[arg(long = "for", value_enum, value_name = "CHANGE")]
+    pub(crate) readiness: Option<ChangeOfMaster>,
+    /// Show also what passed.
+    #[arg(short = 'v', long)]
+    pub(crate) all: bool,
+    /// Print the table of checks; nothing is looked at.
+    #[arg(long)]
+    pub(crate) list: bool,
+}
+
+/// What the pair may be ready for.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ChangeOfMaster {
+    /// A planned change of master.
+    Switchover,
+    /// A change after the master has died.
+    Failover,
+    /// A later switchover back to today's master.
+    SwitchBack,
+}
+
+impl From<ChangeOfMaster> for Readiness {
+    fn from(change: ChangeOfMaster) -> Self {
+        match change {
+            ChangeOfMaster::Switchover => Readiness::Switchover,
+            ChangeOfMaster::Failover => Readiness::Failover,
+            ChangeOfMaster::SwitchBack => Readiness::SwitchBack,
+        }
+    }
 }
 
 /// Options of `failover`.

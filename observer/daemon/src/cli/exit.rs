@@ -29,6 +29,8 @@ pub(crate) enum Exit {
     AlreadyRunning = 9,
     /// The confirmation was not given; nothing was ordered.
     NotConfirmed = 10,
+    /// `validate`: the pair is not ready.
+    NotReady = 11,
 }
 
 /// The list, as it stands in `--help` and the manual page.
@@ -45,7 +47,8 @@ Exit codes:
    8  a plan is left open: `run` stopped and the next start takes it up, or a verb was left
       with Ctrl-C and the daemon goes on
    9  `run`: another daemon uses the same state directory or socket
-  10  the confirmation was not given; nothing was ordered";
+  10  the confirmation was not given; nothing was ordered
+  11  `validate`: the pair is not ready";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

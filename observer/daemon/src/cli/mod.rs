@@ -15,6 +15,7 @@ mod output;
 mod plan;
 mod rules;
 mod status;
+mod validate;
 mod when;
 mod why;
 
@@ -165,6 +166,7 @@ fn carry_out(typed: Typed) -> Result<Exit, Failure> {
             }
             Ok(rules::show(common.output))
         }
+        Verb::Validate(args) if args.list => Ok(validate::list(common.output)),
         Verb::Config(args) => config::carry_out(args, common.pair.as_deref()),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
@@ -195,6 +197,7 @@ async fn ask(common: Common, verb: Verb) -> Result<Exit, Failure> {
         Verb::Why => why::show(&desk).await,
         Verb::Events(args) => events::show(&desk, args).await,
         Verb::Incident { plan } => incident::show(&desk, plan).await,
+        Verb::Validate(args) => validate::show(&desk, args).await,
         Verb::Failover(args) => act::failover(&desk, args).await,
         Verb::Switchover(args) => act::switchover(&desk, args).await,
         Verb::Rejoin(args) => act::mend(&desk, "rejoin", args).await,

@@ -52,7 +52,7 @@ fn a_time_without_a_unit_is_refused_with_an_example() {
 #[test]
 fn the_help_lists_every_exit_code() {
     let help = Typed::command().render_help().to_string();
-    let last = Exit::NotConfirmed as u8;
+    let last = Exit::NotReady as u8;
     for code in 0..=last {
         assert!(help.contains(&format!("\n  {code:2}  ")), "code {code} is not in the help");
     }
@@ -243,4 +243,42 @@ fn what_this_process_finds_is_json_like_what_the_daemon_says() {
     let words = |line: &str| asks_for_json(line.split(' ').map(str::to_owned));
     assert!(words("status -o json") && words("x --output=json") && words("-ojson"));
     assert!(!words("status -o text"));
+}
+
+mod validation {
+    use observer_core::validate::{Inputs, ObserverState, Roles, Survey, validate};
+
+    use super::*;
+    use crate::cli::args::{ChangeOfMaster, ValidateArgs};
+
+    const ARGS: ValidateArgs =
+        ValidateArgs { strict: false, readiness: None, all: false, list: false };
+
+    /// A validation whose machines all kept silent, while a plan is open.
+    fn text(args: &ValidateArgs) -> String {
+        let (spec, observer) = (spec(), observer());
+        let roles = Roles::of(&spec, &"node-a".into());
+        let (hosts, proxies) = Default::default();
+        let survey = Survey { hosts, proxies, took_ms: 12 };
+        let inputs = Inputs { spec: &spec, roles: &roles, survey: &survey, observer: &observer };
+        crate::cli::validate::text(&validate(&inputs), args, Look::Aligned)
+    }
+
+    fn observer() -> ObserverState {
+        let plan = Some(observer_core::words::PlanId(7));
+        ObserverState { plan, paused: None, unacknowledged: None, journal: Journal::Writable }
+    }
+
+    #[test]
+    fn the_verdicts_come_first_and_one_reason_is_told_once() {
+        insta::assert_snapshot!(text(&ARGS));
+    }
+
+    #[test]
+    fn one_verdict_can_be_asked_for_and_every_line_fits_a_terminal() {
+        let text = text(&ValidateArgs { readiness: Some(ChangeOfMaster::SwitchBack), ..ARGS });
+        assert!(text.starts_with("switch-back: NOT ready (1 check fails, "), "{text}");
+        assert!(!text.contains("observer-acts"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
 }

@@ -3,10 +3,12 @@
 //! Who may ask is the API's concern; whether an order is allowed is the core's.
 
 use observer_core::pair::{OperatorOrder, Pair, Refusal, Wish};
+use observer_core::validate::ValidationReport;
 use observer_core::words::At;
 use tokio::sync::oneshot;
 
 use super::readiness::Unready;
+use super::validation::{self, Asked};
 use super::world::World;
 use crate::report::plan::PlanReport;
 
@@ -17,6 +19,8 @@ pub(crate) enum Ask {
     Order(OperatorOrder, oneshot::Sender<Result<(), NotOrdered>>),
     /// The plan that such an order would carry out if it were given now.
     DryRun(Wish, oneshot::Sender<Result<PlanReport, Refusal>>),
+    /// Whether the pair is ready for a change of master; the machines are asked anew.
+    Validate(oneshot::Sender<Result<ValidationReport, Refusal>>),
 }
 
 /// Why an order is refused.
@@ -38,6 +42,17 @@ pub(super) fn answer<W: World>(pair: &mut Pair, world: &W, ask: Ask, now: At) {
         }
         Ask::DryRun(wish, reply) => {
             let _ = reply.send(dry_run(pair, world, wish, now));
+        }
+        Ask::Validate(reply) => {
+            let (asked, world) = (Asked::of(pair), world.clone());
+            // The machines take their time: the pair goes on with its work meanwhile.
+            tokio::task::spawn_local(async move {
+                let report = match asked {
+                    Ok(asked) => Ok(validation::run(asked, &world).await),
+                    Err(why) => Err(why),
+                };
+                let _ = reply.send(report);
+            });
         }
     }
 }

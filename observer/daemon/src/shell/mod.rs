@@ -15,6 +15,7 @@ mod planned;
 pub(crate) mod readiness;
 mod service;
 pub(crate) mod store;
+pub(crate) mod validation;
 mod world;
 mod writer;
 

@@ -4,7 +4,7 @@
 //! can be told to die, to hang, or to take its time. Everything that is written or performed goes
 //! into one log, so that the order between the two can be asserted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,6 +20,7 @@ use observer_core::sighting::{
     ProxyReport, Seen, ServerReport, Silent, SystemState, UnitReport, UnitState, Vantage,
     Walreceiver,
 };
+use observer_core::validate::{Roles, Survey};
 use observer_core::words::{Epoch, HostName, Lsn, PairName, Timeline};
 use observer_world::access::{Alarm, CommandLine};
 use tokio::sync::mpsc;
@@ -242,6 +243,12 @@ impl World for Scripted {
     async fn prove(&self, proof: &Proof, _: Epoch, _: Duration) -> Answer {
         let shown = self.state.lock().unwrap().shows(proof);
         if shown { Answer::Shown(proof.to_string()) } else { Answer::NotYet(proof.to_string()) }
+    }
+
+    /// Nobody answers a survey: every datum is missing.
+    async fn survey(&self, _: &Roles, _: Duration) -> Survey {
+        tokio::task::yield_now().await;
+        Survey { hosts: BTreeMap::new(), proxies: BTreeMap::new(), took_ms: 0 }
     }
 
     fn describe(&self, effect: &Effect) -> Vec<CommandLine> {

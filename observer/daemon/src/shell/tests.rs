@@ -345,3 +345,23 @@ fn a_configuration_read_in_the_middle_of_a_plan_waits_for_its_end() {
         assert_eq!(bench.promotions(), 1);
     });
 }
+
+/// A validation runs beside the pair's task: the task goes on, and what no machine answered is
+/// unknown, which refuses a switchover.
+#[test]
+fn a_validation_is_answered_beside_the_pairs_own_work() {
+    run(async {
+        let bench = Bench::new();
+        let mut handle = bench.start();
+        until(&mut handle, "protected", |status| status.protected).await;
+        let (reply, answer) = oneshot::channel();
+        handle.asks.send(Ask::Validate(reply)).await.unwrap();
+        let report = tokio::time::timeout(LIMIT, answer).await.unwrap().unwrap().unwrap();
+        assert_eq!(report.roles.master, "node-a".into());
+        let refusals = report.refuses(observer_core::validate::Readiness::Switchover);
+        assert!(refusals.iter().any(|check| check.id == "host-reachable"), "{refusals:?}");
+        assert!(refusals.iter().all(|check| check.id != "observer-free"), "{refusals:?}");
+        assert_eq!(bench.performed(), Vec::<String>::new(), "it only looks");
+        stop(handle).await;
+    });
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use observer_core::drive::{Answer, Order, Reply};
 use observer_core::plan::{Effect, Proof};
 use observer_core::sighting::{Look, Seen, Silent};
+use observer_core::validate::{Roles, Survey};
 use observer_core::words::Epoch;
 use observer_world::access::{Alarm, CommandLine};
 use observer_world::pair_world::PairWorld;
@@ -24,6 +25,9 @@ pub(crate) trait World: Clone + 'static {
 
     /// Looks for a proof once.
     async fn prove(&self, proof: &Proof, epoch: Epoch, deadline: Duration) -> Answer;
+
+    /// Reads everything that a validation wants to know, and changes nothing.
+    async fn survey(&self, roles: &Roles, deadline: Duration) -> Survey;
 
     /// The commands an effect would run.
     fn describe(&self, effect: &Effect) -> Vec<CommandLine>;
@@ -46,6 +50,10 @@ impl World for PairWorld {
 
     async fn prove(&self, proof: &Proof, epoch: Epoch, deadline: Duration) -> Answer {
         PairWorld::prove(self, proof, epoch, deadline).await
+    }
+
+    async fn survey(&self, roles: &Roles, deadline: Duration) -> Survey {
+        PairWorld::survey(self, roles, deadline).await
     }
 
     fn describe(&self, effect: &Effect) -> Vec<CommandLine> {

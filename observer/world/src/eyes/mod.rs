@@ -7,7 +7,7 @@ pub(crate) mod machine;
 pub(crate) mod port;
 pub(crate) mod proxy;
 pub(crate) mod proxy_file;
-mod silence;
+pub(crate) mod silence;
 
 use std::time::Duration;
 

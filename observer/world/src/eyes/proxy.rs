@@ -45,7 +45,7 @@ impl NoTable {
     }
 }
 
-pub(super) async fn look(world: &Inner, proxy: &Proxy, deadline: Duration) -> Result<Seen, Silent> {
+pub(crate) async fn look(world: &Inner, proxy: &Proxy, deadline: Duration) -> Result<Seen, Silent> {
     match table(world, proxy, deadline).await {
         Ok(rows) => {
             let servers = rows.into_iter().map(report).collect();

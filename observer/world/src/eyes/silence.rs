@@ -50,7 +50,7 @@ pub(super) fn of_command(error: SshError) -> Silent {
 }
 
 /// Why a stream through SSH could not be opened; a refusal by the destination is an answer.
-pub(super) fn of_open(error: OpenError) -> Result<Seen, Silent> {
+pub(crate) fn of_open(error: OpenError) -> Result<Seen, Silent> {
     match error {
         OpenError::Refused | OpenError::NotFound => Ok(Seen::Refused),
         OpenError::NoRoute => Err(Silent::NoRoute),

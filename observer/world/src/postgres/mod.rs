@@ -8,9 +8,11 @@ mod failure;
 mod heartbeat;
 mod look;
 mod replication;
+mod replication_login;
 mod session;
 pub(crate) mod settings;
 mod startup;
+mod survey;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +25,7 @@ pub use heartbeat::{Beat, BeatSeen};
 pub use look::{Look, Slot, Standby, Walreceiver, lsn_text, synchronous_names};
 pub(crate) use replication::{CHECKPOINT, drop_slot, make_slot};
 pub use replication::{Checkpoint, Following};
+pub(crate) use replication_login::replication_login;
 pub use startup::{StartupAnswer, startup_probe};
 
 use crate::ssh::Ssh;

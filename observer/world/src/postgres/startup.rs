@@ -41,7 +41,9 @@ pub async fn startup_probe<S: AsyncRead + AsyncWrite + Unpin>(
     deadline: Duration,
 ) -> StartupAnswer {
     let conversation = async {
-        if stream.write_all(&packet(user, database)).await.is_err() {
+        let application = ("application_name", super::APPLICATION_NAME);
+        let words = [("user", user), ("database", database), application];
+        if stream.write_all(&packet(&words)).await.is_err() {
             return StartupAnswer::HungUp;
         }
         let _ = stream.flush().await;
@@ -64,12 +66,11 @@ enum Stage {
     LoggedIn,
 }
 
-fn packet(user: &str, database: &str) -> Vec<u8> {
+/// The packet that begins a session, with these parameters.
+pub(super) fn packet(parameters: &[(&str, &str)]) -> Vec<u8> {
     const PROTOCOL_3_0: u32 = 3 << 16;
     let mut body = PROTOCOL_3_0.to_be_bytes().to_vec();
-    let application = super::APPLICATION_NAME;
-    for (name, value) in [("user", user), ("database", database), ("application_name", application)]
-    {
+    for (name, value) in parameters {
         for text in [name, value] {
             // A NUL would end the text early; names with one do not exist.
             body.extend(text.bytes().filter(|&byte| byte != 0));
@@ -91,7 +92,7 @@ async fn first_answer(stream: &mut (impl AsyncRead + Unpin)) -> (StartupAnswer, 
 }
 
 /// Reads one message of the two kinds that can come first: its kind and its body.
-async fn first_message(
+pub(super) async fn first_message(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> Result<(u8, Vec<u8>), StartupAnswer> {
     let mut head = [0; 5];
@@ -118,12 +119,14 @@ async fn first_message(
     }
 }
 
+/// One field of an error's body.
+pub(super) fn field(body: &[u8], kind: u8) -> Option<String> {
+    let found = body.split(|&byte| byte == 0).find(|field| field.first() == Some(&kind));
+    found.map(|field| String::from_utf8_lossy(&field[1..]).into_owned())
+}
+
 fn error_answer(body: &[u8]) -> StartupAnswer {
-    let field = |kind: u8| {
-        let found = body.split(|&byte| byte == 0).find(|field| field.first() == Some(&kind));
-        found.map(|field| String::from_utf8_lossy(&field[1..]).into_owned())
-    };
-    let (Some(sqlstate), Some(message)) = (field(b'C'), field(b'M')) else {
+    let (Some(sqlstate), Some(message)) = (field(body, b'C'), field(body, b'M')) else {
         return StartupAnswer::Garbage(shown(body));
     };
     match from_sqlstate(&sqlstate, &message) {

@@ -10,6 +10,7 @@ mod blow;
 mod planned;
 mod rest;
 mod table;
+mod validate;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -60,6 +61,8 @@ enum Subject {
     RejoinRewind,
     /// The same by cloning two gigabytes, as its log is gone.
     RejoinClone,
+    /// A validation of a healthy pair.
+    Validate,
 }
 
 impl Subject {
@@ -70,9 +73,11 @@ impl Subject {
             Subject::PostmasterKill => Some(Blow::PostmasterKill),
             Subject::PostmasterKillFailOver => Some(Blow::PostmasterKillFailOver),
             Subject::CablePulled => Some(Blow::CablePulled),
-            Subject::Rest | Subject::Switchover | Subject::RejoinRewind | Subject::RejoinClone => {
-                None
-            }
+            Subject::Rest
+            | Subject::Switchover
+            | Subject::RejoinRewind
+            | Subject::RejoinClone
+            | Subject::Validate => None,
         }
     }
 
@@ -120,6 +125,13 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
             let name = format!("{}.json", first.what);
             std::fs::write(arguments.out.join(name), serde_json::to_vec_pretty(orders)?)?;
             table::print_orders(orders);
+            continue;
+        }
+        if *subject == Subject::Validate {
+            let figures = validate::measure()?;
+            let file = arguments.out.join("validate.json");
+            std::fs::write(file, serde_json::to_vec_pretty(&figures)?)?;
+            validate::print(&figures);
             continue;
         }
         let Some(blow) = subject.blow() else {

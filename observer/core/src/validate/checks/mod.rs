@@ -1,0 +1,82 @@
+//! The table of checks, in the order in which they are shown. Each row stands in the file of its
+//! subject, beside the function that examines it.
+//!
+//! It prints itself (`ha-observer validate --list`) and is documented in `RUNBOOK.md`.
+
+mod activity;
+mod application;
+mod contents;
+mod machine;
+mod observer;
+mod proxy;
+mod replication;
+mod settings;
+mod takeover;
+
+use super::{Check, Readiness};
+
+/// Every check.
+pub const CHECKS: &[Check] = &[
+    observer::OBSERVER_FREE,
+    observer::OBSERVER_ACTS,
+    machine::HOST_REACHABLE,
+    machine::HOST_RIGHTS,
+    machine::STARTS_AT_BOOT,
+    machine::REMOVE_IPC,
+    machine::HOST_CLOCK,
+    machine::DISK_ROOM,
+    machine::DISK_TIME,
+    machine::C_LIBRARY,
+    machine::REJOIN_PROGRAMS,
+    replication::DATABASE_ROLE,
+    replication::SAME_CLUSTER,
+    replication::TIMELINE,
+    replication::STREAMING,
+    replication::SLOT,
+    replication::LAG_RECEIVED,
+    replication::LAG_REPLAYED,
+    replication::REPLAY_PAUSED,
+    replication::APPLY_DELAY,
+    takeover::REVERSE_LOGIN,
+    takeover::WALSENDER_ROOM,
+    takeover::SLOT_ROOM,
+    takeover::REWIND,
+    takeover::SYNCHRONOUS_NAMES,
+    takeover::READ_ONLY,
+    settings::DATABASE_RIGHTS,
+    settings::SETTINGS_OF_SLAVE,
+    settings::SETTINGS_OF_MASTER,
+    settings::WAL_LEVEL,
+    settings::DATABASE_VERSION,
+    contents::EXTENSIONS,
+    contents::UNLOGGED,
+    contents::LOGICAL_SLOTS,
+    activity::LONG_TRANSACTION,
+    contents::PREPARED_TRANSACTION,
+    activity::BASE_BACKUP,
+    activity::ARCHIVING,
+    application::APPLICATION,
+    application::APPLICATION_THROUGH_PROXY,
+    application::SERVICES,
+    application::SINGLETONS,
+    proxy::PROXY_ANSWERS,
+    proxy::PROXY_USERS,
+    proxy::PROXY_FILE,
+    proxy::PROXY_CHECK,
+    proxy::PROXY_RIGHTS,
+    proxy::WAITING_ROOM,
+    proxy::PROXY_ERRORS,
+    proxy::PROXY_WARNINGS,
+    proxy::PROXY_AT_BOOT,
+    proxy::PROXY_CLOCK,
+];
+
+const ALL: &[Readiness] = &[Readiness::Switchover, Readiness::Failover, Readiness::SwitchBack];
+/// What matters while both hosts answer: a planned change, there or back.
+const PLANNED: &[Readiness] = &[Readiness::Switchover, Readiness::SwitchBack];
+/// What matters for today's slave to take over.
+const TAKEOVER: &[Readiness] = &[Readiness::Switchover, Readiness::Failover];
+const SWITCHOVER: &[Readiness] = &[Readiness::Switchover];
+const FAILOVER: &[Readiness] = &[Readiness::Failover];
+/// What matters after the old master died or was replaced, and for the way back.
+const RETURN: &[Readiness] = &[Readiness::Failover, Readiness::SwitchBack];

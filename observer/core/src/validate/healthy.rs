@@ -1,0 +1,186 @@
+//! A pair on which nothing is amiss, for tests to break.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::policy::{Placement, Policy, Probed, ServiceSpec};
+use crate::sighting::{Admission, CheckResult, FileServer, ServerReport, UnitState};
+
+pub(super) fn spec() -> PairSpec {
+    let service = |name: &str, placement| ServiceSpec {
+        name: name.into(),
+        unit: format!("{name}.service"),
+        placement,
+        probed: Probed::Unit,
+        start_deadline_ms: 1_000,
+    };
+    PairSpec {
+        name: "desk".into(),
+        hosts: vec!["node-a".into(), "node-b".into()],
+        proxies: vec!["proxy".into()],
+        services: vec![
+            service("desk", Placement::All),
+            service("desk-scheduler", Placement::Master),
+        ],
+        policy: Policy::default(),
+    }
+}
+
+pub(super) fn roles() -> Roles {
+    Roles::of(&spec(), &"node-a".into())
+}
+
+pub(super) fn observer() -> ObserverState {
+    ObserverState { plan: None, paused: None, unacknowledged: None, journal: Journal::Writable }
+}
+
+pub(super) fn survey() -> Survey {
+    Survey {
+        hosts: BTreeMap::from([("node-a".into(), master()), ("node-b".into(), slave())]),
+        proxies: BTreeMap::from([("proxy".into(), proxy())]),
+        took_ms: 300,
+    }
+}
+
+const CLOCK: ClockSurvey = ClockSurvey { ahead_ms: 3, doubt_ms: 2 };
+const LSN: u64 = 5 << 30;
+
+fn machine(scheduler: UnitState) -> MachineSurvey {
+    let unit = |unit: &str, state| UnitSurvey {
+        unit: unit.to_owned(),
+        state: Some(state),
+        at_boot: "disabled".to_owned(),
+    };
+    MachineSurvey {
+        database_unit: unit("postgresql@15-main.service", UnitState::Active),
+        service_units: vec![
+            unit("desk.service", UnitState::Active),
+            unit("desk-scheduler.service", scheduler),
+        ],
+        rights: CommandRights { asked: 17, refused: Vec::new() },
+        c_library: Ok("glibc 2.36".to_owned()),
+        remove_ipc: Ok(IpcRemoval::Never),
+        database_owner: Ok(102),
+        disk: Ok(DiskSurvey { place: "/".to_owned(), size_bytes: 100 << 30, free_bytes: 60 << 30 }),
+        missing_programs: Vec::new(),
+    }
+}
+
+fn primary() -> DatabaseSurvey {
+    let settings = [
+        ("max_connections", "100"),
+        ("max_worker_processes", "8"),
+        ("max_wal_senders", "10"),
+        ("max_prepared_transactions", "0"),
+        ("max_locks_per_transaction", "64"),
+        ("max_replication_slots", "10"),
+        ("wal_level", "replica"),
+        ("wal_log_hints", "on"),
+        ("full_page_writes", "on"),
+        ("data_checksums", "off"),
+        ("primary_slot_name", "node_b"),
+        ("recovery_min_apply_delay", "0"),
+        ("synchronous_standby_names", ""),
+        ("default_transaction_read_only", "off"),
+    ];
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    DatabaseSurvey {
+        in_recovery: false,
+        version: 150_018,
+        system_identifier: "7".to_owned(),
+        timeline: 4,
+        settings: settings.map(owned).into(),
+        lsn: LSN,
+        replayed_lsn: LSN,
+        replay_paused: false,
+        walreceiver: None,
+        walsenders: Vec::new(),
+        slots: Vec::new(),
+        replication_user: None,
+        missing_rights: Vec::new(),
+        open_transactions: Vec::new(),
+        prepared_transactions: 0,
+        base_backups: 0,
+        archiving: None,
+        wal_bytes_per_second: Some(1_000.0),
+        available_extensions: vec!["plpgsql 1.0".to_owned(), "hstore 1.8".to_owned()],
+        databases: vec!["desk".to_owned()],
+    }
+}
+
+fn master() -> HostSurvey {
+    let slot = SlotSurvey {
+        name: "node_b".to_owned(),
+        kind: "physical".to_owned(),
+        active: true,
+        wal_status: Some("reserved".to_owned()),
+    };
+    let walsender = WalsenderSurvey {
+        name: "node-b".to_owned(),
+        state: Some("streaming".to_owned()),
+        flush_lag_ms: Some(1),
+        replay_lag_ms: Some(2),
+    };
+    let contents = DatabaseContents {
+        database: "desk".to_owned(),
+        extensions: Ok(vec!["plpgsql 1.0".to_owned()]),
+        unlogged: Ok(Vec::new()),
+    };
+    let database = DatabaseSurvey { slots: vec![slot], walsenders: vec![walsender], ..primary() };
+    HostSurvey {
+        machine: Ok(machine(UnitState::Active)),
+        clock: Ok(CLOCK),
+        database: Ok(database),
+        contents: Ok(vec![contents]),
+        replication_logins: BTreeMap::new(),
+        application: Some(Ok(Health::Well)),
+    }
+}
+
+fn slave() -> HostSurvey {
+    let walreceiver =
+        WalreceiverSurvey { status: "streaming".to_owned(), slot: Some("node_b".to_owned()) };
+    let replication_user = Some("replicator".to_owned());
+    let database = DatabaseSurvey {
+        in_recovery: true,
+        walreceiver: Some(walreceiver),
+        replication_user,
+        ..primary()
+    };
+    HostSurvey {
+        machine: Ok(machine(UnitState::Stopped)),
+        clock: Ok(CLOCK),
+        database: Ok(database),
+        contents: Ok(Vec::new()),
+        replication_logins: BTreeMap::from([("node-a".into(), Ok(ReplicationLogin::AsksPassword))]),
+        application: Some(Ok(Health::Ill("status 503".to_owned()))),
+    }
+}
+
+fn proxy() -> ProxySurvey {
+    let hosts = [("node-a", Admission::LetIn), ("node-b", Admission::TakenOut)];
+    let running = |(host, admission): (&str, Admission)| ServerReport {
+        backend: "desk".to_owned(),
+        server: host.to_owned(),
+        host: host.into(),
+        admission,
+        check: CheckResult::Well,
+        sessions: 2,
+    };
+    let written = |(host, admission): (&str, Admission)| FileServer {
+        backend: "desk".to_owned(),
+        server: host.to_owned(),
+        host: host.into(),
+        admission,
+    };
+    ProxySurvey {
+        running: Ok(hosts.map(running).to_vec()),
+        file: Ok(hosts.map(written).to_vec()),
+        findings: Ok(Vec::new()),
+        check: Ok(FileCheck::Passes),
+        rights: Ok(CommandRights { asked: 13, refused: Vec::new() }),
+        at_boot: Ok("enabled".to_owned()),
+        clock: Ok(CLOCK),
+        application: vec![("127.0.0.1:80".to_owned(), Ok(Health::Well))],
+    }
+}

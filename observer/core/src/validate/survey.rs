@@ -1,0 +1,350 @@
+//! What a validation reads of each host and each proxy: plain data, gathered by `world`.
+//!
+//! It judges nothing. Every datum is there or says why it is not: unknown is not absent.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::policy::PairSpec;
+use crate::sighting::{FileServer, ServerReport, UnitState};
+use crate::words::{HostName, ProxyName};
+
+/// Something that was read, or the reason why it was not.
+pub type Datum<T> = Result<T, Unread>;
+
+/// Why something was not read, in words for a person.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Unread(pub String);
+
+/// Who is what while the pair is surveyed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Roles {
+    /// The master by the journal.
+    pub master: HostName,
+    /// The other hosts, in configured order.
+    pub slaves: Vec<HostName>,
+}
+
+impl Roles {
+    /// The roles in `spec` while `master` is the master.
+    pub fn of(spec: &PairSpec, master: &HostName) -> Self {
+        Self { master: master.clone(), slaves: spec.others(master).cloned().collect() }
+    }
+}
+
+/// Everything that was read, of all machines at about the same time.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Survey {
+    /// Every host.
+    pub hosts: BTreeMap<HostName, HostSurvey>,
+    /// Every proxy.
+    pub proxies: BTreeMap<ProxyName, ProxySurvey>,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// One host.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct HostSurvey {
+    /// What the machine says of itself over SSH.
+    pub machine: Datum<MachineSurvey>,
+    /// Its clock beside the observer's.
+    pub clock: Datum<ClockSurvey>,
+    /// What its database says.
+    pub database: Datum<DatabaseSurvey>,
+    /// What lies in each of its databases; of the master only.
+    pub contents: Datum<Vec<DatabaseContents>>,
+    /// What it answers to a replication login from each other host, by that host.
+    pub replication_logins: BTreeMap<HostName, Datum<ReplicationLogin>>,
+    /// What its application answers; none where no probe is configured.
+    pub application: Option<Datum<Health>>,
+}
+
+/// What a machine says of itself.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MachineSurvey {
+    /// The database's unit.
+    pub database_unit: UnitSurvey,
+    /// The services' units, in the pair's order.
+    pub service_units: Vec<UnitSurvey>,
+    /// What sudo says of the privileged commands.
+    pub rights: CommandRights,
+    /// Version of the C library, on which the order of texts in indexes rests.
+    pub c_library: Datum<String>,
+    /// logind's `RemoveIPC`: whether a user's shared memory goes when the user logs out.
+    pub remove_ipc: Datum<IpcRemoval>,
+    /// Number of the account that owns the data directory.
+    pub database_owner: Datum<u32>,
+    /// The file system of the data directory or of its log, whichever has less room.
+    pub disk: Datum<DiskSurvey>,
+    /// Which of the programs that a rejoin needs are missing.
+    pub missing_programs: Vec<String>,
+}
+
+/// logind's `RemoveIPC`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IpcRemoval {
+    /// Shared memory of a normal user goes when the user logs out.
+    AtLogout,
+    /// It stays.
+    Never,
+}
+
+/// One systemd unit.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct UnitSurvey {
+    /// Its name.
+    pub unit: String,
+    /// Its state; none where systemd knows no such unit.
+    pub state: Option<UnitState>,
+    /// What `systemctl is-enabled` says.
+    pub at_boot: String,
+}
+
+/// What sudo says of the privileged commands, asked without running any.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CommandRights {
+    /// How many were asked about.
+    pub asked: usize,
+    /// Each that would be refused.
+    pub refused: Vec<RefusedCommand>,
+}
+
+/// A privileged command that would be refused.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RefusedCommand {
+    /// The command.
+    pub line: String,
+    /// What sudo says of it.
+    pub said: String,
+}
+
+/// A file system.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DiskSurvey {
+    /// Where it is mounted.
+    pub place: String,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// What an unprivileged account can still write, in bytes.
+    pub free_bytes: u64,
+}
+
+/// A machine's clock beside the observer's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ClockSurvey {
+    /// How far it is ahead of the observer's, in milliseconds; negative if it is behind.
+    pub ahead_ms: i64,
+    /// Half of the time the question took: the true value may be off by so much.
+    pub doubt_ms: u64,
+}
+
+/// What a database says of itself.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct DatabaseSurvey {
+    /// True on a standby.
+    pub in_recovery: bool,
+    /// `server_version_num`.
+    pub version: u32,
+    /// Identifies the cluster: equal on all copies of one database.
+    pub system_identifier: String,
+    /// The timeline it writes, or has received.
+    pub timeline: u32,
+    /// The settings that matter, by name; those it does not know are left out.
+    pub settings: BTreeMap<String, String>,
+    /// End of the log written (primary) or received (standby), in bytes.
+    pub lsn: u64,
+    /// End of the log replayed, in bytes; on a primary equal to `lsn`.
+    pub replayed_lsn: u64,
+    /// Whether somebody paused the replay.
+    pub replay_paused: bool,
+    /// The process that receives the log, if one runs.
+    pub walreceiver: Option<WalreceiverSurvey>,
+    /// The connected standbys and base backups.
+    pub walsenders: Vec<WalsenderSurvey>,
+    /// The replication slots.
+    pub slots: Vec<SlotSurvey>,
+    /// The role that a standby here logs in as, from its `primary_conninfo`.
+    pub replication_user: Option<String>,
+    /// The rights that the observer's role lacks.
+    pub missing_rights: Vec<String>,
+    /// Transactions of clients that are open, the oldest first.
+    pub open_transactions: Vec<TransactionSurvey>,
+    /// Prepared transactions that nobody has ended.
+    pub prepared_transactions: u64,
+    /// Base backups under way.
+    pub base_backups: u64,
+    /// How archiving goes; none where it is off.
+    pub archiving: Option<ArchivingSurvey>,
+    /// Log written per second on the average since statistics began; none before version 14, and
+    /// while they are too young to say anything.
+    pub wal_bytes_per_second: Option<f64>,
+    /// Every extension version that could be created here, as `name version`.
+    pub available_extensions: Vec<String>,
+    /// The databases that take connections.
+    pub databases: Vec<String>,
+}
+
+/// The standby's end of the replication connection.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WalreceiverSurvey {
+    /// `streaming` when all is well.
+    pub status: String,
+    /// The slot it uses.
+    pub slot: Option<String>,
+}
+
+/// One connection that the server sends its log through.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WalsenderSurvey {
+    /// Its `application_name`.
+    pub name: String,
+    /// `streaming`, `catchup`, `backup`, …
+    pub state: Option<String>,
+    /// How long a commit takes to be on the standby's disk, in milliseconds; none while idle.
+    pub flush_lag_ms: Option<u64>,
+    /// How long a commit takes to be replayed there, in milliseconds; none while idle.
+    pub replay_lag_ms: Option<u64>,
+}
+
+/// One replication slot.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SlotSurvey {
+    /// Its name.
+    pub name: String,
+    /// `physical` or `logical`.
+    pub kind: String,
+    /// Whether somebody uses it now.
+    pub active: bool,
+    /// `reserved`, `extended`, `unreserved` or `lost`.
+    pub wal_status: Option<String>,
+}
+
+/// A transaction that is open.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TransactionSurvey {
+    /// The server process.
+    pub pid: u32,
+    /// The role.
+    pub user: String,
+    /// `active`, `idle in transaction`, …
+    pub state: String,
+    /// Since when it is open, in seconds.
+    pub age_s: u64,
+}
+
+/// How archiving goes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ArchivingSurvey {
+    /// Whether the last try failed.
+    pub last_failed: bool,
+    /// Files that wait; none where the role may not count them.
+    pub waiting_files: Option<u64>,
+}
+
+/// What lies in one database of the cluster.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DatabaseContents {
+    /// The database.
+    pub database: String,
+    /// Its created extensions, as `name version`; or why they were not read.
+    pub extensions: Datum<Vec<String>>,
+    /// Its unlogged tables and sequences; or why they were not read.
+    pub unlogged: Datum<Vec<String>>,
+}
+
+/// What a server answers to the first packet of a replication login.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReplicationLogin {
+    /// It lets the role in without a password.
+    LetIn,
+    /// It asks for a password: the address, the role and the network are right.
+    AsksPassword,
+    /// It refuses, in these words.
+    Refused(String),
+    /// Nobody listens at the address and port that are configured.
+    NobodyListens,
+}
+
+/// What an application answers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// The answer that means well.
+    Well,
+    /// Another answer.
+    Ill(String),
+    /// Nobody listens.
+    Refused,
+}
+
+/// One proxy.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ProxySurvey {
+    /// The pair's servers as the running process has them.
+    pub running: Datum<Vec<ServerReport>>,
+    /// The pair's servers as the file has them.
+    pub file: Datum<Vec<FileServer>>,
+    /// What the linter finds in the file.
+    pub findings: Datum<Vec<LintFinding>>,
+    /// What HAProxy itself says of the file.
+    pub check: Datum<FileCheck>,
+    /// What sudo says of the privileged commands.
+    pub rights: Datum<CommandRights>,
+    /// What `systemctl is-enabled` says of HAProxy's unit.
+    pub at_boot: Datum<String>,
+    /// Its clock.
+    pub clock: Datum<ClockSurvey>,
+    /// What the application answers through each of its plain HTTP frontends, by the listener;
+    /// none where no probe is configured or the file has no such frontend.
+    pub application: Vec<(String, Datum<Health>)>,
+}
+
+/// HAProxy's own word on the file.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileCheck {
+    /// It would load it.
+    Passes,
+    /// It would not, for this reason.
+    Rejected(String),
+}
+
+/// A finding of haproxy.cfg's linter.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LintFinding {
+    /// Its rule.
+    pub rule: String,
+    /// How much it matters.
+    pub weight: LintWeight,
+    /// Whether the waiting room is what it is about.
+    pub about: LintSubject,
+    /// What is found and where, in one line.
+    pub text: String,
+    /// What to write instead.
+    pub fix: String,
+}
+
+/// How much a finding matters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LintWeight {
+    /// A change of master cannot be done, loses data, or harms users.
+    Error,
+    /// Some requests fail.
+    Warning,
+}
+
+/// What a finding is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LintSubject {
+    /// The waiting room.
+    WaitingRoom,
+    /// Anything else.
+    Rest,
+}

@@ -1,0 +1,303 @@
+//! Every check, passing on a healthy pair and failing on the one thing that breaks it.
+//!
+//! The breakages are data: each names the check that must find it, and no other severe check may.
+//! A check without a breakage fails the test, and so does one that a silent machine leaves passed.
+
+use std::collections::BTreeSet;
+
+use super::healthy::{observer, roles, spec, survey};
+use super::*;
+use crate::sighting::{Admission, UnitState};
+
+fn report(survey: &Survey, observer: &ObserverState) -> ValidationReport {
+    let (spec, roles) = (spec(), roles());
+    validate(&Inputs { spec: &spec, roles: &roles, survey, observer })
+}
+
+fn amiss(report: &ValidationReport) -> BTreeSet<String> {
+    report.checks.iter().filter(|check| check.is_amiss()).map(|check| check.id.clone()).collect()
+}
+
+type Break = fn(&mut Survey, &mut ObserverState);
+
+fn machine<'a>(survey: &'a mut Survey, host: &str) -> &'a mut MachineSurvey {
+    survey.hosts.get_mut(&host.into()).unwrap().machine.as_mut().unwrap()
+}
+
+fn database<'a>(survey: &'a mut Survey, host: &str) -> &'a mut DatabaseSurvey {
+    survey.hosts.get_mut(&host.into()).unwrap().database.as_mut().unwrap()
+}
+
+fn contents(survey: &mut Survey) -> &mut DatabaseContents {
+    let host = survey.hosts.get_mut(&"node-a".into()).unwrap();
+    &mut host.contents.as_mut().unwrap()[0]
+}
+
+fn proxy(survey: &mut Survey) -> &mut ProxySurvey {
+    survey.proxies.get_mut(&"proxy".into()).unwrap()
+}
+
+fn set(survey: &mut Survey, host: &str, name: &str, value: &str) {
+    database(survey, host).settings.insert(name.to_owned(), value.to_owned());
+}
+
+fn refuse(rights: &mut CommandRights) {
+    let (line, said) = ("/usr/bin/rm -f x".to_owned(), "a password is required".to_owned());
+    rights.refused.push(RefusedCommand { line, said });
+}
+
+fn find(survey: &mut Survey, about: LintSubject, weight: LintWeight) {
+    let (rule, text, fix) = ("X01".to_owned(), "line 7: it".to_owned(), "mend it".to_owned());
+    proxy(survey).findings.as_mut().unwrap().push(LintFinding { rule, weight, about, text, fix });
+}
+
+const OF_THE_OBSERVER_AND_MACHINES: &[(&str, Break)] = &[
+    ("observer-free", |_, observer| observer.plan = Some(PlanId(7))),
+    ("observer-free", |_, observer| observer.journal = Journal::Failing),
+    ("observer-acts", |_, observer| observer.paused = Some("upgrade".to_owned())),
+    ("observer-acts", |_, observer| observer.unacknowledged = Some(PlanId(6))),
+    ("host-sudo", |survey, _| refuse(&mut machine(survey, "node-b").rights)),
+    ("starts-at-boot", |survey, _| {
+        machine(survey, "node-b").service_units[0].at_boot = "enabled".to_owned();
+    }),
+    ("remove-ipc", |survey, _| {
+        machine(survey, "node-b").database_owner = Ok(1_001);
+        machine(survey, "node-b").remove_ipc = Ok(IpcRemoval::AtLogout);
+    }),
+    ("host-clock", |survey, _| {
+        let clock = ClockSurvey { ahead_ms: -60_000, doubt_ms: 2 };
+        survey.hosts.get_mut(&"node-b".into()).unwrap().clock = Ok(clock);
+    }),
+    ("disk-room", |survey, _| {
+        machine(survey, "node-b").disk.as_mut().unwrap().free_bytes = 3 << 20;
+        // Who writes nothing does not fill it any further.
+        database(survey, "node-a").wal_bytes_per_second = Some(0.0);
+    }),
+    ("disk-time", |survey, _| {
+        database(survey, "node-a").wal_bytes_per_second = Some(2_000_000.0);
+    }),
+    ("c-library", |survey, _| {
+        machine(survey, "node-b").c_library = Ok("glibc 2.41".to_owned());
+    }),
+    ("rejoin-programs", |survey, _| {
+        machine(survey, "node-a").missing_programs.push("pg_rewind".to_owned());
+    }),
+    ("services", |survey, _| {
+        machine(survey, "node-b").service_units[0].state = Some(UnitState::Failed);
+    }),
+    ("services", |survey, _| machine(survey, "node-b").service_units[1].state = None),
+    ("singletons", |survey, _| {
+        machine(survey, "node-b").service_units[1].state = Some(UnitState::Active);
+    }),
+];
+
+const OF_THE_DATABASE: &[(&str, Break)] = &[
+    ("database-role", |survey, _| database(survey, "node-b").in_recovery = false),
+    ("same-cluster", |survey, _| {
+        database(survey, "node-b").system_identifier = "8".to_owned();
+    }),
+    ("timeline", |survey, _| database(survey, "node-b").timeline = 1),
+    ("streaming", |survey, _| database(survey, "node-b").walreceiver = None),
+    ("slot", |survey, _| database(survey, "node-a").slots.clear()),
+    ("slot", |survey, _| database(survey, "node-a").slots[0].active = false),
+    ("slot", |survey, _| set(survey, "node-b", "primary_slot_name", "")),
+    ("slot", |survey, _| {
+        database(survey, "node-a").slots[0].wal_status = Some("lost".to_owned());
+    }),
+    ("lag-received", |survey, _| database(survey, "node-a").lsn += 1 << 30),
+    ("lag-received", |survey, _| {
+        database(survey, "node-a").walsenders[0].flush_lag_ms = Some(60_000);
+    }),
+    ("lag-replayed", |survey, _| database(survey, "node-b").replayed_lsn -= 64 << 20),
+    ("replay-paused", |survey, _| database(survey, "node-b").replay_paused = true),
+    ("apply-delay", |survey, _| set(survey, "node-b", "recovery_min_apply_delay", "60000")),
+    ("reverse-login", |survey, _| {
+        let words = "no pg_hba.conf entry".to_owned();
+        let login = Ok(ReplicationLogin::Refused(words));
+        let host = survey.hosts.get_mut(&"node-b".into()).unwrap();
+        host.replication_logins.insert("node-a".into(), login);
+    }),
+    ("reverse-login", |survey, _| {
+        let host = survey.hosts.get_mut(&"node-b".into()).unwrap();
+        host.replication_logins.insert("node-a".into(), Ok(ReplicationLogin::NobodyListens));
+    }),
+    ("walsender-room", |survey, _| {
+        set(survey, "node-a", "max_wal_senders", "0");
+        set(survey, "node-b", "max_wal_senders", "0");
+    }),
+    ("slot-room", |survey, _| set(survey, "node-b", "max_replication_slots", "0")),
+    ("rewind", |survey, _| set(survey, "node-a", "wal_log_hints", "off")),
+    ("synchronous-names", |survey, _| {
+        set(survey, "node-b", "synchronous_standby_names", "node-b");
+    }),
+    ("read-only", |survey, _| set(survey, "node-b", "default_transaction_read_only", "on")),
+    ("database-rights", |survey, _| {
+        database(survey, "node-b").missing_rights.push("grant pg_monitor to x".to_owned());
+    }),
+    ("settings-of-slave", |survey, _| set(survey, "node-b", "max_connections", "50")),
+    ("settings-of-master", |survey, _| set(survey, "node-b", "max_connections", "150")),
+    ("wal-level", |survey, _| set(survey, "node-b", "wal_level", "logical")),
+    ("database-version", |survey, _| database(survey, "node-b").version = 150_003),
+    ("extensions", |survey, _| {
+        contents(survey).extensions.as_mut().unwrap().push("postgis 3.4".to_owned());
+    }),
+    ("unlogged", |survey, _| {
+        contents(survey).unlogged.as_mut().unwrap().push("public.sessions".to_owned());
+    }),
+    ("logical-slots", |survey, _| {
+        let (name, kind) = ("feed".to_owned(), "logical".to_owned());
+        let slot = SlotSurvey { name, kind, active: true, wal_status: None };
+        database(survey, "node-a").slots.push(slot);
+    }),
+    ("long-transaction", |survey, _| {
+        let (user, state) = ("desk".to_owned(), "idle in transaction".to_owned());
+        let open = TransactionSurvey { pid: 42, user, state, age_s: 90 };
+        database(survey, "node-a").open_transactions.push(open);
+    }),
+    ("prepared-transaction", |survey, _| {
+        database(survey, "node-a").prepared_transactions = 1;
+    }),
+    ("base-backup", |survey, _| database(survey, "node-a").base_backups = 1),
+    ("archiving", |survey, _| {
+        let archiving = ArchivingSurvey { last_failed: true, waiting_files: Some(3) };
+        database(survey, "node-a").archiving = Some(archiving);
+    }),
+    ("archiving", |survey, _| {
+        let archiving = ArchivingSurvey { last_failed: false, waiting_files: Some(900) };
+        database(survey, "node-a").archiving = Some(archiving);
+    }),
+];
+
+const OF_THE_APPLICATION_AND_PROXIES: &[(&str, Break)] = &[
+    ("application", |survey, _| {
+        let host = survey.hosts.get_mut(&"node-a".into()).unwrap();
+        host.application = Some(Ok(Health::Ill("status 500".to_owned())));
+    }),
+    ("application-through-proxy", |survey, _| {
+        proxy(survey).application[0].1 = Ok(Health::Refused);
+    }),
+    ("proxy-answers", |survey, _| {
+        proxy(survey).running = Ok(Vec::new());
+        proxy(survey).file = Ok(Vec::new());
+    }),
+    ("proxy-users", |survey, _| {
+        proxy(survey).running.as_mut().unwrap()[1].admission = Admission::LetIn;
+        proxy(survey).file.as_mut().unwrap()[1].admission = Admission::LetIn;
+    }),
+    ("proxy-file", |survey, _| {
+        proxy(survey).file.as_mut().unwrap()[1].admission = Admission::LetIn;
+    }),
+    ("proxy-check", |survey, _| {
+        proxy(survey).check = Ok(FileCheck::Rejected("unknown keyword".to_owned()));
+    }),
+    ("proxy-sudo", |survey, _| refuse(proxy(survey).rights.as_mut().unwrap())),
+    ("waiting-room", |survey, _| find(survey, LintSubject::WaitingRoom, LintWeight::Error)),
+    ("proxy-errors", |survey, _| find(survey, LintSubject::Rest, LintWeight::Error)),
+    ("proxy-warnings", |survey, _| find(survey, LintSubject::Rest, LintWeight::Warning)),
+    ("proxy-at-boot", |survey, _| proxy(survey).at_boot = Ok("disabled".to_owned())),
+    ("proxy-clock", |survey, _| {
+        proxy(survey).clock = Ok(ClockSurvey { ahead_ms: 5_000, doubt_ms: 2 });
+    }),
+];
+
+fn breakages() -> impl Iterator<Item = &'static (&'static str, Break)> {
+    let all = [OF_THE_OBSERVER_AND_MACHINES, OF_THE_DATABASE, OF_THE_APPLICATION_AND_PROXIES];
+    all.into_iter().flatten()
+}
+
+#[test]
+fn a_healthy_pair_is_ready_for_everything_and_no_check_is_amiss() {
+    let report = report(&survey(), &observer());
+    assert_eq!(amiss(&report), BTreeSet::new());
+    for verdict in &report.readiness {
+        assert!(verdict.is_ready(Strictness::Warnings), "{verdict:?}");
+        assert_eq!(report.refuses(verdict.readiness), Vec::<&CheckReport>::new());
+    }
+}
+
+/// Each breakage is found by its check and by no other, stands against exactly what the table
+/// says, and comes with evidence and a fix.
+#[test]
+fn every_breakage_is_found_by_its_check_alone() {
+    for (id, breaks) in breakages() {
+        let (mut survey, mut observer) = (survey(), observer());
+        breaks(&mut survey, &mut observer);
+        let report = report(&survey, &observer);
+        assert_eq!(amiss(&report), BTreeSet::from([(*id).to_owned()]));
+        let check = CHECKS.iter().find(|check| check.id == *id).expect("it is in the table");
+        for verdict in &report.readiness {
+            let against = check.readies.contains(&verdict.readiness);
+            let severe = check.severity == Severity::Severe;
+            assert_eq!(verdict.ready, !(against && severe), "{id}: {verdict:?}");
+            assert_eq!(verdict.is_ready(Strictness::Warnings), !against, "{id}: {verdict:?}");
+            assert_eq!(report.refuses(verdict.readiness).is_empty(), verdict.ready, "{id}");
+        }
+        let found = report.graded(Grade::Failed).next().expect("it failed");
+        assert!(!found.evidence.is_empty() && found.fix.is_some(), "{found:?}");
+    }
+}
+
+#[test]
+fn every_check_has_a_breakage() {
+    let broken: BTreeSet<&str> = breakages().map(|(id, _)| *id).collect();
+    // It never fails: a machine that does not answer is unknown, which the next test shows.
+    let never = BTreeSet::from(["host-reachable"]);
+    for check in CHECKS {
+        let either = broken.contains(check.id) != never.contains(check.id);
+        assert!(either, "{} is not broken by any test", check.id);
+    }
+}
+
+/// Unknown is not absent: what a silent machine leaves unread is never taken for passed, and it
+/// stands against a switchover.
+#[test]
+fn a_silent_machine_makes_its_checks_unknown() {
+    let silent = || Unread("no answer in time".to_owned());
+    let mut survey = survey();
+    let slave = survey.hosts.get_mut(&"node-b".into()).unwrap();
+    slave.machine = Err(silent());
+    slave.clock = Err(silent());
+    slave.database = Err(silent());
+    slave.replication_logins.clear();
+    let report = report(&survey, &observer());
+    for check in report.checks.iter().filter(|check| check.subject == "node-b") {
+        assert_eq!(check.grade, Grade::Unknown, "{check:?}");
+    }
+    for readiness in Readiness::iter() {
+        assert!(!report.refuses(readiness).is_empty(), "{readiness:?}");
+    }
+    let switchover = report.readiness[0];
+    assert_eq!((switchover.ready, switchover.failed), (false, 0));
+}
+
+#[test]
+fn a_database_that_was_not_read_keeps_its_extensions_unknown() {
+    let mut survey = survey();
+    contents(&mut survey).extensions = Err(Unread("login refused".to_owned()));
+    let report = report(&survey, &observer());
+    assert_eq!(amiss(&report), BTreeSet::from(["extensions".to_owned()]));
+    assert!(!report.readiness[0].ready);
+}
+
+#[test]
+fn shared_memory_of_a_system_account_is_safe_whatever_logind_does() {
+    let mut survey = survey();
+    machine(&mut survey, "node-b").remove_ipc = Ok(IpcRemoval::AtLogout);
+    assert_eq!(amiss(&report(&survey, &observer())), BTreeSet::new());
+    machine(&mut survey, "node-b").remove_ipc = Err(Unread("no logind".to_owned()));
+    assert_eq!(amiss(&report(&survey, &observer())), BTreeSet::new());
+}
+
+#[test]
+fn ids_are_unique_plain_words_and_every_row_is_documented() {
+    let mut ids = BTreeSet::new();
+    for check in CHECKS {
+        assert!(ids.insert(check.id), "{} is there twice", check.id);
+        let plain = |c: char| c.is_ascii_lowercase() || c == '-';
+        assert!(check.id.chars().all(plain), "{}", check.id);
+        assert!(!check.readies.is_empty(), "{} stands against nothing", check.id);
+        for text in [check.title, check.why, check.fix] {
+            assert!(!text.is_empty(), "{} is not documented", check.id);
+        }
+    }
+}

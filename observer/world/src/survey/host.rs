@@ -1,0 +1,208 @@
+//! Surveys one host: its machine, its clock, its database and what lies in it, its application.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+use observer_core::digest::DATABASE_UNIT;
+use observer_core::sighting::{MachineReport, Seen};
+use observer_core::validate::{
+    DatabaseContents, DatabaseSurvey, Datum, HostSurvey, MachineSurvey, ReplicationLogin, Roles,
+    UnitSurvey, Unread,
+};
+use observer_core::words::HostName;
+use tokio::time::Instant;
+
+use super::script::{Answers, DatabaseQuestions, Questions};
+use super::{clock, health, in_time, left, unread};
+use crate::eyes::{machine, port, silence};
+use crate::pair_world::{Host, Inner};
+use crate::postgres::{Failure, replication_login};
+use crate::ssh::Command;
+use crate::text::shown;
+
+pub(super) async fn survey(
+    world: &Inner,
+    host: &Host,
+    roles: &Roles,
+    until: Instant,
+) -> HostSurvey {
+    let (machine, clock, database, application) = tokio::join!(
+        in_time(until, machine_of(world, host, until)),
+        in_time(until, clock(&host.ssh, until)),
+        database(world, host, roles, until),
+        application(host, until),
+    );
+    let (database, contents, replication_logins) = database;
+    HostSurvey { machine, clock, database, contents, replication_logins, application }
+}
+
+async fn machine_of(world: &Inner, host: &Host, until: Instant) -> Datum<MachineSurvey> {
+    let access = &host.access.database;
+    let mut units = vec![access.unit.as_str()];
+    units.extend(world.spec.services.iter().map(|service| service.unit.as_str()));
+    let path = |path: &std::path::Path| path.to_string_lossy().into_owned();
+    let database = DatabaseQuestions {
+        data: path(&access.data_directory),
+        see_disk: &host.commands.see_disk,
+        see_owner: &host.commands.see_owner,
+        bin: access.bin_directory.as_deref().map(path).unwrap_or_default(),
+    };
+    let commands = host.commands.all();
+    let questions = Questions { database: Some(database), units, commands };
+    let (answers, states) = tokio::join!(
+        questions.ask(&host.ssh, left(until)),
+        machine::units(world, host, left(until)),
+    );
+    let states = states.map_err(|silent| unread(&silent))?;
+    Ok(joined(world, host, answers?, &states))
+}
+
+fn joined(world: &Inner, host: &Host, answers: Answers, states: &MachineReport) -> MachineSurvey {
+    let mut at_boot = answers.at_boot.into_iter();
+    let mut unit = |unit: &str, known_as: &str| UnitSurvey {
+        unit: unit.to_owned(),
+        state: states.unit(known_as).map(|report| report.state),
+        at_boot: at_boot.next().unwrap_or_default(),
+    };
+    let database_unit = unit(&host.access.database.unit, DATABASE_UNIT);
+    let services = world.spec.services.iter();
+    MachineSurvey {
+        database_unit,
+        service_units: services.map(|service| unit(&service.unit, &service.unit)).collect(),
+        rights: answers.rights,
+        c_library: answers.c_library,
+        remove_ipc: answers.remove_ipc,
+        database_owner: answers.owner,
+        disk: answers.disk,
+        missing_programs: answers.missing_programs,
+    }
+}
+
+type Logins = BTreeMap<HostName, Datum<ReplicationLogin>>;
+type OfDatabase = (Datum<DatabaseSurvey>, Datum<Vec<DatabaseContents>>, Logins);
+
+/// The database first: it names its databases, and the role that a standby logs in as.
+async fn database(world: &Inner, host: &Host, roles: &Roles, until: Instant) -> OfDatabase {
+    let asking = async { host.database.survey(left(until)).await.map_err(|why| failed(&why)) };
+    let database = in_time(until, asking).await;
+    let is_master = roles.master == host.access.name;
+    let contents = async {
+        match &database {
+            Ok(database) if is_master => Ok(contents(host, &database.databases, until).await),
+            Ok(_) => Ok(Vec::new()),
+            Err(why) => Err(why.clone()),
+        }
+    };
+    let (contents, logins) = tokio::join!(contents, logins(world, host, &database, until));
+    (database, contents, logins)
+}
+
+async fn contents(host: &Host, databases: &[String], until: Instant) -> Vec<DatabaseContents> {
+    let one = async |name: &String| {
+        let asking = host.database.contents(name, left(until));
+        let found = in_time(until, async { asking.await.map_err(|why| failed(&why)) }).await;
+        found.unwrap_or_else(|why| DatabaseContents {
+            database: name.clone(),
+            extensions: Err(why.clone()),
+            unlogged: Err(why),
+        })
+    };
+    join_all(databases.iter().map(one)).await
+}
+
+/// A replication login from each other host, as the role that this host's own standby uses: the
+/// roles of one cluster are the same on all its copies.
+async fn logins(
+    world: &Inner,
+    host: &Host,
+    database: &Datum<DatabaseSurvey>,
+    until: Instant,
+) -> Logins {
+    let user = match database {
+        Ok(database) => database
+            .replication_user
+            .clone()
+            .ok_or_else(|| Unread("its primary_conninfo names no user to try it with".to_owned())),
+        Err(why) => Err(why.clone()),
+    };
+    let others = world.hosts.iter().filter(|(name, _)| **name != host.access.name);
+    let from = async |(name, other): (&HostName, &Host)| {
+        let login = match &user {
+            Ok(user) => in_time(until, login(host, other, user, until)).await,
+            Err(why) => Err(why.clone()),
+        };
+        (name.clone(), login)
+    };
+    join_all(others.map(from)).await.into_iter().collect()
+}
+
+async fn login(host: &Host, other: &Host, user: &str, until: Instant) -> Datum<ReplicationLogin> {
+    let access = &host.access.database;
+    match other.ssh.open_tcp(&access.address, access.port, left(until)).await {
+        Ok(stream) => {
+            let answer = replication_login(stream, user, left(until)).await.map_err(Unread)?;
+            match answer {
+                ReplicationLogin::Refused(words) if wants_encryption(&words) => {
+                    encrypted_login(host, other, user, until).await
+                }
+                answer => Ok(answer),
+            }
+        }
+        Err(error) => match silence::of_open(error) {
+            Ok(Seen::Refused) => Ok(ReplicationLogin::NobodyListens),
+            Ok(other) => Err(Unread(shown(format!("{other:?}").as_bytes()))),
+            Err(silent) => Err(unread(&silent)),
+        },
+    }
+}
+
+/// Whether a refusal says that no line of pg_hba.conf takes an unencrypted connection: with TLS
+/// there may be one.
+fn wants_encryption(words: &str) -> bool {
+    ["no encryption", "SSL off"].iter().any(|hint| words.contains(hint))
+}
+
+/// The same login over TLS, by the host's own client, which knows how. No password is given.
+async fn encrypted_login(
+    host: &Host,
+    other: &Host,
+    user: &str,
+    until: Instant,
+) -> Datum<ReplicationLogin> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if !user.chars().all(plain) {
+        return Err(Unread("the replication role's name is no plain word".to_owned()));
+    }
+    let access = &host.access.database;
+    let target = format!(
+        "host={} port={} user={user} replication=true sslmode=require connect_timeout=2",
+        access.address, access.port
+    );
+    let client = Command::new("/usr/bin/env").args(["LC_ALL=C", "psql", "-X", "-w", "-d"]);
+    let command = client.arg(target).args(["-c", "IDENTIFY_SYSTEM"]);
+    let output = other.ssh.exec(&command, "", left(until), 64 * 1024).await;
+    let output = output.map_err(|error| Unread(error.to_string()))?;
+    let said = shown(&output.stderr);
+    if output.succeeded() {
+        Ok(ReplicationLogin::LetIn)
+    } else if said.contains("no password supplied") {
+        Ok(ReplicationLogin::AsksPassword)
+    } else if said.contains("FATAL") {
+        Ok(ReplicationLogin::Refused(said))
+    } else {
+        Err(Unread(said))
+    }
+}
+
+async fn application(
+    host: &Host,
+    until: Instant,
+) -> Option<Datum<observer_core::validate::Health>> {
+    let probe = host.access.application.as_ref()?;
+    let asking = async { health(port::probe_directly(probe, left(until)).await) };
+    Some(in_time(until, asking).await)
+}
+
+fn failed(why: &Failure) -> Unread {
+    Unread(why.to_string())
+}
