@@ -84,6 +84,9 @@ impl World {
         now: At,
     ) -> Result<(), &'static str> {
         self.lets_read(host, source)?;
+        if !self.machine(source).database.slots.contains(host) {
+            return Err("replication slot does not exist");
+        }
         let (rows, timeline) = {
             let database = &self.machine(source).database;
             (database.rows.clone(), database.timeline)

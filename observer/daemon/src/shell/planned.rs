@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use super::asks::{Ask, NotOrdered, answer, dry_run};
 use super::pair_task::PairTask;
 use super::readiness::{self, Unready};
+use super::validation::Asked;
 use super::world::World;
 use crate::report::plan::PlanReport;
 
@@ -134,10 +135,9 @@ impl<W: World> PairTask<W> {
 
     fn check(&self, purpose: Purpose) {
         let (world, checks) = (self.world.clone(), self.checks.clone());
-        let spec = self.pair.spec().clone();
-        let master = self.pair.memory().master.clone();
+        let asked = Asked::of(&self.pair);
         tokio::task::spawn_local(async move {
-            let found = readiness::before_switchover(&world, &spec, master.as_ref()).await;
+            let found = readiness::before_switchover(&world, asked).await;
             // Nobody listens any more only while the daemon stops.
             let _ = checks.send(Checked { purpose, found });
         });

@@ -2,9 +2,10 @@
 //!
 //! It changes nothing: it looks, and names what stands in the way.
 
-use observer_core::policy::PairSpec;
-use observer_core::words::HostName;
+use observer_core::pair::Refusal;
+use observer_core::validate::{CheckReport, Readiness};
 
+use super::validation::{self, Asked};
 use super::world::World;
 
 /// Checks that fail, a sentence each.
@@ -18,9 +19,17 @@ pub(crate) struct Unready {
 /// Runs the checks that a switchover needs, in the world as it is now. It is awaited beside the
 /// pair's task, so that it may take its time; the order is judged again after it.
 pub(super) async fn before_switchover<W: World>(
-    _world: &W,
-    _spec: &PairSpec,
-    _master: Option<&HostName>,
+    world: &W,
+    asked: Result<Asked, Refusal>,
 ) -> Result<(), Unready> {
-    Ok(())
+    // Where no master is known the core refuses, and says it better.
+    let Ok(asked) = asked else { return Ok(()) };
+    let report = validation::run(asked, world).await;
+    let sentence = |check: &CheckReport| {
+        let fix = check.fix.as_deref().unwrap_or_default();
+        format!("{} on {}: {} (fix: {fix})", check.id, check.subject, check.evidence)
+    };
+    let checks: Vec<String> =
+        report.refuses(Readiness::Switchover).into_iter().map(sentence).collect();
+    if checks.is_empty() { Ok(()) } else { Err(Unready { checks }) }
 }
