@@ -75,7 +75,11 @@ impl Failure {
             Exit::ConfigInvalid => "config-invalid",
             Exit::AlreadyRunning => "already-running",
             Exit::NotConfirmed => "not-confirmed",
-            Exit::Ok | Exit::Unprotected | Exit::Undone | Exit::PlanLeftOpen => "other",
+            Exit::Ok
+            | Exit::Unprotected
+            | Exit::Undone
+            | Exit::PlanLeftOpen
+            | Exit::NotReady => "other",
             Exit::Unexpected => "unexpected",
         };
         problem_json(kind, &self.to_string())
