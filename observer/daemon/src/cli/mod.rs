@@ -75,11 +75,9 @@ impl Failure {
             Exit::ConfigInvalid => "config-invalid",
             Exit::AlreadyRunning => "already-running",
             Exit::NotConfirmed => "not-confirmed",
-            Exit::Ok
-            | Exit::Unprotected
-            | Exit::Undone
-            | Exit::PlanLeftOpen
-            | Exit::NotReady => "other",
+            Exit::Ok | Exit::Unprotected | Exit::Undone | Exit::PlanLeftOpen | Exit::NotReady => {
+                "other"
+            }
             Exit::Unexpected => "unexpected",
         };
         problem_json(kind, &self.to_string())
