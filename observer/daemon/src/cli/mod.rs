@@ -75,7 +75,7 @@ impl Failure {
             Exit::ConfigInvalid => "config-invalid",
             Exit::AlreadyRunning => "already-running",
             Exit::NotConfirmed => "not-confirmed",
-            Exit::Ok | Exit::Unprotected | Exit::NotReady | Exit::Undone | Exit::PlanLeftOpen => {
+            Exit::Ok | Exit::Unprotected | Exit::Undone | Exit::PlanLeftOpen | Exit::NotReady => {
                 "other"
             }
             Exit::Unexpected => "unexpected",
