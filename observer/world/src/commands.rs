@@ -1,5 +1,6 @@
-//! Every command that needs another user's rights, each built once: performing, the dry run and the generated
-//! sudoers file take them from here, so that what is shown is what is run is what is allowed.
+//! Every command that needs another user's rights, each built once: performing, the dry run and
+//! the generated sudoers file take them from here, so that what is shown is what is run is what is
+//! allowed.
 //!
 //! Nothing here runs anything. Values are checked to be plain words when the pair is connected,
 //! because a sudoers file gives wildcards and quotes a meaning of their own.

@@ -1,0 +1,65 @@
+//! A replaced master comes back on real machines and is made a slave: rewound, or cloned where the
+//! log that a rewind needs is gone. Nothing that only it has is thrown away.
+
+use std::time::Duration;
+
+use tests::lab::{POSTGRES_UNIT, Result};
+use tests::stage::{Promise, Stage, texts};
+
+const SOON: Duration = Duration::from_secs(30);
+const REJOINED: Duration = Duration::from_secs(120);
+const LOAD: Duration = Duration::from_secs(240);
+const DATA: &str = "/var/lib/postgresql/15/main";
+
+/// The master crashes under load, so that it has written what nobody else has. Powered on, it is
+/// rewound by itself, streams through its slot, and what only it had is kept beside its data.
+#[test]
+fn a_crashed_master_is_rewound() -> Result<()> {
+    let stage = Stage::standard()?;
+    let sql = stage.start_sql(LOAD)?;
+    let old = stage.lab.machine("node-a");
+    old.power_loss()?;
+    stage.wait_master("node-b", SOON)?;
+    stage.wait_written(&sql, "node-b")?;
+
+    old.power_on()?;
+    stage.wait_status("the pair to be protected again", REJOINED, |status| {
+        status["protected"] == true
+    })?;
+    let cloned = old.exec(&["test", "-d", &format!("{DATA}.ha-observer-old")])?;
+    assert!(!cloned.status.success(), "rewound, not cloned: {}", texts(&stage.events()?));
+    streams_through_its_slot(&stage)?;
+    old.run(&["test", "-d", &format!("{DATA}.ha-observer-kept/last/pg_wal")])?;
+    stage.finish(sql, "node-b")?.assert_kept(Promise::LastInFlight);
+    Ok(())
+}
+
+/// The log between the parting and the last checkpoint is gone: PostgreSQL refuses the rewind, and
+/// the host is cloned, with the old data beside it.
+#[test]
+fn one_whose_log_is_gone_is_cloned() -> Result<()> {
+    let stage = Stage::standard()?;
+    let old = stage.lab.machine("node-a");
+    old.run(&["systemctl", "kill", "--kill-who=all", "--signal=SIGKILL", POSTGRES_UNIT])?;
+    old.power_loss()?;
+    stage.wait_master("node-b", SOON)?;
+    stage.observer().run(&["systemctl", "stop", "ha-observer.service"])?;
+    old.power_on()?;
+    old.run(&["sh", "-c", &format!("rm -f {DATA}/pg_wal/0000*")])?;
+    stage.start_observer()?;
+    stage.wait_status("the pair to be protected again", REJOINED, |status| {
+        status["protected"] == true
+    })?;
+    streams_through_its_slot(&stage)?;
+    old.run(&["test", "-d", &format!("{DATA}.ha-observer-old")])?;
+    Ok(())
+}
+
+fn streams_through_its_slot(stage: &Stage) -> Result<()> {
+    let sql = "select count(*) from pg_stat_replication join pg_replication_slots
+        on pid = active_pid where application_name = 'node-a' and slot_name = 'node_a'";
+    assert_eq!(stage.lab.machine("node-b").sql("postgres", sql)?, "1");
+    let left = "select count(*) from pg_replication_slots where slot_name = 'node_b'";
+    assert_eq!(stage.lab.machine("node-a").sql("postgres", left)?, "0", "no slot is left");
+    Ok(())
+}
