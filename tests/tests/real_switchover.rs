@@ -11,8 +11,8 @@ const REFUSED: i32 = 4;
 const UNDONE: i32 = 5;
 
 /// There and back under users who read and write on kept and on new connections, beside raw SQL
-/// sessions: no request fails, nothing acknowledged is lost or done twice, and the old master streams
-/// from the new one each time.
+/// sessions: no request fails, nothing acknowledged is lost or done twice, and the old master
+/// streams from the new one each time.
 #[test]
 fn there_and_back_under_load() -> Result<()> {
     let stage = Stage::standard()?;
@@ -77,7 +77,8 @@ fn a_slave_that_hangs_in_its_promotion() -> Result<()> {
         let order = scope.spawn(|| stage.ask(&["switchover", "--yes", "--reason", "rehearsal"]));
         // Stopped once the master is down, so that it has replayed everything and hangs then.
         let _ = tests::lab::wait_for("the master to be shut down", SOON, || {
-            let state = stage.lab.machine("node-a").exec(&["systemctl", "is-active", POSTGRES_UNIT]);
+            let state =
+                stage.lab.machine("node-a").exec(&["systemctl", "is-active", POSTGRES_UNIT]);
             match state {
                 Ok(state) if state.stdout.trim() != "active" => Ok(()),
                 other => Err(format!("{other:?}")),

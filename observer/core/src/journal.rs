@@ -214,9 +214,10 @@ impl OpenPlan {
     fn left_master_down(&self) -> bool {
         let skipped = |(key, mark): (&(usize, Way), &Mark)| {
             let (step, way) = key;
-            let stops = self.plan.steps.get(*step).is_some_and(|step| {
-                matches!(&step.effect, Effect::StopDatabase { host, .. } if *host == self.plan.master)
-            });
+            let master = &self.plan.master;
+            let stops = self.plan.steps.get(*step).is_some_and(
+                |step| matches!(&step.effect, Effect::StopDatabase { host, .. } if host == master),
+            );
             *way == Way::Back && stops && matches!(mark, Mark::Skipped { .. })
         };
         self.marks.iter().any(skipped)

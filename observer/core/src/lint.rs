@@ -243,7 +243,8 @@ fn check_nothing_is_lost(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &
     let (host, master) = (plan.next_master.clone(), plan.master.clone());
     let down = position(&Proof::ShutDown { host: master.clone() });
     let whole = position(&Proof::ReplayedShutdown { host, master: master.clone() });
-    if !down.is_some_and(|down| whole.is_some_and(|whole| whole > down)) {
+    let after = down.zip(whole).is_some_and(|(down, whole)| whole > down);
+    if !after {
         findings.push(Finding::NotWhole);
     }
     if position(&Proof::TombstoneStands { host: master.clone() }).is_none() {
@@ -253,7 +254,7 @@ fn check_nothing_is_lost(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &
     let first_stop = before.iter().position(stops).unwrap_or(pivot);
     for proxy in &spec.proxies {
         let held = Proof::Drained { proxy: proxy.clone(), host: master.clone() };
-        if !position(&held).is_some_and(|held| held < first_stop) {
+        if position(&held).is_none_or(|held| held >= first_stop) {
             findings.push(Finding::StoppedBeforeHeld(proxy.to_string()));
         }
     }

@@ -149,16 +149,37 @@ fn misfortune(random: &mut Random, hosts: &[HostName], proxies: &[ProxyName]) ->
                 _ => until(Fault::RefuseEffects(percent), Fault::RefuseEffects(0)),
             }
         }
-        23 | 24 => once(Fault::OrderSwitchover),
-        25 => until(Fault::OrderSwitchover, Fault::Abort),
-        26 => match random.below(5) {
+        23..28 => obstacle(random, hosts, host, proxy, later),
+        _ => match random.below(4) {
+            0 => once(Fault::OrderFailover),
+            1 => until(Fault::Pause, Fault::Resume),
+            2 => once(Fault::EditFile(proxy, host)),
+            _ => until(Fault::StallReplication(host.clone()), Fault::ResumeReplication(host)),
+        },
+    }
+}
+
+/// What may stand in the way of a switchover or of a rejoin, and their orders.
+fn obstacle(
+    random: &mut Random,
+    hosts: &[HostName],
+    host: HostName,
+    proxy: ProxyName,
+    later: u64,
+) -> Vec<(u64, Fault)> {
+    let once = |fault: Fault| vec![(0, fault)];
+    let until = |fault: Fault, end: Fault| vec![(0, fault), (later, end)];
+    match random.below(5) {
+        0 | 1 => once(Fault::OrderSwitchover),
+        2 => until(Fault::OrderSwitchover, Fault::Abort),
+        3 => match random.below(5) {
             4 => until(Fault::IgnorePromotion(host.clone()), Fault::AllowPromotion(host)),
             0 => until(Fault::RefusePromotion(host.clone()), Fault::AllowPromotion(host)),
             1 => until(Fault::RefuseToStop(host.clone()), Fault::LetStop(host)),
             2 => until(Fault::NeverFinish(proxy.clone()), Fault::LetFinish(proxy)),
             _ => until(Fault::FillDisk(host.clone()), Fault::FreeDisk(host)),
         },
-        27 => match random.below(4) {
+        _ => match random.below(4) {
             0 => once(Fault::LoseLog(host)),
             1 => until(Fault::LockOut(host.clone()), Fault::LetLogIn(host)),
             2 => once(Fault::OrderRejoin),
@@ -166,12 +187,6 @@ fn misfortune(random: &mut Random, hosts: &[HostName], proxies: &[ProxyName]) ->
                 let other = random.pick(hosts).clone();
                 once(Fault::DropSlot(host, other))
             }
-        },
-        _ => match random.below(4) {
-            0 => once(Fault::OrderFailover),
-            1 => until(Fault::Pause, Fault::Resume),
-            2 => once(Fault::EditFile(proxy, host)),
-            _ => until(Fault::StallReplication(host.clone()), Fault::ResumeReplication(host)),
         },
     }
 }

@@ -12,6 +12,7 @@ mod harm;
 mod job;
 pub mod machine;
 pub mod network;
+mod prove;
 pub mod proxy;
 pub mod random;
 pub mod run;

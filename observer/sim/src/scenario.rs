@@ -269,7 +269,6 @@ fn fault(words: &[&str]) -> Option<Fault> {
     let host = || words.get(1).map(|name| HostName::new(name));
     let proxy = || words.get(1).map(|name| ProxyName::new(name));
     let node = |index: usize| words.get(index).map(|name| (*name).to_owned());
-    let count = || number_at(words, 1);
     Some(match *words.first()? {
         "power-off" => Fault::PowerOff(host()?),
         "crash-host" => Fault::CrashHost(host()?),
@@ -308,6 +307,25 @@ fn fault(words: &[&str]) -> Option<Fault> {
         "take-out-by-hand" => Fault::TakeOutByHand(proxy()?, HostName::new(words.get(2)?)),
         "mend-database" => Fault::MendDatabase(host()?),
         "edit-file" => Fault::EditFile(proxy()?, HostName::new(words.get(2)?)),
+        "drop-slot" => Fault::DropSlot(host()?, HostName::new(words.get(2)?)),
+        "lose-log" => Fault::LoseLog(host()?),
+        "lock-out" => Fault::LockOut(host()?),
+        "let-log-in" => Fault::LetLogIn(host()?),
+        "refuse-promotion" => Fault::RefusePromotion(host()?),
+        "ignore-promotion" => Fault::IgnorePromotion(host()?),
+        "allow-promotion" => Fault::AllowPromotion(host()?),
+        "refuse-to-stop" => Fault::RefuseToStop(host()?),
+        "let-stop" => Fault::LetStop(host()?),
+        "let-finish" => Fault::LetFinish(proxy()?),
+        "never-finish" => Fault::NeverFinish(proxy()?),
+        _ => return of_the_observer(words),
+    })
+}
+
+/// What happens to the observer, and what a person orders.
+fn of_the_observer(words: &[&str]) -> Option<Fault> {
+    let count = || number_at(words, 1);
+    Some(match *words.first()? {
         "kill-observer" => Fault::KillObserver,
         "start-observer" => Fault::StartObserver,
         "stop-observer" => Fault::StopObserver,
@@ -326,17 +344,6 @@ fn fault(words: &[&str]) -> Option<Fault> {
         "order-repair" => Fault::OrderRepair,
         "abort" => Fault::Abort,
         "skip-step" => Fault::SkipStep,
-        "drop-slot" => Fault::DropSlot(host()?, HostName::new(words.get(2)?)),
-        "lose-log" => Fault::LoseLog(host()?),
-        "lock-out" => Fault::LockOut(host()?),
-        "let-log-in" => Fault::LetLogIn(host()?),
-        "refuse-promotion" => Fault::RefusePromotion(host()?),
-        "ignore-promotion" => Fault::IgnorePromotion(host()?),
-        "allow-promotion" => Fault::AllowPromotion(host()?),
-        "refuse-to-stop" => Fault::RefuseToStop(host()?),
-        "let-stop" => Fault::LetStop(host()?),
-        "let-finish" => Fault::LetFinish(proxy()?),
-        "never-finish" => Fault::NeverFinish(proxy()?),
         "pause" => Fault::Pause,
         "resume" => Fault::Resume,
         "acknowledge" => Fault::Acknowledge,

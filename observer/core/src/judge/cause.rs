@@ -129,18 +129,14 @@ impl Cause {
             Cause::Steady => "Nothing to do.",
             Cause::SlaveDown => "`repair` starts it; see its unit's journal for why it is down.",
             Cause::SlaveSilent => "Check the slave's power, network and sshd.",
-            Cause::SlaveNotStreaming => {
-                "`repair` tries again; else check primary_conninfo, slot, password and the slave's log."
-            }
+            Cause::SlaveNotStreaming => "`repair` tries again; else see the slave's log for why.",
             Cause::SlaveLagging => "Find what slows replay or the network; watch `status`.",
             Cause::SlaveCutOff => "Check cables, firewall and routes between the two hosts.",
             Cause::SlaveNotPromotable => {
                 "`why` names the reason: resume replay, mend the observer's access, or rebuild."
             }
             Cause::OldMasterBack => "Nothing if it rejoins by itself; else `rejoin`.",
-            Cause::CommitsWait => {
-                "Bring the slave back; `on_slave_lost = \"async\"` lets commits go on without it."
-            }
+            Cause::CommitsWait => "Bring the slave back; see `on_slave_lost` in the pair's file.",
             Cause::DurabilityOwed => "Nothing if it is set by itself; else see `events` for why.",
             Cause::FilesBehind => "Look at the file sets' last pass.",
             Cause::ParityBroken => "Bring the named items to the same value on both hosts.",
