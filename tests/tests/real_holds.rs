@@ -24,7 +24,7 @@ const UNNOTICED_MS: f64 = 900.0;
 /// Lines fall silent and hosts die, and the master is well all the while.
 #[test]
 fn the_master_is_well_and_something_else_is_not() -> Result<()> {
-    let stage = Stage::standard()?;
+    let stage = Stage::asking()?;
     let load = stage.start_sql(LOAD)?;
 
     observer_isolated(&stage)?;
@@ -96,7 +96,7 @@ fn slave_dead(stage: &Stage) -> Result<()> {
 /// troubles of people, named, and answered with nothing.
 #[test]
 fn a_person_is_at_work_on_the_master() -> Result<()> {
-    let stage = Stage::standard()?;
+    let stage = Stage::asking()?;
     let master = stage.lab.machine("node-a");
 
     master.run(&["systemctl", "stop", POSTGRES_UNIT])?;
@@ -126,7 +126,7 @@ fn a_person_is_at_work_on_the_master() -> Result<()> {
 /// nothing is done until a person resumes.
 #[test]
 fn watching_only_then_paused_then_resumed() -> Result<()> {
-    let stage = Stage::standard()?;
+    let stage = Stage::asking()?;
     set_mode(&stage, "observe-only")?;
     stage.wait_cause("observe-only", SOON)?;
     let load = stage.start_sql(LOAD)?;

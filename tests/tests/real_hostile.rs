@@ -24,7 +24,7 @@ const GROWTH_MAX_KIB: u64 = 32 * 1024;
 /// when the master dies.
 #[test]
 fn a_host_key_that_changed() -> Result<()> {
-    let stage = Stage::standard()?;
+    let stage = Stage::asking()?;
     distrusted(&stage, "proxy")?;
     pin_new_key(&stage, "proxy")?;
     stage.wait_status("the proxy to be trusted again", HEALED, |s| s["protected"] == true)?;
@@ -43,7 +43,7 @@ fn a_host_key_that_changed() -> Result<()> {
 /// stays small, what cannot be read is named, and everything else is still looked at.
 #[test]
 fn commands_that_answer_with_noise() -> Result<()> {
-    let stage = Stage::standard()?;
+    let stage = Stage::asking()?;
     let load = stage.start_sql(Duration::from_secs(300))?;
     let before_kib = peak_memory_kib(&stage)?;
 
@@ -82,7 +82,7 @@ fn commands_that_answer_with_noise() -> Result<()> {
 /// it acts by itself.
 #[test]
 fn a_full_disk_on_the_observer() -> Result<()> {
-    let stage = Stage::standard()?;
+    let stage = Stage::asking()?;
     let observer = stage.observer();
     small_disk(&stage)?;
     observer.run(&[
@@ -122,7 +122,7 @@ fn a_full_disk_on_the_observer() -> Result<()> {
 /// whoever searches all that the observer ever wrote for a secret.
 #[test]
 fn rights_files_accounts_and_secrets() -> Result<()> {
-    let stage = Stage::standard()?;
+    let stage = Stage::asking()?;
     sandboxed(&stage)?;
     closed_to_others(&stage)?;
     broken_file_is_rejected(&stage)?;

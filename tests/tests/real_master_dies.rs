@@ -47,7 +47,7 @@ fn fails_over(
 /// done that is not there. A second failover would wait for a person.
 #[test]
 fn power_loss() -> Result<()> {
-    let stage = Stage::standard()?;
+    let stage = Stage::asking()?;
     fails_over(&stage, || stage.lab.machine("node-a").power_loss(), "F1", &[])?;
     let events = stage.events()?;
     let verdicts = events.of_kind("verdict-changed");
@@ -67,7 +67,7 @@ fn power_loss() -> Result<()> {
 /// The master's system dies at once and its address refuses connections: a definite death.
 #[test]
 fn host_crash() -> Result<()> {
-    let stage = Stage::standard()?;
+    let stage = Stage::asking()?;
     fails_over(&stage, || stage.lab.machine("node-a").crash(), "F1", &[])
 }
 
@@ -75,7 +75,7 @@ fn host_crash() -> Result<()> {
 /// moves. The second crash shortly after is not repaired again: the slave takes over.
 #[test]
 fn postmaster_killed() -> Result<()> {
-    let stage = Stage::standard()?;
+    let stage = Stage::asking()?;
     let kill = || {
         // Debian's unit says who its main process is only once it is up, seconds after PostgreSQL.
         wait_for("the database's unit to be up", SOON, || {
@@ -117,7 +117,7 @@ fn postmaster_killed() -> Result<()> {
 /// The database crashed and cannot be started in place: the repair gives up, the slave takes over.
 #[test]
 fn postmaster_will_not_start() -> Result<()> {
-    let stage = Stage::standard()?;
+    let stage = Stage::asking()?;
     let master = stage.lab.machine("node-a");
     let kill = || {
         let broken = b"shared_buffers = 'none of your business'\n";
@@ -135,7 +135,7 @@ fn postmaster_will_not_start() -> Result<()> {
 /// PostgreSQL takes connections and answers nothing. It is killed, for it hears nothing gentler.
 #[test]
 fn database_hangs() -> Result<()> {
-    let stage = Stage::standard()?;
+    let stage = Stage::asking()?;
     let stop = || stage.lab.machine("node-a").signal_unit(POSTGRES_UNIT, "STOP", Whom::All);
     fails_over(&stage, stop, "F3", &["node-a"])?;
     let events = stage.events()?;
@@ -151,7 +151,7 @@ fn database_hangs() -> Result<()> {
 /// operator is told; a healthy database is not moved for a broken application.
 #[test]
 fn application_dies_twice() -> Result<()> {
-    let stage = Stage::standard()?;
+    let stage = Stage::asking()?;
     let master = stage.lab.machine("node-a");
     let sql = stage.start_sql(LOAD)?;
     stage.wait_written(&sql, "node-a")?;
@@ -189,7 +189,7 @@ fn application_dies_twice() -> Result<()> {
 /// is back it is found as a stale writer and stopped, and users never reach it.
 #[test]
 fn cable_pulled_and_plugged() -> Result<()> {
-    let stage = Stage::standard()?;
+    let stage = Stage::asking()?;
     let old = stage.lab.machine("node-a");
     fails_over(&stage, || old.pull_cable(), "F1", &[])?;
     let alone = old.sql("postgres", "select pg_is_in_recovery()")?;

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use tests::lab::{POSTGRES_UNIT, Result, Whom, wait_for};
-use tests::stage::{OBSERVER_UNIT, Promise, Stage, StageSpec, Told, texts};
+use tests::stage::{OBSERVER_UNIT, ON_RETURN_ASK, Promise, Stage, StageSpec, Told, texts};
 
 const SOON: Duration = Duration::from_secs(30);
 const LOAD: Duration = Duration::from_secs(180);
@@ -35,8 +35,8 @@ fn killed_after_every_effect() -> Result<()> {
 /// Plays rounds with the daemon crashing at the first, second, … place of its kind, until a
 /// failover has no such place any more; it must have had `at_least` of them.
 fn killed_at_every(kind: &str, at_least: u32) -> Result<()> {
-    let policy = vec![("on_database_crash", "\"fail-over\"")];
-    let stage = Stage::set(&StageSpec { policy, ..StageSpec::standard() })?;
+    let policy = vec![("on_database_crash", "\"fail-over\""), ON_RETURN_ASK];
+    let stage = Stage::set(&StageSpec { policy, ..StageSpec::asking() })?;
     let (mut master, mut slave) = ("node-a", "node-b");
     for number in 1..=PLACES_MAX {
         let place = format!("{kind}:{number}");
@@ -117,7 +117,7 @@ fn note_exit_status(stage: &Stage) -> Result<()> {
 /// resumable, and goes on with it at its next start; the person's command waits for it all along.
 #[test]
 fn stopped_in_the_middle() -> Result<()> {
-    let stage = Stage::standard()?;
+    let stage = Stage::asking()?;
     let slave = stage.lab.machine("node-b");
     note_exit_status(&stage)?;
     let load = stage.start_sql(LOAD)?;

@@ -17,7 +17,7 @@ const TOMBSTONE: &str = "/var/lib/postgresql/15/main/standby.signal";
 /// HAProxy is restarted in between: its file keeps users where they are.
 #[test]
 fn never_serves_again() -> Result<()> {
-    let stage = Stage::standard()?;
+    let stage = Stage::asking()?;
     let old = stage.lab.machine("node-a");
     old.power_loss()?;
     stage.wait_master("node-b", SOON)?;

@@ -17,7 +17,7 @@ const REFUSED: i32 = 4;
 /// started in place and nothing is lost.
 #[test]
 fn restarts_are_no_death() -> Result<()> {
-    let stage = Stage::standard()?;
+    let stage = Stage::asking()?;
     let master = stage.lab.machine("node-a");
     let (http, sql) = (stage.start_http(LOAD)?, stage.start_sql(LOAD)?);
     stage.wait_written(&http, "node-a")?;
@@ -55,7 +55,7 @@ fn restarts_are_no_death() -> Result<()> {
 /// master is stopped in order, so that no acknowledged row is lost.
 #[test]
 fn dry_run_and_order() -> Result<()> {
-    let stage = Stage::standard()?;
+    let stage = Stage::asking()?;
     let (http, sql) = (stage.start_http(LOAD)?, stage.start_sql(LOAD)?);
     stage.wait_written(&http, "node-a")?;
     stage.wait_written(&sql, "node-a")?;
@@ -114,7 +114,7 @@ fn every_step_is_told(plan: &Value) {
 /// the budget. Refused with the number; a person may accept the loss, which is recorded.
 #[test]
 fn loss_over_budget() -> Result<()> {
-    let stage = Stage::standard()?;
+    let stage = Stage::asking()?;
     let (master, slave) = (stage.lab.machine("node-a"), stage.lab.machine("node-b"));
     let sql = stage.start_sql(LOAD)?;
     stage.wait_written(&sql, "node-a")?;

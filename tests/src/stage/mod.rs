@@ -25,6 +25,8 @@ use crate::lab::{
 pub const OBSERVER_UNIT: &str = "ha-observer.service";
 
 const CONFIG: &str = "/etc/ha-observer/pairs/desk.toml";
+/// What to do about an old master that is back: nothing, until a person says so.
+pub const ON_RETURN_ASK: (&str, &str) = ("on_return", "\"ask\"");
 /// How long a healthy pair may take to be told protected after the daemon's start.
 const PROTECTED_LIMIT: Duration = Duration::from_secs(30);
 
@@ -45,6 +47,13 @@ impl StageSpec {
     pub fn standard() -> Self {
         Self { lab: LabSpec::standard(), policy: Vec::new(), environment: Vec::new() }
     }
+
+    /// The shipped defaults, but for an old master that is back: it waits for a person, so that a
+    /// scenario ends where its failover ends.
+    #[must_use]
+    pub fn asking() -> Self {
+        Self { policy: vec![ON_RETURN_ASK], ..Self::standard() }
+    }
 }
 
 /// The lab with the daemon in it.
@@ -61,6 +70,11 @@ impl Stage {
         stage.start_observer()?;
         stage.wait_protected()?;
         Ok(stage)
+    }
+
+    /// A stage on which an old master that is back waits for a person.
+    pub fn asking() -> Result<Self> {
+        Self::set(&StageSpec::asking())
     }
 
     /// A stage with the shipped defaults.
