@@ -33,6 +33,9 @@ pub struct Entry {
     pub idle_since: Option<At>,
     /// For a primary: since when its commits have waited for a standby that is away.
     pub waits_since: Option<At>,
+    /// The standby that holds every commit acknowledged since: asked to, and seen to, without a
+    /// change in between.
+    pub on_both: Option<String>,
     /// When they were last seen to wait.
     pub waited_at: Option<At>,
     /// For a proxy's table: since when its checks of each host have failed without a break.
@@ -100,6 +103,7 @@ impl Snapshot {
                 note_failing(&mut entry.failing_since, &sighting);
                 note_idle(&mut entry.idle_since, &sighting);
                 note_waiting(&mut entry.waits_since, &sighting);
+                note_on_both(&mut entry.on_both, &sighting);
                 if entry.waits_since.is_some() {
                     entry.waited_at = Some(sighting.at);
                 }
@@ -115,10 +119,13 @@ impl Snapshot {
                 note_idle(&mut idle_since, &sighting);
                 let mut waits_since = None;
                 note_waiting(&mut waits_since, &sighting);
+                let mut on_both = None;
+                note_on_both(&mut on_both, &sighting);
                 let entry = Entry {
                     idle_since,
                     waits_since,
                     waited_at: waits_since,
+                    on_both,
                     failing_since,
                     class,
                     streak: 1,
@@ -199,6 +206,20 @@ fn note_waiting(waits_since: &mut Option<At>, sighting: &Sighting) {
             waits_since.get_or_insert(sighting.at);
         }
         _ => *waits_since = None,
+    }
+}
+
+fn note_on_both(on_both: &mut Option<String>, sighting: &Sighting) {
+    let Ok(Seen::Database(report)) = &sighting.seen else { return };
+    let [asked] = &report.synchrony.asked[..] else {
+        *on_both = None;
+        return;
+    };
+    if report.synchrony.held.contains(asked) {
+        *on_both = Some(asked.clone());
+    } else if on_both.as_ref() != Some(asked) {
+        // Asked and never seen to hold: commits of before may still be on their way there.
+        *on_both = None;
     }
 }
 

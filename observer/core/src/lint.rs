@@ -1,17 +1,23 @@
 //! Checks a plan against the safety rules, knowing nothing of how it was drafted.
 //!
-//! Only a plan that passes can be carried out: [`ArmedPlan`] has no other constructor.
+//! Only a plan that passes can be opened, and only an opened one carried out: [`ArmedPlan`] has no
+//! constructor outside this crate but the lint.
 
 use crate::facts::Asker;
 use crate::plan::{Effect, Goal, OnFailure, Plan, Proof, Sessions, Step, Undo};
 use crate::policy::{FenceGrade, PairSpec};
 use crate::words::{Epoch, HostName};
 
-/// A plan that passed the lint.
+/// A plan that passed the lint, now or before it was opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ArmedPlan(Plan);
 
 impl ArmedPlan {
+    /// A plan that was opened: it passed the lint before its opening was recorded.
+    pub(crate) fn of_the_journal(plan: Plan) -> Self {
+        Self(plan)
+    }
+
     /// The plan.
     pub fn plan(&self) -> &Plan {
         &self.0

@@ -253,8 +253,10 @@ fn an_undone_plan_leaves_the_pair_as_it_was(plan: &Plan, world: &World, now: At)
         return Ok(());
     }
     for name in world.proxies.keys() {
-        // A person's edit may have let it in, too: what counts is that nobody can write there.
-        if world.users_can_write(name, &plan.next_master) {
+        // A person's edit may have let it in, too: what counts is that nobody can write there,
+        // unless people themselves have made it so.
+        let by_hand = world.promoted_by_hand.contains(&plan.next_master);
+        if !by_hand && world.users_can_write(name, &plan.next_master) {
             let what = format!("undone, and {name} lets users in to {}", plan.next_master);
             return broken(6, now, what);
         }

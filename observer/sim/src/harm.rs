@@ -93,7 +93,10 @@ impl World {
                 machine.start_database(now);
                 return true;
             }
-            Fault::PromoteByHand(host) => self.machine_mut(&host).promote(),
+            Fault::PromoteByHand(host) => {
+                self.machine_mut(&host).promote();
+                self.promoted_by_hand.push(host);
+            }
             Fault::FillDisk(host) => self.machine_mut(&host).database.disk_full = true,
             Fault::FreeDisk(host) => self.machine_mut(&host).database.disk_full = false,
             Fault::PauseReplay(host) => self.machine_mut(&host).database.replay_paused = true,

@@ -162,7 +162,7 @@ impl World {
                     let whole = master.postmaster == Postmaster::Stopped
                         && standby.rows == master.rows
                         && !standby.replay_paused;
-                    runs && (whole || !standby.in_recovery)
+                    runs && whole && standby.in_recovery
                 })
             }
             Proof::Streams { host, upstream } => self.prove_streams(host, upstream),

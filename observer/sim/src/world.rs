@@ -27,6 +27,8 @@ pub struct World {
     pub network: Network,
     /// Which promotions were carried out: by which epoch, of which host.
     pub promotions: Vec<(u64, HostName)>,
+    /// Which hosts people promoted by hand.
+    pub promoted_by_hand: Vec<HostName>,
 }
 
 impl World {
@@ -63,6 +65,7 @@ impl World {
                 .collect(),
             network: Network::default(),
             promotions: Vec::new(),
+            promoted_by_hand: Vec::new(),
             spec,
         }
     }

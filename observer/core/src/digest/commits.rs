@@ -64,9 +64,11 @@ pub(super) fn promise(
     candidate: Option<&HostName>,
 ) -> Promise {
     let (Some(master), Some(candidate)) = (master, candidate) else { return Promise::OnMaster };
-    let Some(report) = inputs.last_report(master) else { return Promise::OnMaster };
-    let Synchrony { asked, .. } = &report.synchrony;
-    // Whether it was connected in that moment does not matter: without it nothing was acknowledged.
-    let holds = asked.len() == 1 && asked[0] == candidate.as_str();
-    if holds && !report.in_recovery { Promise::OnBoth } else { Promise::OnMaster }
+    let Some(entry) = inputs.snapshot.get(&Look::Database(master.clone())) else {
+        return Promise::OnMaster;
+    };
+    // Whether it was connected in the last moment does not matter: without it nothing was
+    // acknowledged any more.
+    let holds = entry.on_both.as_deref() == Some(candidate.as_str());
+    if holds { Promise::OnBoth } else { Promise::OnMaster }
 }

@@ -9,6 +9,9 @@ use crate::plan::{Effect, First, LostReply, OnFailure, Proof, Step, Stop, Undo};
 use crate::policy::{PairSpec, Placement};
 use crate::words::HostName;
 
+/// How long copying what only the old master has may take, in milliseconds: its log, most of all.
+const KEEP_MS: u64 = 600_000;
+
 /// Starts the slave's database, and the services that run there.
 pub(super) fn start(spec: &PairSpec, slave: &HostName) -> Vec<Step> {
     let mut plan = vec![Step {
@@ -88,8 +91,9 @@ fn keep_diverged(slave: &HostName, master: &HostName) -> Step {
         proof: Proof::DivergedKept { host: slave.clone() },
         lost_reply: LostReply::Repeat,
         undo: Undo::NothingToUndo,
-        on_failure: OnFailure::GoOn,
-        deadline_ms: 60_000,
+        // What cannot be kept is not destroyed.
+        on_failure: OnFailure::GiveUp,
+        deadline_ms: KEEP_MS,
     }
 }
 
@@ -111,7 +115,11 @@ fn rewind(spec: &PairSpec, slave: &HostName, master: &HostName) -> Step {
         effect: Effect::Rewind { host: slave.clone(), source: master.clone() },
         proof: Proof::OnHistoryOf { host: slave.clone(), source: master.clone() },
         lost_reply: LostReply::Repeat,
-        undo: Undo::NothingToUndo,
+        // A rewind of a crashed host lifts the tombstone, and lays it again only if it succeeds.
+        undo: Undo::By {
+            effect: Effect::LeaveTombstone { host: slave.clone() },
+            proof: Proof::TombstoneStands { host: slave.clone() },
+        },
         on_failure: OnFailure::GoOn,
         deadline_ms: spec.policy.rewind_deadline_ms,
     }

@@ -41,7 +41,7 @@ impl Drive {
     /// True at a pivot that has an undo: what it is may still be found out for certain.
     fn can_withdraw(&self) -> bool {
         let pivot = self.way == Way::Forward && self.plan().pivot() == Some(self.cursor);
-        pivot && matches!(self.step().undo, Undo::By { .. })
+        pivot && self.may_withdraw && matches!(self.step().undo, Undo::By { .. })
     }
 
     /// Orders the undo of a pivot that did not show. Whether the plan is taken back is decided by
@@ -67,6 +67,7 @@ impl Drive {
     /// It has happened, or that cannot be told: forward.
     pub(super) fn not_withdrawn(&mut self, now: At) -> Want {
         self.withdrawing = false;
+        self.may_withdraw = false;
         self.way = Way::Forward;
         self.turned_back = None;
         self.stuck.push(Want::SayStuck { step: self.cursor, why: self.why.clone() });

@@ -105,6 +105,8 @@ pub struct Drive {
     pivot_since: Option<At>,
     /// True while a promotion that did not come through is being withdrawn.
     withdrawing: bool,
+    /// False once a promotion was seen, or could not be withdrawn: it is not tried again.
+    may_withdraw: bool,
     /// Since when users are held.
     held_since: Option<At>,
     attempt: u32,
@@ -132,6 +134,7 @@ impl Drive {
             pivot_tries: 0,
             pivot_since: None,
             withdrawing: false,
+            may_withdraw: true,
             held_since: None,
             attempt: 0,
             began_at: At::default(),
@@ -162,7 +165,15 @@ impl Drive {
             let ends = Sessions::End;
             *look &= !matches!(step.effect, Effect::TakeOut { sessions, .. } if sessions == ends);
         }
-        drive.promoted_perhaps = drive.plan().pivot().is_some_and(|pivot| drive.touched[pivot]);
+        let pivot = drive.plan().pivot();
+        let seen = |mark: &Mark| matches!(mark, Mark::Proven { .. });
+        let pivot_mark = pivot.and_then(|pivot| open.marks.get(&(pivot, Way::Forward)));
+        drive.may_withdraw = !pivot_mark.is_some_and(seen);
+        if let (Some(pivot), true) = (pivot, open.turned_back.is_some()) {
+            // Nobody turns back past a pivot: it was never ordered, refused, or withdrawn.
+            drive.touched[pivot] = false;
+        }
+        drive.promoted_perhaps = pivot.is_some_and(|pivot| drive.touched[pivot]);
         drive.turned_back = open.turned_back.clone();
         drive.turn = open.turn;
         drive.began_at = now;
@@ -328,6 +339,8 @@ impl Drive {
                 Some(self.not_withdrawn(now))
             }
             Answer::Shown(evidence) => {
+                let pivot = self.way == Way::Forward && self.plan().pivot() == Some(self.cursor);
+                self.may_withdraw &= !pivot;
                 let took_ms = now.since(self.began_at);
                 self.stage = Stage::Recording(Then::NextStep);
                 Some(Want::Record(self.mark(Mark::Proven { evidence, took_ms }, now)))
@@ -385,6 +398,10 @@ impl Drive {
             };
             return Want::Record(Record::PlanClosed { at: now, plan: self.plan().id, outcome });
         }
+        if self.is_settled_by_the_pivot() {
+            self.cursor += 1;
+            return self.begin_step(now);
+        }
         self.began_at = now;
         self.ordered_at = now;
         self.attempt = 0;
@@ -408,6 +425,22 @@ impl Drive {
             return self.prove();
         }
         self.order(now)
+    }
+
+    /// True for a step that waited for the slave to hold what the master has, once the pivot was
+    /// ordered: it was shown then, and a primary can not show it any more.
+    fn is_settled_by_the_pivot(&self) -> bool {
+        let before = self.plan().pivot().is_some_and(|pivot| self.cursor < pivot);
+        let forward = self.way == Way::Forward && self.is_past_pivot();
+        forward
+            && before
+            && matches!(
+                self.step().proof,
+                Proof::ReplayedShutdown { .. }
+                    | Proof::ReplayedAll { .. }
+                    | Proof::LossWithin { .. }
+                    | Proof::LagWithin { .. }
+            )
     }
 
     /// Goes back to the first step: what is still so is passed, what is not is ordered again.

@@ -8,7 +8,7 @@ use crate::event::EventKind;
 use crate::facts::{Asker, Facts, Journal, Master, Roles, Sight, Slave};
 use crate::journal::{OpenPlan, Record, Turn, Way};
 use crate::judge::{Repair, Verdict};
-use crate::lint::lint;
+use crate::lint::{ArmedPlan, lint};
 use crate::plan::{Goal, Plan};
 use crate::policy::Mode;
 use crate::sighting::{Look, Vantage};
@@ -132,6 +132,9 @@ impl Pair {
     /// Lets the open plan go on as far as it can without an answer.
     pub(super) fn proceed(&mut self, now: At) {
         self.take_up_open_plan(now);
+        if self.is_frozen() {
+            return;
+        }
         while let Some(drive) = &mut self.drive {
             if self.stopping && drive.is_between_steps() {
                 return;
@@ -142,6 +145,15 @@ impl Pair {
                 None => return,
             }
         }
+    }
+
+    /// True while another host than the plan's master is a primary, by other hands than ours: a plan
+    /// that has not promoted anybody must then do nothing more, neither forward nor back, for its
+    /// undo would make a second master of the old one. A person's `ack` closes it.
+    pub(super) fn is_frozen(&self) -> bool {
+        let (Some(drive), Some((digest, _))) = (&self.drive, &self.latest) else { return false };
+        let moved = matches!(digest.facts.roles, Roles::Two | Roles::Moved | Roles::Stale);
+        drive.plan().goal.changes_master() && !drive.is_past_pivot() && moved
     }
 
     /// Holds the open plan against what is seen now: one that has lost its sense is taken back
@@ -199,13 +211,14 @@ impl Pair {
             mode: self.spec.policy.mode,
             waited_ms: now.since(self.started_at),
         };
-        let Ok(armed) = lint(open.plan.clone(), &self.spec, self.memory.epoch) else {
-            let why = "the plan left open no longer passes the lint; close it by hand".to_owned();
-            self.no_plan(&open.plan.rule, &why, now);
-            return;
-        };
-        let mut drive = Drive::resume(armed, &open, now);
-        let Some((way, why)) = resume_way(&open, &drive, present) else { return };
+        let passes = lint(open.plan.clone(), &self.spec, self.memory.epoch).is_ok();
+        // It passed when it was opened, which is why it may be taken back, or finished past its
+        // pivot, whatever the configuration says by now.
+        let mut drive = Drive::resume(ArmedPlan::of_the_journal(open.plan.clone()), &open, now);
+        let Some((mut way, mut why)) = resume_way(&open, &drive, present) else { return };
+        if way == Way::Forward && !drive.is_past_pivot() && !passes {
+            (way, why) = (Way::Back, "it would not pass the lint any more");
+        }
         let plan = open.plan.id;
         self.tell(EventKind::PlanResumed { plan, way, why: why.to_owned() }, now);
         let turn = if way == Way::Back { drive.turn_back(why, Turn::Overtaken, now) } else { None };
@@ -256,9 +269,8 @@ impl Pair {
         self.memory.apply(writing.record());
         match writing {
             Writing::Opening(plan, _) => {
-                let epoch = self.memory.epoch;
-                let armed = lint(*plan, &self.spec, epoch).expect("it passed before its opening");
-                self.drive = Some(Drive::begin(armed));
+                // It passed before its opening was asked for.
+                self.drive = Some(Drive::begin(ArmedPlan::of_the_journal(*plan)));
             }
             Writing::Drive(_) => {
                 let want = self.drive.as_mut().and_then(|drive| drive.recorded(now));
@@ -439,15 +451,20 @@ fn slave_troubles(repair: Repair) -> Option<&'static [Slave]> {
 /// goes on only if what is seen now would ask for it again; else it is taken back, which for a
 /// repair means that it is closed.
 fn resume_way(open: &OpenPlan, drive: &Drive, present: Present) -> Option<(Way, &'static str)> {
-    if open.turned_back.is_some() {
-        return Some((Way::Back, "it was being taken back"));
-    }
     if drive.is_past_pivot() {
         return Some((Way::Forward, "it is past its pivot"));
     }
     let Present { facts, verdict, mode, waited_ms } = present;
     if facts.sight != Sight::Clear {
         return None;
+    }
+    let moved = matches!(facts.roles, Roles::Two | Roles::Moved | Roles::Stale);
+    if open.plan.goal.changes_master() && moved {
+        // Somebody made another host the master meanwhile: either way would make two of them.
+        return None;
+    }
+    if open.turned_back.is_some() {
+        return Some((Way::Back, "it was being taken back"));
     }
     if facts.master == Master::Suspect && waited_ms < SUSPECT_MS {
         return None;

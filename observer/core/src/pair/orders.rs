@@ -4,11 +4,11 @@ use super::Pair;
 use super::work::Writing;
 use crate::draft::{self, Brief, LossOverride};
 use crate::event::EventKind;
-use crate::facts::{Act, Asker, Facts, Master, Proxies, Slave};
-use crate::journal::{PauseOrder, Record, Schedule, Turn, Way};
+use crate::facts::{Act, Asker, Facts, Master, Proxies, Roles, Slave};
+use crate::journal::{Outcome, PauseOrder, Record, Schedule, Turn, Way};
 use crate::judge::{Cause, Repair, gate};
 use crate::plan::Plan;
-use crate::words::At;
+use crate::words::{At, PlanId};
 
 /// A person's order.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -221,6 +221,15 @@ impl Pair {
         }
     }
 
+    /// The open plan that a change of master by other hands has overtaken.
+    fn overtaken_plan(&self) -> Option<PlanId> {
+        let open = self.memory.open.as_ref()?;
+        let (digest, _) = self.latest()?;
+        let moved = matches!(digest.facts.roles, Roles::Two | Roles::Moved | Roles::Stale);
+        let waits = self.drive.is_none() || self.is_frozen();
+        (moved && waits && open.plan.goal.changes_master()).then_some(open.plan.id)
+    }
+
     fn order_plan(&mut self, wish: Wish, now: At) -> Result<(), Refusal> {
         if !self.writing.is_empty() {
             return Err(Refusal::NotReady);
@@ -293,6 +302,14 @@ impl Pair {
     }
 
     fn acknowledge(&mut self, by: String, now: At) -> Result<(), Refusal> {
+        if let Some(plan) = self.overtaken_plan() {
+            // Nothing more is done of it: what people have made of the pair stands.
+            let why = format!("closed by {by}: the master was changed by other hands");
+            let outcome = Outcome::Undone { why };
+            self.drive = None;
+            self.write(Writing::Memory(Record::PlanClosed { at: now, plan, outcome }));
+            return Ok(());
+        }
         let moved = self.latest().and_then(|(digest, ruling)| {
             let accepts = matches!(
                 ruling.rule.cause,

@@ -62,6 +62,8 @@ pub(super) fn clone(
     let (new, old) = (copy_of(data), format!("{data}.ha-observer-old"));
     // Both renames fail where a directory stands that is not replaced, and nothing is lost.
     let after = [
+        // A host that was promoted meanwhile has no tombstone: nothing of it is replaced.
+        format!("+/usr/bin/test -e {data}/standby.signal"),
         format!("+{SYSTEMCTL} stop {database}"),
         format!("+/usr/bin/rm -rf {old}"),
         format!("-+/usr/bin/mv -T {data} {old}"),

@@ -79,20 +79,18 @@ fn within(own: &Control, source: Timeline, histories: &str) -> Result<String, St
     let (reached, on) = match () {
         () if own.was_shut_down() => (own.checkpoint, own.timeline),
         // A standby writes nothing of its own: it holds what it has received.
-        () if own.was_shut_down_in_recovery() => {
-            (own.checkpoint.max(own.pages_up_to), own.timeline)
-        }
+        () if is_standby(own) => (own.checkpoint.max(own.pages_up_to), own.timeline),
         () => return Err(format!("its control file says \"{}\"", own.state)),
     };
     if on == source {
-        let standby = own.was_shut_down_in_recovery();
+        let standby = is_standby(own);
         let told = format!("on timeline {} as its source", on.0);
         return if standby { Ok(told) } else { Err(format!("it wrote {told}")) };
     }
     let left = left_at(histories, source).into_iter().find(|(timeline, _)| *timeline == on);
     match left {
         // A checkpoint that begins before that point ends before it, or at it.
-        Some((_, left)) if reached < left || own.was_shut_down_in_recovery() && reached == left => {
+        Some((_, left)) if reached < left || is_standby(own) && reached == left => {
             Ok(format!("shut down at {reached}; timeline {} was left at {left}", on.0))
         }
         Some((_, left)) => {
@@ -100,6 +98,11 @@ fn within(own: &Control, source: Timeline, histories: &str) -> Result<String, St
         }
         None => Err(format!("timeline {} is not in the history of its source", on.0)),
     }
+}
+
+/// Whether it was a standby to the end, in whatever way that came.
+fn is_standby(own: &Control) -> bool {
+    own.was_shut_down_in_recovery() || own.state == "in archive recovery"
 }
 
 /// Whether the unit's success is still how things are: no server was started on it since.
@@ -149,13 +152,18 @@ pub(super) async fn cloned(
 ) -> Result<Answer, Fault> {
     let until = Instant::now() + deadline;
     let left = || until.saturating_duration_since(Instant::now());
-    let answer = streams(world, host, upstream, deadline).await;
+    let job = &host.commands.standby.cloning;
+    let said = look(host, job, left()).await?;
+    if let Job::Running(words) = said {
+        // Whatever streams now is about to be replaced.
+        return Ok(Answer::NotYet(progress(upstream, left()).await.unwrap_or(words)));
+    }
+    let answer = streams(world, host, upstream, left()).await;
     if matches!(answer, Answer::Shown(_)) {
         return Ok(answer);
     }
-    let job = &host.commands.standby.cloning;
-    Ok(match look(host, job, left()).await? {
-        Job::Running(words) => Answer::NotYet(progress(upstream, left()).await.unwrap_or(words)),
+    Ok(match said {
+        Job::Running(words) => Answer::NotYet(words),
         Job::Failed(error) => Answer::Failed(error),
         Job::Gone if was_ordered(host, job) => {
             Answer::Failed(format!("{} is no longer running", job.unit))

@@ -53,10 +53,17 @@ pub(super) async fn rewind(
         Err(failure) => return Err(Fault::Refused(failure.to_string())),
         Ok(_) => return Err(Fault::Refused(format!("the database on {name} still runs"))),
     }
+    refuse_beside(host, &own.cloning, left()).await?;
     let control = control(host, left()).await?;
     let machine = Machine::host(host);
+    let crashed_primary = control.state == "in production";
+    if !control.was_shut_down() && !control.was_shut_down_in_recovery() && !crashed_primary {
+        // The rewind would end the recovery of a standby, and write a history of its own.
+        let state = &control.state;
+        return Err(Fault::Refused(format!("the control file on {name} says \"{state}\"")));
+    }
     clear(machine, &own.rewinding, until).await?;
-    if !control.was_shut_down() && !control.was_shut_down_in_recovery() {
+    if crashed_primary {
         // The recovery from the crash is the rewind's own, and a tombstone forbids it.
         machine.run(&host.commands.lift_tombstone, "", left()).await?;
     }
@@ -78,11 +85,33 @@ pub(super) async fn clone(
     if matches!(look(host, &own.cloning, left()).await?, Job::Running(_)) {
         return Ok(());
     }
+    refuse_beside(host, &own.rewinding, left()).await?;
     let machine = Machine::host(host);
     clear(machine, &own.cloning, until).await?;
     machine.run(&own.drop_copy, "", left()).await?;
     remember(host, &own.cloning);
     machine.run(&source.clone, "", left()).await.map(drop)
+}
+
+/// Refuses while the other job runs: both write into the same directory.
+async fn refuse_beside(host: &Host, other: &JobCommands, left: Duration) -> Result<(), Fault> {
+    match look(host, other, left).await? {
+        Job::Running(words) => {
+            let (unit, name) = (&other.unit, &host.access.name);
+            Err(Fault::Refused(format!("{unit} still runs on {name}: {words}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses while a rewind or a clone writes into the data directory.
+pub(super) async fn refuse_beside_jobs(host: &Host, deadline: Duration) -> Result<(), Fault> {
+    let own = &host.commands.standby;
+    let (rewinding, cloning) = tokio::join!(
+        refuse_beside(host, &own.rewinding, deadline),
+        refuse_beside(host, &own.cloning, deadline)
+    );
+    rewinding.and(cloning)
 }
 
 pub(super) async fn keep(world: &Inner, host: &HostName, deadline: Duration) -> Result<(), Fault> {

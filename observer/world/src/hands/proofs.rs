@@ -58,13 +58,9 @@ async fn look_for(
         }
         Proof::LossWithin { host, reached, budget_bytes } => {
             let host = host_of(world, host)?;
-            let answer = loss_within(host, *reached, *budget_bytes, deadline).await;
-            unless_promoted(host, answer, deadline).await
+            loss_within(host, *reached, *budget_bytes, deadline).await
         }
-        Proof::ReplayedAll { host } => {
-            let host = host_of(world, host)?;
-            unless_promoted(host, replayed_all(host, deadline).await, deadline).await
-        }
+        Proof::ReplayedAll { host } => replayed_all(host_of(world, host)?, deadline).await,
         Proof::NoTombstone { host } => match tombstone(host_of(world, host)?, deadline).await {
             Answer::Shown(why) => Answer::NotYet(why),
             Answer::NotYet(why) => Answer::Shown(why),
@@ -195,18 +191,6 @@ async fn replayed_all(host: &Host, deadline: Duration) -> Answer {
             Answer::NotYet(format!("{} of log are left to replay", human_bytes(left)))
         }
         Err(failure) => not_yet(&failure),
-    }
-}
-
-/// A host that is a primary already has replayed what it had: a plan that is taken up past its
-/// pivot asks again.
-pub(super) async fn unless_promoted(host: &Host, answer: Answer, deadline: Duration) -> Answer {
-    if matches!(answer, Answer::Shown(_)) {
-        return answer;
-    }
-    match host.database.look(deadline).await {
-        Ok(seen) if !seen.in_recovery => Answer::Shown("it is a primary already".to_owned()),
-        _ => answer,
     }
 }
 

@@ -11,7 +11,7 @@ use observer_core::words::{Lsn, human_bytes};
 use tokio::time::Instant;
 
 use super::Fault;
-use super::proofs::{database_stopped, not_yet, unless_promoted};
+use super::proofs::{database_stopped, not_yet};
 use super::run::Machine;
 use crate::commands::slot_name;
 use crate::eyes::machine;
@@ -64,7 +64,16 @@ pub(super) async fn not_promoted(
     let control = control(host, until.saturating_duration_since(Instant::now())).await?;
     let state = format!("its control file says \"{}\"", control.state);
     let standby = control.was_shut_down_in_recovery() || control.state == "in archive recovery";
-    Ok(if standby { Answer::Shown(state) } else { Answer::NotYet(state) })
+    if !standby {
+        return Ok(Answer::Failed(state));
+    }
+    // A promotion takes the tombstone away before it changes the control file: without it the next
+    // start would be that of a primary.
+    Ok(match machine::tombstone(host, until.saturating_duration_since(Instant::now())).await {
+        Ok(true) => Answer::Shown(format!("{state}, and the tombstone stands")),
+        Ok(false) => Answer::Failed(format!("{state}, and the tombstone is gone")),
+        Err(why) => Answer::Unknown(why),
+    })
 }
 
 pub(super) async fn lag_within(
@@ -105,12 +114,9 @@ pub(super) async fn replayed_shutdown(
     master: &Host,
     deadline: Duration,
 ) -> Result<Answer, Fault> {
-    let until = Instant::now() + deadline;
     let (control, replay) =
         tokio::join!(control(master, deadline), slave.database.replay(deadline));
-    let left = until.saturating_duration_since(Instant::now());
     let answer = match (control, replay) {
-        // A slave that was promoted says so below, whether its master can be asked or not.
         (Err(Fault::Refused(why)), _) => Answer::Unknown(why),
         (Err(Fault::NoReply), _) => Answer::Unknown("no answer in time".to_owned()),
         (_, Err(failure)) => not_yet(&failure),
@@ -125,7 +131,7 @@ pub(super) async fn replayed_shutdown(
             if replayed > end { Answer::Shown(text) } else { Answer::NotYet(text) }
         }
     };
-    Ok(unless_promoted(slave, answer, left).await)
+    Ok(answer)
 }
 
 /// Both ends say so: the slave's walreceiver, and its upstream's list of standbys.

@@ -22,6 +22,9 @@ pub(super) async fn perform(
 ) -> Result<(), Fault> {
     let until = Instant::now() + deadline;
     let (host, commands) = commands(world, effect)?;
+    if matches!(effect, Effect::StartDatabase { .. }) {
+        super::job::refuse_beside_jobs(host, deadline).await?;
+    }
     let machine = Machine::host(host);
     let Some((last, first)) = commands.split_last() else { return Ok(()) };
     for command in first {
