@@ -1,5 +1,5 @@
-//! What is wrong with a slave and put right by the observer, on real machines: a reboot, a slot that
-//! somebody dropped; and what only a person can put right, told in PostgreSQL's own words.
+//! What is wrong with a slave and put right by the observer, on real machines: a reboot, a slot
+//! that somebody dropped; and what only a person can put right, told in PostgreSQL's own words.
 
 use std::time::Duration;
 
@@ -9,10 +9,21 @@ use tests::stage::{Promise, Stage, Told, texts};
 const SOON: Duration = Duration::from_secs(60);
 const REJOINED: Duration = Duration::from_secs(120);
 const LOAD: Duration = Duration::from_secs(240);
+/// Drops the slot in the moment in which its slave is not connected, which returns at once.
+const DROP_SLOT: &str = "do $$ begin loop
+      perform pg_terminate_backend(active_pid, 5000)
+        from pg_replication_slots where slot_name = 'node_b';
+      begin
+        perform pg_drop_replication_slot('node_b');
+        exit;
+      exception when object_in_use then null;
+      end;
+    end loop; end $$";
 const PASSWORDS: &str = "/var/lib/postgresql/.pgpass";
 
 /// The slave is rebooted, and nothing starts there at boot by itself: the observer starts it. Then
-/// somebody drops its slot: it is made again and the slave streams through it. Users notice nothing.
+/// somebody drops its slot: it is made again and the slave streams through it. Users notice
+/// nothing.
 #[test]
 fn a_slave_that_fell_off_comes_back() -> Result<()> {
     let stage = Stage::standard()?;
@@ -24,11 +35,10 @@ fn a_slave_that_fell_off_comes_back() -> Result<()> {
     wait_repaired(&stage, "S9")?;
 
     let master = stage.lab.machine("node-a");
-    let slot = "from pg_replication_slots where slot_name = 'node_b'";
-    master.sql("postgres", &format!("select pg_terminate_backend(active_pid, 5000) {slot}"))?;
-    master.sql("postgres", "select pg_drop_replication_slot('node_b')")?;
+    master.sql("postgres", DROP_SLOT)?;
     wait_repaired(&stage, "S10")?;
-    let active = master.sql("postgres", &format!("select active {slot}"))?;
+    let active = "select active from pg_replication_slots where slot_name = 'node_b'";
+    let active = master.sql("postgres", active)?;
     assert_eq!(active, "t", "the slave uses its slot");
 
     stage.wait_written(&sql, "node-a")?;

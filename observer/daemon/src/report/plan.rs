@@ -28,7 +28,8 @@ pub(crate) struct PlanReport {
     pub(crate) next_master: HostName,
     /// What it would lose, as far as it can be told; none where a plan can lose nothing.
     pub(crate) loss: Option<String>,
-    /// What acknowledged commits were worth when the master was last seen; none where a plan can lose nothing.
+    /// What acknowledged commits were worth when the master was last seen; none where a plan can
+    /// lose nothing.
     pub(crate) promise: Option<Promise>,
     /// What would refuse it now.
     pub(crate) refused: Option<RefusalReport>,
