@@ -7,7 +7,7 @@ use strum::IntoStaticStr;
 use crate::facts::Asker;
 use crate::journal::{Outcome, Way};
 use crate::judge::{Cause, Verdict};
-use crate::plan::Goal;
+use crate::plan::{Goal, Promise};
 use crate::words::{At, Epoch, HostName, PairName, PlanId, human_ms};
 
 /// One event.
@@ -73,6 +73,9 @@ pub enum EventKind {
         asker: Asker,
         /// Milliseconds from the first sign of trouble to this decision.
         decided_ms: u64,
+        /// What acknowledged commits were worth when it was drafted.
+        #[serde(default)]
+        promise: Promise,
         /// The master before.
         master: HostName,
         /// The master after.

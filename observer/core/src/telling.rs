@@ -25,6 +25,7 @@ pub(crate) fn told_by(
             rule: plan.rule.clone(),
             asker: plan.asker,
             decided_ms: at.since(plan.trouble_since),
+            promise: plan.promise,
             master: plan.master.clone(),
             next_master: plan.next_master.clone(),
         },

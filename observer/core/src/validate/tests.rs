@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::healthy::{observer, roles, spec, survey};
 use super::*;
+use crate::policy::Durability;
 use crate::sighting::{Admission, UnitState};
 
 fn report(survey: &Survey, observer: &ObserverState) -> ValidationReport {
@@ -300,4 +301,26 @@ fn ids_are_unique_plain_words_and_every_row_is_documented() {
             assert!(!text.is_empty(), "{} is not documented", check.id);
         }
     }
+}
+
+/// A slave that was master while commits waited still says so; plans empty it before they promote.
+#[test]
+fn what_plans_set_themselves_is_amiss_only_where_no_plan_empties_it() {
+    let amiss_with = |names: &str, durability| {
+        let (mut survey, mut spec, roles) = (survey(), spec(), roles());
+        set(&mut survey, "node-b", "synchronous_standby_names", names);
+        spec.policy.durability = durability;
+        let observer = observer();
+        amiss(&validate(&Inputs {
+            spec: &spec,
+            roles: &roles,
+            survey: &survey,
+            observer: &observer,
+        }))
+    };
+    let found = BTreeSet::from(["synchronous-names".to_owned()]);
+    assert_eq!(amiss_with("\"node-a\"", Durability::Sync), BTreeSet::new());
+    assert_eq!(amiss_with("\"node-a\"", Durability::Async), found);
+    assert_eq!(amiss_with("\"backup\"", Durability::Sync), found);
+    assert_eq!(amiss_with("ANY 1 (\"node-a\", backup)", Durability::Sync), found);
 }

@@ -3,7 +3,7 @@
 use observer_core::event::{Event, EventKind};
 use observer_core::facts::Asker;
 use observer_core::journal::{Outcome, Way};
-use observer_core::plan::Goal;
+use observer_core::plan::{Goal, Promise};
 use observer_core::words::{At, Epoch, PlanId};
 
 use super::Exit;
@@ -37,6 +37,7 @@ fn plan() -> PlanReport {
         master: "node-a".into(),
         next_master: "node-b".into(),
         loss: None,
+        promise: None,
         refused: None,
         unready: vec![],
         forecast: Forecast { runs: 3, whole_ms: Some(2_000), held_ms: Some(620) },
@@ -59,6 +60,7 @@ fn opened() -> EventKind {
         rule: "operator".to_owned(),
         asker: Asker::Operator,
         decided_ms: 0,
+        promise: Promise::OnMaster,
         master: "node-a".into(),
         next_master: "node-b".into(),
     }

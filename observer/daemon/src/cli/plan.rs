@@ -49,9 +49,13 @@ fn headline(plan: &PlanReport) -> String {
 
 /// What may be lost by it.
 fn stake(plan: &PlanReport) -> String {
-    match &plan.loss {
+    let loss = match &plan.loss {
         Some(loss) => format!("it would lose at most: {loss}"),
         None => "it loses nothing, or is taken back".to_owned(),
+    };
+    match plan.promise {
+        Some(promise) => format!("{loss}\nacknowledged commits were {}", promise.text()),
+        None => loss,
     }
 }
 

@@ -3,6 +3,7 @@
 use observer_core::facts::Journal;
 use observer_core::judge::Cause;
 use observer_core::pair::Pair;
+use observer_core::plan::Promise;
 use observer_core::words::{At, Epoch};
 
 use super::output::Look;
@@ -193,6 +194,7 @@ fn a_dry_run_shows_every_command_host_deadline_and_undo() {
         master: "node-a".into(),
         next_master: "node-b".into(),
         loss: Some("0 B of log, 12 ms of commits at most".to_owned()),
+        promise: Some(Promise::OnBoth),
         refused: Some(RefusalReport::of(Cause::Paused)),
         unready: vec![],
         forecast: Forecast { runs: 2, whole_ms: Some(410), held_ms: None },

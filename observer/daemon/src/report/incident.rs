@@ -7,6 +7,7 @@ use observer_core::event::EventKind;
 use observer_core::facts::Asker;
 use observer_core::journal::{Outcome, Way};
 use observer_core::judge::Verdict;
+use observer_core::plan::{Goal, Promise};
 use observer_core::words::{At, HostName, PairName, PlanId, human_ms};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,8 @@ pub(crate) struct Incident {
     pub(crate) closed_at: Option<At>,
     /// How it ended.
     pub(crate) outcome: Option<Outcome>,
+    /// What acknowledged commits were worth; none for a plan that loses nothing of them.
+    pub(crate) promise: Option<Promise>,
     /// How long users were held at the proxies, in milliseconds; none if nobody was.
     pub(crate) held_ms: Option<u64>,
     /// What was seen, as told by the verdict that led to it.
@@ -85,8 +88,16 @@ impl Incident {
             }
             _ => false,
         })?;
-        let EventKind::PlanOpened { plan, goal, rule, asker, decided_ms, master, next_master } =
-            &opened.event.kind
+        let EventKind::PlanOpened {
+            plan,
+            goal,
+            rule,
+            asker,
+            decided_ms,
+            promise,
+            master,
+            next_master,
+        } = &opened.event.kind
         else {
             return None;
         };
@@ -120,6 +131,7 @@ impl Incident {
             opened_at,
             closed_at: closed.as_ref().map(|(at, _)| *at),
             outcome: closed.map(|(_, outcome)| outcome),
+            promise: (*goal == Goal::FailOver).then_some(*promise),
             held_ms: held_ms(part.iter().map(|stored| &stored.event), *plan),
             evidence: evidence(&part, opened_at),
             phases: phases(&part, *plan, trouble_at, opened_at),
@@ -150,6 +162,9 @@ impl Incident {
         if let Some(closed_at) = self.closed_at {
             let whole = human_ms(closed_at.since(self.trouble_at));
             text.push_str(&format!("- from the first sign to the end of the plan: {whole}\n"));
+        }
+        if let Some(promise) = self.promise {
+            text.push_str(&format!("- acknowledged commits were {}\n", promise.text()));
         }
         if let Some(held_ms) = self.held_ms {
             let held = human_ms(held_ms);

@@ -6,7 +6,7 @@
 use observer_core::event::Event;
 use observer_core::judge::Cause;
 use observer_core::pair::DryRun;
-use observer_core::plan::{Effect, Goal, OnFailure, Plan, Step, Undo};
+use observer_core::plan::{Effect, Goal, OnFailure, Plan, Promise, Step, Undo};
 use observer_core::words::{Epoch, HostName};
 use observer_world::access::CommandLine;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,9 @@ pub(crate) struct PlanReport {
     pub(crate) next_master: HostName,
     /// What it would lose, as far as it can be told; none where a plan can lose nothing.
     pub(crate) loss: Option<String>,
+    /// What acknowledged commits were worth when the master was last seen; none where a plan can
+    /// lose nothing.
+    pub(crate) promise: Option<Promise>,
     /// What would refuse it now.
     pub(crate) refused: Option<RefusalReport>,
     /// The failing checks that would refuse it now, a sentence each.
@@ -106,7 +109,7 @@ impl PlanReport {
         loss: Option<String>,
         describe: impl Fn(&Effect) -> Vec<CommandLine>,
     ) -> Self {
-        let Plan { goal, rule, epoch, master, next_master, steps, .. } = &run.plan;
+        let Plan { goal, rule, epoch, master, next_master, promise, steps, .. } = &run.plan;
         let pivot = run.plan.pivot();
         let report = |(index, step)| step_report(index, step, pivot == Some(index), &describe);
         Self {
@@ -116,6 +119,7 @@ impl PlanReport {
             master: master.clone(),
             next_master: next_master.clone(),
             loss: loss.filter(|_| *goal == Goal::FailOver),
+            promise: (*goal == Goal::FailOver).then_some(*promise),
             refused: run.refused.map(RefusalReport::of),
             unready: Vec::new(),
             forecast: Forecast::default(),

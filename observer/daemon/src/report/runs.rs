@@ -154,7 +154,7 @@ pub(crate) fn held_ms<'a>(
 #[cfg(test)]
 mod tests {
     use observer_core::facts::Asker;
-    use observer_core::plan::Goal;
+    use observer_core::plan::{Goal, Promise};
 
     use super::*;
 
@@ -181,6 +181,7 @@ mod tests {
                     rule: "operator".to_owned(),
                     asker: Asker::Operator,
                     decided_ms: 0,
+                    promise: Promise::OnMaster,
                     master: from.into(),
                     next_master: to.into(),
                 },

@@ -8,7 +8,7 @@ use observer_core::facts::{
 use observer_core::journal::{Outcome, Way};
 use observer_core::judge::{Cause, Verdict, gate, judge};
 use observer_core::pair::Pair;
-use observer_core::plan::Goal;
+use observer_core::plan::{Goal, Promise};
 use observer_core::words::{At, PlanId};
 
 use super::incident::Incident;
@@ -149,6 +149,7 @@ fn failover() -> Vec<StoredEvent> {
                 rule: "F1".to_owned(),
                 asker: Asker::Observer,
                 decided_ms: 900,
+                promise: Promise::OnBoth,
                 master: "node-a".into(),
                 next_master: "node-b".into(),
             },
@@ -200,6 +201,8 @@ fn an_incident_splits_the_outage_into_its_phases() {
     let text = incident.markdown();
     assert!(text.starts_with("# Incident: failover of pair desk, from node-a to node-b\n"));
     assert!(text.contains("- from the first sign to the end of the plan: 1.3 s\n"));
+    let promise = "- acknowledged commits were on the slave's disk, too: none of them is lost\n";
+    assert!(text.contains(promise), "{text}");
     assert!(text.contains("| promote | 130 ms | 1.1 s |\n"));
 }
 

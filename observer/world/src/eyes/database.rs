@@ -79,14 +79,22 @@ fn report(seen: &Look) -> Result<DatabaseReport, Silent> {
     })
 }
 
+/// A heartbeat that waits for so long, in milliseconds, waits for a standby that does not answer.
+const HELD_UP_MS: i64 = 1_000;
+
 /// Whom commits wait for, and who of them is there.
+///
+/// PostgreSQL lists a standby as streaming for a minute after its machine fell silent. What our own
+/// heartbeat waits for says it sooner, by the master's own clock.
 fn synchrony(seen: &Look) -> Synchrony {
     let asked = synchronous_names(&seen.synchronous_names);
+    let held_up = seen.own_commit_waits_ms.is_some_and(|ms| ms >= HELD_UP_MS);
     let holds = |name: &String| {
-        seen.standbys.iter().any(|standby| {
-            let there = matches!(standby.sync_state.as_deref(), Some("sync" | "quorum"));
-            standby.name == *name && there && standby.state.as_deref() == Some("streaming")
-        })
+        !held_up
+            && seen.standbys.iter().any(|standby| {
+                let there = matches!(standby.sync_state.as_deref(), Some("sync" | "quorum"));
+                standby.name == *name && there && standby.state.as_deref() == Some("streaming")
+            })
     };
     let held = asked.iter().filter(|name| holds(name)).cloned().collect();
     Synchrony { asked, held }

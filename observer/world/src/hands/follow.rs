@@ -1,9 +1,7 @@
 //! Makes the files of a database say that it is a standby of another host, and reads them back.
 //!
-//! It starts nothing. The order rule: what the files must say is written to a draft and through to
-//! the disk → the draft is what was meant → the file is still what was read → rename → the
-//! tombstone. One that runs reads its files again at the end. Repeatable: files that say so already
-//! are left alone.
+//! It starts nothing. The order rule: the settings → the tombstone. One that runs reads its files
+//! again at the end. Repeatable: files that say so already are left alone.
 
 use std::time::Duration;
 
@@ -11,8 +9,8 @@ use observer_core::drive::Answer;
 use observer_core::words::HostName;
 use tokio::time::Instant;
 
-use super::run::{Machine, Put, hash};
-use super::{Fault, host_of};
+use super::run::Machine;
+use super::{Fault, host_of, settings_file};
 use crate::commands::{Privileged, Source, slot_name};
 use crate::eyes::machine;
 use crate::pair_world::{Host, Inner};
@@ -40,7 +38,7 @@ pub(super) async fn follow(
         Err(failure) => failure.is_alive(),
     };
     let machine = Machine::host(host);
-    write(host, source, until).await?;
+    settings_file::edit(host, &wanted(host, source), until).await?;
     machine.run(&host.commands.leave_tombstone, "", left()).await?;
     if running {
         machine.run(&host.commands.standby.reload, "", left()).await?;
@@ -50,18 +48,9 @@ pub(super) async fn follow(
 
 /// The commands of it, in order, for a dry run.
 pub(super) fn describe(host: &Host) -> Vec<&Privileged> {
-    let own = &host.commands.standby;
-    vec![
-        &own.read,
-        &own.shape_draft,
-        &own.write_draft,
-        &own.hash_draft,
-        &own.hash,
-        &own.put,
-        &own.sync,
-        &host.commands.leave_tombstone,
-        &own.reload,
-    ]
+    let mut commands = settings_file::describe(host);
+    commands.extend([&host.commands.leave_tombstone, &host.commands.standby.reload]);
+    commands
 }
 
 /// Whether the files say it, and the running server has taken it up.
@@ -110,36 +99,4 @@ pub(super) fn source<'a>(host: &'a Host, upstream: &HostName) -> Result<&'a Sour
 
 fn wanted(host: &Host, source: &Source) -> [(&'static str, String); 2] {
     [(CONNINFO, source.conninfo.clone()), (SLOT, slot_name(&host.access.name))]
-}
-
-async fn write(host: &Host, source: &Source, until: Instant) -> Result<(), Fault> {
-    let left = || until.saturating_duration_since(Instant::now());
-    let (own, machine) = (&host.commands.standby, Machine::host(host));
-    let before = machine.run(&own.read, "", left()).await?.stdout;
-    let wanted = wanted(host, source);
-    if wanted.iter().all(|(name, value)| settings::last(&before, name).as_ref() == Some(value)) {
-        return Ok(());
-    }
-    let edit = |text: Vec<u8>, (name, value): &(&str, String)| settings::set(&text, name, value);
-    let after = wanted.iter().fold(before.clone(), edit);
-    let refuse = |why: &str| Fault::Refused(format!("{} on {}: {why}", own.settings, machine.name));
-    let draft_and_put = async {
-        machine.run(&own.shape_draft, "", left()).await?;
-        let meant = hash(&after);
-        machine.run(&own.write_draft, after, left()).await?;
-        let written = machine.run(&own.hash_draft, "", left()).await?;
-        if !written.stdout.starts_with(meant.as_bytes()) {
-            return Err(refuse("the draft on the disk is not what was written"));
-        }
-        match machine.put(&own.hash, &own.put, &before, left()).await? {
-            Put::Done => machine.run(&own.sync, "", left()).await.map(drop),
-            Put::Changed => Err(refuse("it was changed by somebody meanwhile")),
-        }
-    };
-    let done = draft_and_put.await;
-    if done.is_err() {
-        // A draft that stays does no harm: PostgreSQL does not read it.
-        let _ = machine.run(&own.drop_draft, "", left()).await;
-    }
-    done
 }

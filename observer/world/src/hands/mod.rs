@@ -12,8 +12,10 @@ mod proxy_proofs;
 mod reload;
 mod rewrite;
 mod run;
+mod settings_file;
 mod slave_proofs;
 mod slots;
+mod synchrony;
 mod units;
 
 use std::time::Duration;
@@ -57,6 +59,9 @@ pub(crate) async fn perform(world: &Inner, order: &Order, deadline: Duration) ->
         Effect::Follow { host, upstream } => follow::follow(world, host, upstream, deadline).await,
         Effect::Checkpoint { .. } | Effect::MakeSlot { .. } | Effect::DropSlot { .. } => {
             slots::perform(world, &order.effect, deadline).await
+        }
+        Effect::Synchronise { host, standby } => {
+            synchrony::synchronise(world, host, standby.as_ref(), deadline).await
         }
         Effect::KeepDiverged { host, .. } => job::keep(world, host, deadline).await,
         Effect::Rewind { host, source } => job::rewind(world, host, source, deadline).await,
@@ -108,6 +113,10 @@ pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
         }
         Effect::Follow { host, .. } => world.host(host).map_or_else(Vec::new, |found| {
             let lines = follow::describe(found).into_iter().map(Privileged::line);
+            at(host.as_str(), lines.collect())
+        }),
+        Effect::Synchronise { host, .. } => world.host(host).map_or_else(Vec::new, |found| {
+            let lines = synchrony::describe(found).into_iter().map(Privileged::line);
             at(host.as_str(), lines.collect())
         }),
         Effect::KeepDiverged { host, .. }

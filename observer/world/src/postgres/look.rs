@@ -38,6 +38,8 @@ pub struct Look {
     pub slots: Vec<Slot>,
     /// `synchronous_standby_names` as it is set.
     pub synchronous_names: String,
+    /// How long a commit of our own has been waiting for a standby; absent while none waits.
+    pub own_commit_waits_ms: Option<i64>,
 }
 
 /// The standby's end of the replication connection.
@@ -131,6 +133,9 @@ pub(super) const SQL: &str = "
 select json_build_object(
   'in_recovery', standby,
   'synchronous_names', current_setting('synchronous_standby_names'),
+  'own_commit_waits_ms', (select (extract(epoch from
+      max(clock_timestamp() - query_start)) * 1000)::bigint
+    from pg_stat_activity where usename = current_user and wait_event = 'SyncRep'),
   'timeline', case when standby then greatest(
       (select received_tli from pg_stat_wal_receiver limit 1),
       (select timeline_id from pg_control_checkpoint()),
