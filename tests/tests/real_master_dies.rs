@@ -10,8 +10,6 @@ use tests::stage::{Promise, Stage, Told, texts};
 
 const SOON: Duration = Duration::from_secs(30);
 const LOAD: Duration = Duration::from_secs(120);
-/// A load that shows that users are served, and is over within it.
-const WATCHED: Duration = Duration::from_secs(5);
 
 /// Plays `kill` under both loads and demands a failover by `rule` to node-b; the singleton may be
 /// running on none of `not_on` afterwards.

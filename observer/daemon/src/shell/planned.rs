@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use super::asks::{Ask, NotOrdered, answer, dry_run};
 use super::pair_task::PairTask;
-use super::readiness::{self, Unready};
+use super::readiness::Unready;
 use super::validation::Asked;
 use super::world::World;
 use crate::report::plan::PlanReport;
@@ -137,7 +137,7 @@ impl<W: World> PairTask<W> {
         let (world, checks) = (self.world.clone(), self.checks.clone());
         let asked = Asked::of(&self.pair);
         tokio::task::spawn_local(async move {
-            let found = readiness::before_switchover(&world, asked).await;
+            let found = world.before_switchover(asked).await;
             // Nobody listens any more only while the daemon stops.
             let _ = checks.send(Checked { purpose, found });
         });

@@ -13,6 +13,7 @@ use std::time::Duration;
 use observer_core::drive::{Answer, Order, Reply};
 use observer_core::event::Event;
 use observer_core::journal::Record;
+use observer_core::pair::Refusal;
 use observer_core::plan::{Effect, Proof};
 use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec};
 use observer_core::sighting::{
@@ -26,6 +27,8 @@ use observer_world::access::{Alarm, CommandLine};
 use tokio::sync::mpsc;
 
 use super::archive::{Archive, Sample, Unwritten, Watermark};
+use super::readiness::Unready;
+use super::validation::Asked;
 use super::world::World;
 
 /// What happened, in order: `record …` and `perform …`.
@@ -249,6 +252,11 @@ impl World for Scripted {
     async fn survey(&self, _: &Roles, _: Duration) -> Survey {
         tokio::task::yield_now().await;
         Survey { hosts: BTreeMap::new(), proxies: BTreeMap::new(), took_ms: 0 }
+    }
+
+    async fn before_switchover(&self, _: Result<Asked, Refusal>) -> Result<(), Unready> {
+        tokio::task::yield_now().await;
+        Ok(())
     }
 
     fn describe(&self, effect: &Effect) -> Vec<CommandLine> {

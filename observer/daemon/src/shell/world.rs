@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use observer_core::drive::{Answer, Order, Reply};
+use observer_core::pair::Refusal;
 use observer_core::plan::{Effect, Proof};
 use observer_core::sighting::{Look, Seen, Silent};
 use observer_core::validate::{Roles, Survey};
@@ -12,6 +13,9 @@ use observer_core::words::Epoch;
 use observer_world::access::{Alarm, CommandLine};
 use observer_world::pair_world::PairWorld;
 use tokio::sync::mpsc;
+
+use super::readiness::{self, Unready};
+use super::validation::Asked;
 
 /// The hands and eyes of one pair. Clones share their connections.
 ///
@@ -28,6 +32,12 @@ pub(crate) trait World: Clone + 'static {
 
     /// Reads everything that a validation wants to know, and changes nothing.
     async fn survey(&self, roles: &Roles, deadline: Duration) -> Survey;
+
+    /// Checks what a switchover needs before one is opened. A scripted world, which has no machines to
+    /// ask, says what its script says.
+    async fn before_switchover(&self, asked: Result<Asked, Refusal>) -> Result<(), Unready> {
+        readiness::before_switchover(self, asked).await
+    }
 
     /// The commands an effect would run.
     fn describe(&self, effect: &Effect) -> Vec<CommandLine>;
