@@ -92,8 +92,8 @@ fn slave_dead(stage: &Stage) -> Result<()> {
     stays_held(stage, "S3")
 }
 
-/// A person stops the master's database: that is a decision, named, and answered with nothing. Later
-/// it refuses writes, which is nobody's decision.
+/// A person stops the master's database: that is a decision, named, and answered with nothing.
+/// Later it refuses writes, which is nobody's decision.
 #[test]
 fn a_person_is_at_work_on_the_master() -> Result<()> {
     let stage = Stage::asking()?;

@@ -147,9 +147,9 @@ impl Pair {
         }
     }
 
-    /// True while another host than the plan's master is a primary, by other hands than ours: a plan
-    /// that has not promoted anybody must then do nothing more, neither forward nor back, for its
-    /// undo would make a second master of the old one. A person's `ack` closes it.
+    /// True while another host than the plan's master is a primary, by other hands than ours: a
+    /// plan that has not promoted anybody must then do nothing more, neither forward nor back,
+    /// for its undo would make a second master of the old one. A person's `ack` closes it.
     pub(super) fn is_frozen(&self) -> bool {
         let (Some(drive), Some((digest, _))) = (&self.drive, &self.latest) else { return false };
         let moved = matches!(digest.facts.roles, Roles::Two | Roles::Moved | Roles::Stale);

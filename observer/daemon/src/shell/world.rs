@@ -33,8 +33,8 @@ pub(crate) trait World: Clone + 'static {
     /// Reads everything that a validation wants to know, and changes nothing.
     async fn survey(&self, roles: &Roles, deadline: Duration) -> Survey;
 
-    /// Checks what a switchover needs before one is opened. A scripted world, which has no machines to
-    /// ask, says what its script says.
+    /// Checks what a switchover needs before one is opened. A scripted world, which has no machines
+    /// to ask, says what its script says.
     async fn before_switchover(&self, asked: Result<Asked, Refusal>) -> Result<(), Unready> {
         readiness::before_switchover(self, asked).await
     }
