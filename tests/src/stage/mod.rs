@@ -206,8 +206,16 @@ impl Stage {
 
     /// Waits until `host` is the master and no plan is open.
     pub fn wait_master(&self, host: &str, limit: Duration) -> Result<()> {
-        self.wait_status(&format!("{host} to be the master"), limit, |status| {
+        let waited = self.wait_status(&format!("{host} to be the master"), limit, |status| {
             status["master"] == host && status["plan"].is_null()
+        });
+        // What was tried instead says why.
+        waited.map_err(|error| match error {
+            LabError::Waited { what, limit, last } => {
+                let told = self.events().map(|events| texts(&events)).unwrap_or_default();
+                LabError::Waited { what, limit, last: format!("{last}\n{told}") }
+            }
+            other => other,
         })
     }
 

@@ -233,7 +233,7 @@ impl<'a> View<'a> {
         }
         let own = votes::port(self.inputs, self.master, Vantage::Observer);
         let second = users == ProxyWord::Failing || self.slave_votes().contains(&Vote::Lost);
-        let unsure = others.contains(&Vote::Undecided);
+        let unsure = others.contains(&Vote::Undecided) || votes::a_proxy_is_undecided(self.inputs);
         if own == Vote::Lost && second && !unsure { Master::HostGone } else { Master::Suspect }
     }
 

@@ -116,6 +116,15 @@ pub(super) fn proxies(inputs: Inputs<'_>, host: &HostName) -> ProxyWord {
     word
 }
 
+/// True if some proxy has just fallen silent: what its checks found a moment ago is not yet undone by
+/// that, and may be the only sign of life.
+pub(super) fn a_proxy_is_undecided(inputs: Inputs<'_>) -> bool {
+    inputs.spec.proxies.iter().any(|proxy| {
+        let entry = inputs.snapshot.get(&Look::Proxy(proxy.clone()));
+        vote(entry, &inputs.spec.policy) == Vote::Undecided
+    })
+}
+
 /// True if some proxy finds all of `host` well. One that checks application and database apart
 /// says nothing for the one by a passed check of the other.
 pub(super) fn finds_all_well(inputs: Inputs<'_>, host: &HostName) -> bool {
