@@ -55,7 +55,7 @@ fn ctrl_c_takes_a_switchover_back() -> Result<()> {
         "timeout",
         "--preserve-status",
         "--signal=INT",
-        "4",
+        "7",
         "ha-observer",
         "switchover",
         "--yes",
