@@ -168,7 +168,7 @@ fn reverse_login_refused(stage: &Stage) -> Result<()> {
     finds(stage, "reverse-login", "node-b")?;
     slave.run(&["cp", "-p", "/root/kept", file])?;
     // One that lets standbys in over TLS only is as good.
-    slave.run(&["sed", "-i", "s/^host \\(.*replicator\\)/hostssl \\1/", file])?;
+    slave.run(&["sed", "-i", "s/^host \\(.*replication.*replicator\\)/hostssl \\1/", file])?;
     assert_eq!(slave.run(&["grep", "-c", "^hostssl", file])?, "1");
     slave.sql("postgres", "select pg_reload_conf()")?;
     mended(stage)?;
