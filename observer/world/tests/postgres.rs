@@ -232,7 +232,12 @@ async fn a_pair_is_surveyed() {
     let primary = Cluster::start_with("max_prepared_transactions = 2\narchive_mode = off");
     primary.sql("create unlogged table scratch (id int)");
     let mut standby = Cluster::copy_of(&primary, &["-C", "-S", "node_b"]);
-    standby.configure("primary_conninfo = 'user=repl password=secret host=127.0.0.1 port=1'");
+    standby.configure("");
+    // Where the copy says whom it follows; what comes last there is in force.
+    let auto = standby.data().join("postgresql.auto.conf");
+    let before = std::fs::read_to_string(&auto).unwrap();
+    let follows = "primary_conninfo = 'user=repl password=secret host=127.0.0.1 port=1'\n";
+    std::fs::write(&auto, before + follows).unwrap();
     standby.run();
     let near = primary.database(&ssh).survey(PATIENCE).await.unwrap();
     let far = standby.database(&ssh).survey(PATIENCE).await.unwrap();

@@ -116,8 +116,8 @@ pub(super) fn proxies(inputs: Inputs<'_>, host: &HostName) -> ProxyWord {
     word
 }
 
-/// True if some proxy has just fallen silent: what its checks found a moment ago is not yet undone by
-/// that, and may be the only sign of life.
+/// True if some proxy has just fallen silent: what its checks found a moment ago is not yet undone
+/// by that, and may be the only sign of life.
 pub(super) fn a_proxy_is_undecided(inputs: Inputs<'_>) -> bool {
     inputs.spec.proxies.iter().any(|proxy| {
         let entry = inputs.snapshot.get(&Look::Proxy(proxy.clone()));
