@@ -51,6 +51,9 @@ pub struct Application {
     pub port: u16,
     /// Path that answers 200 when the application works; of no use to [`Front::PassThrough`].
     pub health_path: String,
+    /// How many requests it can serve at once; more wait at the proxy. What a switchover has held
+    /// comes in a crowd. Of no use to [`Front::PassThrough`].
+    pub requests_at_once: u32,
 }
 
 /// What the proxy does with a user's connection. Addresses are as in `bind`, such as `:443`.
@@ -241,7 +244,9 @@ impl Writer {
             option httpchk
             http-check send meth GET uri {health} hdr Host localhost
             http-check expect status 200
-            default-server inter 200ms fastinter 100ms downinter 200ms fall 2 rise 1 check\n"
+            default-server maxconn {} inter 200ms fastinter 100ms downinter 200ms fall 2 rise 1 \
+             check\n",
+            application.requests_at_once
         );
         lines += &servers(&proxy.hosts, application.port, Stickiness::Cookie)?;
         self.section("backend app", &lines);

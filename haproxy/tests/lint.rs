@@ -27,7 +27,7 @@ frontend web
     default_backend app
 backend app
     option httpchk GET /health
-    default-server inter 200ms fastinter 100ms fall 2 rise 1 check
+    default-server maxconn 200 inter 200ms fastinter 100ms fall 2 rise 1 check
     server a 10.0.0.1:8080 cookie a
     server b 10.0.0.2:8080 cookie b disabled
     server hold 127.0.0.1:1 backup no-check
@@ -95,6 +95,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ("W11", "    option abortonclose\n", ""),
     ("W12", "    option idle-close-on-response\n", ""),
     ("W13", "retries 120", "retries 120\n    retry-on conn-failure empty-response"),
+    ("W14", "maxconn 200 ", ""),
 ];
 
 fn members() -> Members {

@@ -30,7 +30,12 @@ fn proxy(front: Front) -> NewProxy {
             host("node-a", "10.0.0.1", Receives::Now),
             host("node-b", "10.0.0.2", Receives::AfterPromotion),
         ],
-        application: Application { front, port: 8080, health_path: "/health".to_owned() },
+        application: Application {
+            front,
+            port: 8080,
+            health_path: "/health".to_owned(),
+            requests_at_once: 200,
+        },
         postgres: Some(("127.0.0.1:5432".to_owned(), 5432)),
         statistics: Some("127.0.0.1:8404".to_owned()),
     }

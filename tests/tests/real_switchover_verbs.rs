@@ -53,6 +53,8 @@ fn ctrl_c_takes_a_switchover_back() -> Result<()> {
     observer.run(&["systemd-run", "--unit=unfinished", "bash", "-c", unfinished])?;
     let interrupted = observer.exec(&[
         "timeout",
+        // Without it the signal comes twice, to the process and to its group.
+        "--foreground",
         "--preserve-status",
         "--signal=INT",
         "7",

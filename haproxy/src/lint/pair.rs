@@ -99,6 +99,9 @@ fn member<'a>(linter: &mut Linter<'_, 'a>, section: &Section<'a>, server: &Serve
     let value = |keyword: &str| setting(&[keyword]).and_then(|found| found.value);
     let mut report = |id: &str, line: usize, fix: &str| linter.report(id, line, &*subject, fix);
 
+    if mode_is_http(view, section) && setting(&["maxconn"]).is_none() {
+        report("W14", server.line, "maxconn 200 (or what the application can serve at once)");
+    }
     if let Some(found) = setting(&["on-marked-down"]) {
         report("D01", found.line, "remove on-marked-down");
     }

@@ -190,6 +190,11 @@ pub const RULES: &[Rule] = &[
     ),
     warning("W12", "reloads close idle connections", "a client sending at that moment fails"),
     error("W13", "requests can run twice", "a POST that the dead host had begun is sent again"),
+    warning(
+        "W14",
+        "a server takes any number of requests at once",
+        "what waited is let go in one crowd, which can be more than the application can take",
+    ),
 ];
 
 #[cfg(test)]

@@ -235,6 +235,19 @@ pub enum UnitState {
     Failed,
 }
 
+impl fmt::Display for UnitState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            UnitState::Active => "running",
+            UnitState::Activating => "starting",
+            UnitState::Deactivating => "stopping",
+            UnitState::Stopped => "stopped",
+            UnitState::NeverStarted => "not started since the boot",
+            UnitState::Failed => "failed",
+        })
+    }
+}
+
 /// What a database says of itself.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DatabaseReport {

@@ -4,7 +4,7 @@
 //! Ctrl-C takes the plan back, once; a second one leaves it to the daemon.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use observer_core::event::{Event, EventKind};
 use observer_core::facts::Asker;
@@ -29,6 +29,8 @@ const AWAY_PAUSE: Duration = Duration::from_millis(500);
 const NEWS: Duration = Duration::from_secs(1);
 /// What a step may take before a person wonders, where no earlier run says what is usual.
 const WONDER_MS: u64 = 1_000;
+/// A second Ctrl-C so soon is the first one pressed twice, and nobody's decision to look away.
+const SECOND_PRESS: Duration = Duration::from_millis(700);
 
 /// Ctrl-C, from the moment an order is on its way.
 pub(super) struct Interrupts(Signal);
@@ -53,17 +55,20 @@ pub(super) async fn follow(
     let mut after = after;
     let mut followed = Followed::new(plan, look);
     let mut away = Duration::ZERO;
-    let mut interrupted = false;
+    let mut interrupted: Option<Instant> = None;
     loop {
         let news = tokio::select! {
             news = events::newer_within(desk, &path, after, NEWS) => news,
             _ = interrupts.0.recv() => {
-                if interrupted {
+                if interrupted.is_some_and(|at| at.elapsed() < SECOND_PRESS) {
+                    continue;
+                }
+                if interrupted.is_some() {
                     say("left to the daemon, which goes on; `ha-observer status` shows it");
                     return Ok(Exit::PlanLeftOpen);
                 }
-                interrupted = true;
                 take_back(desk).await;
+                interrupted = Some(Instant::now());
                 continue;
             }
         };

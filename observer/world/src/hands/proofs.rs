@@ -147,7 +147,8 @@ async fn database_answers(world: &Inner, host: &Host, deadline: Duration) -> Ans
         Ok(Some(UnitState::Active | UnitState::Activating)) => {
             Answer::Shown("it answers queries, and runs under its unit".to_owned())
         }
-        Ok(state) => Answer::NotYet(format!("it answers queries, and its unit is {state:?}")),
+        Ok(Some(state)) => Answer::NotYet(format!("it answers queries, and its unit is {state}")),
+        Ok(None) => Answer::Unknown(format!("systemd knows no {}", host.access.database.unit)),
         Err(silent) => Answer::Unknown(format!("its unit: {silent}")),
     }
 }
@@ -166,7 +167,7 @@ pub(super) async fn database_stopped(world: &Inner, host: &Host, deadline: Durat
             Err(Failure::NotRunning(_)),
         ) => Answer::Shown("its unit does not run and its socket refuses".to_owned()),
         (Some(state), Err(Failure::NotRunning(_))) => {
-            Answer::NotYet(format!("its unit is {state:?}"))
+            Answer::NotYet(format!("its unit is {state}"))
         }
         (_, Ok(_)) => Answer::NotYet("its socket still answers".to_owned()),
         (_, Err(failure)) => not_yet(&failure),
@@ -234,7 +235,7 @@ async fn service_ready(
     let until = Instant::now() + deadline;
     match service_state(world, host, service, deadline).await {
         Ok(UnitState::Active) => {}
-        Ok(state) => return Answer::NotYet(format!("its unit is {state:?}")),
+        Ok(state) => return Answer::NotYet(format!("its unit is {state}")),
         Err(answer) => return answer,
     }
     let probed = world.spec.services.iter().find(|spec| spec.name == *service);
@@ -265,7 +266,7 @@ async fn service_runs(
 ) -> Answer {
     match service_state(world, host, service, deadline).await {
         Ok(UnitState::Active) => Answer::Shown("its unit is active".to_owned()),
-        Ok(state) => Answer::NotYet(format!("its unit is {state:?}")),
+        Ok(state) => Answer::NotYet(format!("its unit is {state}")),
         Err(answer) => answer,
     }
 }
@@ -280,7 +281,7 @@ async fn service_stopped(
         Ok(UnitState::Stopped | UnitState::NeverStarted | UnitState::Failed) => {
             Answer::Shown("its unit does not run".to_owned())
         }
-        Ok(state) => Answer::NotYet(format!("its unit is {state:?}")),
+        Ok(state) => Answer::NotYet(format!("its unit is {state}")),
         Err(answer) => answer,
     }
 }

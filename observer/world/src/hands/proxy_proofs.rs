@@ -155,7 +155,9 @@ async fn is_out_of_the_file(
     let until = Instant::now() + deadline;
     match machine::unit(&proxy.ssh, &proxy.access.unit, deadline).await {
         Ok(UnitState::Stopped | UnitState::NeverStarted | UnitState::Failed) => {}
-        Ok(state) => return Answer::NotYet(format!("HAProxy has no socket and is {state:?}")),
+        Ok(state) => {
+            return Answer::NotYet(format!("HAProxy has no socket, and its unit is {state}"));
+        }
         Err(silent) => return Answer::Unknown(format!("HAProxy has no socket: {silent}")),
     }
     let left = until.saturating_duration_since(Instant::now());

@@ -152,7 +152,12 @@ pub(super) async fn streams(
     };
     match units.map(|report| report.unit(DATABASE_UNIT).map(|unit| unit.state)) {
         Ok(Some(UnitState::Active)) => {}
-        Ok(state) => return Answer::NotYet(format!("it answers, and its unit is {state:?}")),
+        Ok(Some(state)) => {
+            return Answer::NotYet(format!("it answers, and its unit is {state}"));
+        }
+        Ok(None) => {
+            return Answer::Unknown(format!("systemd knows no {}", slave.access.database.unit));
+        }
         Err(silent) => return Answer::Unknown(format!("its unit: {silent}")),
     }
     if !seen.in_recovery {

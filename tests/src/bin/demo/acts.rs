@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tests::lab::{DESK_UNIT, POSTGRES_UNIT, Result, SCHEDULER_UNIT, Whom};
+use tests::lab::{Result, Whom};
 use tests::stage::{Booked, Load, OBSERVER_UNIT, Stage};
 
 use crate::blow::{self, Feed};
@@ -43,8 +43,8 @@ pub(crate) fn play(screen: &mut Screen) -> Result<()> {
     aftermath(screen, &stage)?;
     why(screen, &stage)?;
     observer_dies(screen, &stage)?;
+    by_hand(screen, &stage)?;
     drop(stage);
-    by_hand(screen)?;
     finish(screen, began);
     Ok(())
 }
@@ -196,33 +196,39 @@ fn account(screen: &Screen, who: &str, booked: &Booked, blow: Option<u64>) {
         format!("    under way when the power went: {}", summary.failed_under_way(blow, blow))
     });
     screen.say(&format!("  requests failed               {failed:>6}{under_way}"));
+    if blow.is_none() {
+        for failed in &summary.failed {
+            let (from, until) = (failed.start_us / 1_000, failed.end_us / 1_000);
+            let kind = failed.kind;
+            screen.say(&format!("    {kind:?}, {from} ms to {until} ms: {}", failed.why));
+        }
+    }
     screen.say(&format!("  acknowledged writes lost      {lost:>6}    of {}", summary.writes_ok));
     screen.say(&format!("  writes done twice             {doubled:>6}"));
 }
 
 fn aftermath(screen: &mut Screen, stage: &Stage) -> Result<()> {
-    screen.act("Served, and not protected");
+    screen.act("Served, and not protected; then protected again");
     screen.say("Users are served, but there is no slave any more. The observer says so by itself:");
     ask(screen, stage, "ha-observer status")?;
     screen.say("");
     screen
         .say("Now somebody switches the old master on again. It must not serve anybody: its data");
-    screen.say("ends where the other one's went on.");
+    screen
+        .say("may end in something that nobody else has. The observer keeps that for a person to");
+    screen.say("look at, rewinds the host to where the two parted, and makes a slave of it.");
+    screen.say("");
     screen.live("node-a boots …");
     let node = stage.lab.machine("node-a");
     node.power_on()?;
-    screen.settle("node-a has booted. Its services, asked on the machine itself:");
-    screen.typed("systemctl is-active …   # on node-a");
-    for unit in [POSTGRES_UNIT, DESK_UNIT, SCHEDULER_UNIT] {
-        let state = node.exec(&["systemctl", "is-active", unit])?.stdout;
-        screen.output(&format!("{unit:<28} {}", state.trim()));
-    }
-    // Long enough for the observer to have seen the machine answer again.
-    std::thread::sleep(Duration::from_secs(3));
+    let began = Instant::now();
+    screen.settle("node-a has booted. Nobody does anything.");
+    screen.live("the observer makes a slave of it …");
+    stage.wait_protected()?;
+    let took = began.elapsed().as_secs_f64();
+    screen.settle(&format!("Protected again after {took:.1} s. The end of what it did:"));
+    ask(screen, stage, "ha-observer events --limit 9")?;
     ask(screen, stage, "ha-observer status")?;
-    screen.say("");
-    screen.say("Making it the new slave (rejoin) comes with a later version; until then it is a");
-    screen.say("person's work, and the pair stays NOT PROTECTED.");
     screen.breathe();
     Ok(())
 }
@@ -262,28 +268,32 @@ fn observer_dies(screen: &mut Screen, stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-fn by_hand(screen: &mut Screen) -> Result<()> {
-    screen.act("A person orders it");
+fn by_hand(screen: &mut Screen, stage: &Stage) -> Result<()> {
+    screen.act("Back again, on purpose");
     screen.say(
-        "Four fresh machines, node-a is the master again and well. An operator moves the users",
+        "node-b is the master now. An operator wants users back on node-a. First, is the pair",
     );
-    screen.say("because the rack will be rewired. (Without `--yes` it asks for the pair's name.)");
-    screen.live("booting …");
-    let stage = Stage::standard()?;
-    screen.settle("They are up and protected, and 30 users work.");
-    let load = stage.start_http(LOAD)?;
-    std::thread::sleep(Duration::from_secs(3));
-    let command = "ha-observer failover --yes --reason rewiring";
-    screen.typed(command);
-    screen.output(&typed_in(&stage, command)?);
-    std::thread::sleep(Duration::from_secs(2));
-    let booked = stage.finish(load, "node-b")?;
-    screen.say("");
-    account(screen, "30 users by HTTP", &booked, None);
+    screen.say("ready for that? It asks every machine, and changes nothing:");
+    ask(screen, stage, "ha-observer validate")?;
     screen.say("");
     screen
-        .say("A failover ends the old master's sessions, so requests in flight fail. The planned");
-    screen.say("switchover, which lets them finish and fails none, comes with a later version.");
+        .say("30 users work, and 8 lasting SQL sessions write. A switchover loses nothing, or it");
+    screen.say("does not happen. (Without `--yes` it asks for the pair's name.)");
+    let loads = vec![stage.start_http(LOAD)?, stage.start_sessions(LOAD)?];
+    std::thread::sleep(Duration::from_secs(3));
+    ask(screen, stage, "ha-observer switchover --yes --reason rewiring")?;
+    std::thread::sleep(Duration::from_secs(2));
+    screen.say("");
+    for (who, load) in ["30 users by HTTP", "8 SQL sessions"].iter().zip(loads) {
+        let booked = stage.finish(load, "node-a")?;
+        account(screen, who, &booked, None);
+    }
+    screen.say("");
+    screen.say("Requests waited at the proxy instead of failing. A lasting SQL session cannot be");
+    screen
+        .say("moved by any proxy: each saw one error and reconnected (a PgBouncer, where there is");
+    screen.say("one, is paused meanwhile, and then they see none).");
+    ask(screen, stage, "ha-observer status")?;
     Ok(())
 }
 
