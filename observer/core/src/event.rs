@@ -8,6 +8,7 @@ use crate::facts::Asker;
 use crate::journal::{Outcome, Way};
 use crate::judge::{Cause, Verdict};
 use crate::plan::{Goal, Promise};
+use crate::validate::Readiness;
 use crate::words::{At, Epoch, HostName, PairName, PlanId, human_ms};
 
 /// One event.
@@ -160,6 +161,15 @@ pub enum EventKind {
         /// Milliseconds from the first sign of trouble to this.
         since_trouble_ms: u64,
     },
+    /// The pair was validated again after a switchover.
+    Validated {
+        /// The switchover.
+        plan: PlanId,
+        /// What the pair is ready for.
+        ready: Vec<Readiness>,
+        /// What stands against the rest, a sentence each.
+        against: Vec<String>,
+    },
     /// A ruling could not be turned into a plan.
     NoPlan {
         /// The rule that asked.
@@ -269,8 +279,10 @@ impl EventKind {
             | EventKind::ScheduleEnded { .. }
             | EventKind::Paused { .. } => Severity::Warning,
             EventKind::PlanClosed { outcome: Outcome::Undone { .. }, .. } => Severity::Severe,
+            EventKind::Validated { against, .. } if !against.is_empty() => Severity::Warning,
             EventKind::Stopping { open_plan: Some(_) } => Severity::Warning,
             EventKind::PlanClosed { .. }
+            | EventKind::Validated { .. }
             | EventKind::Adopted { .. }
             | EventKind::StepOrdered { .. }
             | EventKind::StepProven { .. }
@@ -292,7 +304,8 @@ impl EventKind {
             | EventKind::StepSkipped { plan, .. }
             | EventKind::Stuck { plan, .. }
             | EventKind::TurnedBack { plan, .. }
-            | EventKind::PlanClosed { plan, .. } => Some(*plan),
+            | EventKind::PlanClosed { plan, .. }
+            | EventKind::Validated { plan, .. } => Some(*plan),
             EventKind::Stopping { open_plan } => *open_plan,
             _ => None,
         }
@@ -354,7 +367,8 @@ impl EventKind {
             | EventKind::StepSkipped { .. }
             | EventKind::Stuck { .. }
             | EventKind::TurnedBack { .. }
-            | EventKind::PlanClosed { .. } => self.plan_text(),
+            | EventKind::PlanClosed { .. }
+            | EventKind::Validated { .. } => self.plan_text(),
         }
     }
 
@@ -403,6 +417,13 @@ impl EventKind {
                         format!("plan {plan}: {goal} undone after {took}: {why}")
                     }
                 }
+            }
+            EventKind::Validated { ready, against, .. } if against.is_empty() => {
+                let ready: Vec<&str> = ready.iter().map(|one| one.name()).collect();
+                format!("validated again: ready for {}", ready.join(", "))
+            }
+            EventKind::Validated { against, .. } => {
+                format!("validated again, not ready: {}", against.join("; "))
             }
             _ => self.name().to_owned(),
         }

@@ -149,6 +149,9 @@ impl Pair {
             Input::Looked(ticket, answer) => self.on_looked(ticket, answer, now),
             Input::JournalTested(result) => self.on_journal_tested(result, now),
             Input::EpochSeen(epoch) => self.on_epoch_seen(epoch, now),
+            Input::Validated { plan, ready, against } => {
+                self.tell(EventKind::Validated { plan, ready, against }, now);
+            }
             Input::Stop => self.on_stop(now),
             Input::Reconfigured(spec) => {
                 self.spec = *spec;

@@ -6,7 +6,8 @@ use crate::journal::Record;
 use crate::plan::{Plan, Proof};
 use crate::policy::PairSpec;
 use crate::sighting::{Look, Sighting};
-use crate::words::Epoch;
+use crate::validate::Readiness;
+use crate::words::{Epoch, PlanId};
 
 /// Number of one request to the world, so that a late answer to an older one is recognised.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -33,6 +34,15 @@ pub enum Input {
     JournalTested(Result<(), String>),
     /// The newest epoch any host carries.
     EpochSeen(Epoch),
+    /// What a validation found after a switchover.
+    Validated {
+        /// The switchover.
+        plan: PlanId,
+        /// What the pair is ready for.
+        ready: Vec<Readiness>,
+        /// What stands against the rest, a sentence each.
+        against: Vec<String>,
+    },
     /// Finish the step, leave the plan resumable, ask for nothing more.
     Stop,
     /// The configuration was read anew.

@@ -116,6 +116,12 @@ impl CheckReport {
         self.is_amiss() && self.readies.contains(&readiness)
     }
 
+    /// What stands in the way and its fix, on one line.
+    pub fn sentence(&self) -> String {
+        let fix = self.fix.as_deref().unwrap_or_default();
+        format!("{} on {}: {} (fix: {fix})", self.id, self.subject, self.evidence)
+    }
+
     /// Whether it failed or could not be told.
     pub fn is_amiss(&self) -> bool {
         matches!(self.grade, Grade::Failed | Grade::Unknown)
@@ -148,6 +154,18 @@ impl ValidationReport {
             check.severity == Severity::Severe && check.is_against(readiness)
         };
         self.checks.iter().filter(severe).collect()
+    }
+
+    /// What the pair is ready for.
+    pub fn ready(&self) -> Vec<Readiness> {
+        let ready = self.readiness.iter().filter(|verdict| verdict.ready);
+        ready.map(|verdict| verdict.readiness).collect()
+    }
+
+    /// What stands against any readiness, a sentence each.
+    pub fn against(&self) -> Vec<String> {
+        let severe = |check: &&CheckReport| check.severity == Severity::Severe && check.is_amiss();
+        self.checks.iter().filter(severe).map(CheckReport::sentence).collect()
     }
 
     /// The checks that ended so.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use observer_core::event::{Event, EventKind};
 use observer_core::facts::Asker;
 use observer_core::journal::{Outcome, Way};
+use observer_core::plan::Goal;
 use observer_core::words::{PlanId, human_ms};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -29,6 +30,8 @@ const AWAY_PAUSE: Duration = Duration::from_millis(500);
 const NEWS: Duration = Duration::from_secs(1);
 /// What a step may take before a person wonders, where no earlier run says what is usual.
 const WONDER_MS: u64 = 1_000;
+/// How long the validation after a switchover is waited for.
+const VALIDATION_WAIT: Duration = Duration::from_secs(8);
 /// A second Ctrl-C so soon is the first one pressed twice, and nobody's decision to look away.
 const SECOND_PRESS: Duration = Duration::from_millis(700);
 
@@ -56,7 +59,14 @@ pub(super) async fn follow(
     let mut followed = Followed::new(plan, look);
     let mut away = Duration::ZERO;
     let mut interrupted: Option<Instant> = None;
+    // Once the plan is over, only the validation after it is waited for.
+    let mut ended: Option<(Exit, Instant)> = None;
     loop {
+        if let Some((exit, at)) = ended
+            && at.elapsed() > VALIDATION_WAIT
+        {
+            return Ok(exit);
+        }
         let news = tokio::select! {
             news = events::newer_within(desk, &path, after, NEWS) => news,
             _ = interrupts.0.recv() => {
@@ -74,6 +84,10 @@ pub(super) async fn follow(
         };
         let newer = match news {
             Ok(newer) => newer,
+            Err(why) if ended.is_some() => {
+                say(&format!("it is not validated again: {why}"));
+                return Ok(ended.map_or(Exit::Ok, |(exit, _)| exit));
+            }
             Err(ClientError::NotRunning(_) | ClientError::Answer(_)) if away < AWAY_MAX => {
                 if away.is_zero() {
                     say("the daemon went away; its restart takes the plan up again, waiting");
@@ -99,6 +113,14 @@ pub(super) async fn follow(
                 if !desk.is_json() {
                     print(&followed.end());
                 }
+                if !followed.is_validated_again(exit) {
+                    return Ok(exit);
+                }
+                ended = Some((exit, Instant::now()));
+            }
+            if followed.is_validated()
+                && let Some((exit, _)) = ended
+            {
                 return Ok(exit);
             }
         }
@@ -164,6 +186,19 @@ impl<'a> Followed<'a> {
         }
         self.events.push(event);
         Ok(exit)
+    }
+
+    /// Whether a validation follows the end of the plan.
+    fn is_validated_again(&self, exit: Exit) -> bool {
+        let last = self.events.last().map(|event| &event.kind);
+        let switched = matches!(last, Some(EventKind::PlanClosed { goal: Goal::SwitchOver, .. }));
+        switched && exit == Exit::Ok
+    }
+
+    /// Whether that validation has come.
+    fn is_validated(&self) -> bool {
+        let last = self.events.last().map(|event| &event.kind);
+        matches!(last, Some(EventKind::Validated { plan, .. }) if self.own == Some(*plan))
     }
 
     /// An event's line; nothing for the first order of a step, which its proof follows.

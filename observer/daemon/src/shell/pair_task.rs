@@ -14,8 +14,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use observer_core::drive::{Answer, Reply};
+use observer_core::event::EventKind;
 use observer_core::facts::{Act, Asker, Work as WorkFact};
+use observer_core::journal::Outcome;
 use observer_core::pair::{Input, Pair, Work};
+use observer_core::plan::Goal;
 use observer_core::policy::PairSpec;
 use observer_core::sighting::{Look, Sighting, Silent};
 use observer_core::words::{At, PlanId};
@@ -84,9 +87,11 @@ pub(super) struct PairTask<W> {
     /// Where checks answer, and what a schedule that is due waits for.
     pub(super) checks: mpsc::UnboundedSender<Checked>,
     pub(super) appointment: Appointment,
+    /// The switchover after which the pair is still to be validated.
+    pub(super) switched: Option<PlanId>,
     /// A configuration that waits for the end of the open plan.
     kept: Option<(Box<PairSpec>, W)>,
-    inputs: mpsc::UnboundedSender<Input>,
+    pub(super) inputs: mpsc::UnboundedSender<Input>,
     writes: mpsc::UnboundedSender<Write>,
     crash: CrashPoint,
     view: watch::Sender<Arc<PairView>>,
@@ -135,6 +140,7 @@ pub(crate) fn start<W: World, A: Archive>(start: Start<W, A>) -> PairHandle<W> {
         pair,
         checks,
         appointment: Appointment::None,
+        switched: None,
         kept: None,
         alarms: world.alarms(),
         world,
@@ -175,6 +181,7 @@ impl<W: World> PairTask<W> {
         loop {
             self.reconfigure();
             self.mind_schedule();
+            self.validate_again();
             let wakes_at = self.wakes_at();
             self.publish();
             if let Some(ended) = self.ended() {
@@ -250,7 +257,7 @@ impl<W: World> PairTask<W> {
         tracing::info!(%pair, "the configuration that was read anew is in force");
     }
 
-    fn is_acting(&self) -> bool {
+    pub(super) fn is_acting(&self) -> bool {
         let facts = self.pair.gate_facts(Act::Nothing, Asker::Observer, self.clock.now());
         facts.work == WorkFact::PlanOpen
     }
@@ -326,6 +333,11 @@ impl<W: World> PairTask<W> {
         }
         for event in told {
             super::logging::event(&event);
+            if let EventKind::PlanClosed { plan, goal: Goal::SwitchOver, outcome, .. } = &event.kind
+                && *outcome == Outcome::Done
+            {
+                self.switched = Some(*plan);
+            }
             self.write(Write::Tell(event));
         }
     }

@@ -13,14 +13,14 @@
 //! never makes it happen twice.
 
 use observer_core::journal::Schedule;
-use observer_core::pair::{OperatorOrder, Refusal, Wish};
+use observer_core::pair::{Input, OperatorOrder, Refusal, Wish};
 use observer_core::words::{At, human_ms};
 use tokio::sync::oneshot;
 
 use super::asks::{Ask, NotOrdered, answer, dry_run};
 use super::pair_task::PairTask;
 use super::readiness::Unready;
-use super::validation::Asked;
+use super::validation::{self, Asked};
 use super::world::World;
 use crate::report::plan::PlanReport;
 
@@ -125,6 +125,23 @@ impl<W: World> PairTask<W> {
             }
             _ => {}
         }
+    }
+
+    /// Validates the pair once more after a switchover, so that whoever ordered it learns now what
+    /// would hurt later.
+    pub(super) fn validate_again(&mut self) {
+        if self.is_acting() {
+            return;
+        }
+        let Some(plan) = self.switched.take() else { return };
+        let Ok(asked) = Asked::of(&self.pair) else { return };
+        let (world, inputs) = (self.world.clone(), self.inputs.clone());
+        tokio::task::spawn_local(async move {
+            let report = validation::run(asked, &world).await;
+            let (ready, against) = (report.ready(), report.against());
+            // Nobody listens any more only while the daemon stops.
+            let _ = inputs.send(Input::Validated { plan, ready, against });
+        });
     }
 
     /// When a scheduled switchover wants to be minded next.

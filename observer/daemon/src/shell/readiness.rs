@@ -25,11 +25,7 @@ pub(super) async fn before_switchover<W: World>(
     // Where no master is known the core refuses, and says it better.
     let Ok(asked) = asked else { return Ok(()) };
     let report = validation::run(asked, world).await;
-    let sentence = |check: &CheckReport| {
-        let fix = check.fix.as_deref().unwrap_or_default();
-        format!("{} on {}: {} (fix: {fix})", check.id, check.subject, check.evidence)
-    };
-    let checks: Vec<String> =
-        report.refuses(Readiness::Switchover).into_iter().map(sentence).collect();
+    let refuses = report.refuses(Readiness::Switchover).into_iter();
+    let checks: Vec<String> = refuses.map(CheckReport::sentence).collect();
     if checks.is_empty() { Ok(()) } else { Err(Unready { checks }) }
 }
