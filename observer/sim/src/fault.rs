@@ -18,6 +18,13 @@ pub enum Fault {
     RestartDatabase(HostName),
     PromoteByHand(HostName),
     FillDisk(HostName),
+    /// There is room, and every write fails.
+    FailDisk(HostName),
+    /// The log cannot grow: the database falls whenever it needs more of it.
+    FillLogDisk(HostName),
+    NearlyFillDisk(HostName),
+    /// Something begins to fill the disk, steadily.
+    LetDiskFill(HostName),
     FreeDisk(HostName),
     PauseReplay(HostName),
     StallReplication(HostName),

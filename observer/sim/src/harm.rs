@@ -4,6 +4,7 @@ use observer_core::policy::Probed;
 use observer_core::sighting::Admission;
 use observer_core::words::{At, HostName};
 
+use crate::disk::Disk;
 use crate::fault::Fault;
 use crate::machine::{OnPromote, Postmaster, Power, Running, ServiceState};
 use crate::network::OBSERVER;
@@ -97,8 +98,14 @@ impl World {
                 self.machine_mut(&host).promote();
                 self.promoted_by_hand.push(host);
             }
-            Fault::FillDisk(host) => self.machine_mut(&host).database.disk_full = true,
-            Fault::FreeDisk(host) => self.machine_mut(&host).database.disk_full = false,
+            Fault::FillDisk(host) => self.machine_mut(&host).database.disk = Disk::Full,
+            Fault::FailDisk(host) => self.machine_mut(&host).database.disk = Disk::Failing,
+            Fault::FillLogDisk(host) => self.machine_mut(&host).database.disk = Disk::LogFull,
+            Fault::NearlyFillDisk(host) => self.machine_mut(&host).database.disk = Disk::Low,
+            Fault::LetDiskFill(host) => {
+                self.machine_mut(&host).database.disk = Disk::Filling(now);
+            }
+            Fault::FreeDisk(host) => self.machine_mut(&host).database.disk = Disk::Roomy,
             Fault::PauseReplay(host) => self.machine_mut(&host).database.replay_paused = true,
             Fault::DropSlot(host, follower) => {
                 self.machine_mut(&host).database.slots.remove(&follower);

@@ -263,7 +263,8 @@ impl World {
             match effect {
                 Effect::StopDatabase { how: Stop::Clean, .. } => {
                     // Without room for the last checkpoint it ends as in a crash.
-                    let full = machine.database.disk_full && !machine.database.in_recovery;
+                    let full =
+                        machine.database.disk.refuses_commits() && !machine.database.in_recovery;
                     let end = if full { Postmaster::Crashed } else { Postmaster::Stopped };
                     machine.end_database(end);
                 }

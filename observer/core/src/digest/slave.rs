@@ -2,9 +2,9 @@
 //!
 //! How much it would lose is not asked here: that is `loss`.
 
-use super::Inputs;
 use super::master::DATABASE_UNIT;
 use super::votes::{self, Vote};
+use super::{Inputs, disk};
 use crate::facts::{Master, Slave};
 use crate::judge::Repair;
 use crate::ledger::Entry;
@@ -149,6 +149,10 @@ fn judge_report(
     }
     if report.replay_paused {
         return (Slave::NotPromotable, say("replay is paused".to_owned()));
+    }
+    // A promotion begins a segment of log of its own.
+    if disk::is_used_up(inputs, host) {
+        return (Slave::NotPromotable, say("its disk is full".to_owned()));
     }
     let stale_ms = inputs.spec.policy.walreceiver_fresh_ms * STALE_AFTER;
     let hears = |receiver: &Walreceiver| receiver.streaming && receiver.last_message_ms < stale_ms;

@@ -153,6 +153,7 @@ impl State {
             }),
             Look::Database(host) => Seen::Database(self.report(host)),
             Look::Write(_) => Seen::Written { latency_ms: 1 },
+            Look::Disk(_) => Seen::Disk(Vec::new()),
             Look::Port { .. } => Seen::PortOpen,
             Look::Application { .. } => Seen::ApplicationWell,
             Look::Proxy(_) => Seen::Proxy(ProxyReport {

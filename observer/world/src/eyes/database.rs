@@ -37,6 +37,12 @@ pub(super) async fn write(world: &Inner, host: &Host, deadline: Duration) -> Res
         let left = deadline.saturating_sub(began.elapsed());
         written = host.database.heartbeat(world.epoch().0, name, left).await;
     }
+    if written.is_ok() && host.little_room.is_so() {
+        let left = deadline.saturating_sub(began.elapsed());
+        if let Err(failure @ Failure::DiskFull(_)) = host.database.grow(left).await {
+            written = Err(failure);
+        }
+    }
     match written {
         Ok(beat) => {
             let latency_ms = u64::try_from(beat.latency.as_millis()).unwrap_or(u64::MAX);
