@@ -285,6 +285,18 @@ pub struct DatabaseReport {
     /// Whom the primary's commits wait for.
     #[serde(default)]
     pub synchrony: Synchrony,
+    /// The timelines before its own, oldest first; none while that is not read.
+    #[serde(default)]
+    pub history: Option<Vec<Branch>>,
+}
+
+/// A timeline, and where it was left for the next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Branch {
+    /// The timeline that was left.
+    pub timeline: Timeline,
+    /// Where in its log.
+    pub left_at: Lsn,
 }
 
 /// Whom a primary's commits wait for, by the names under which the standbys connect.

@@ -17,6 +17,8 @@ pub enum Fault {
     StartDatabase(HostName),
     RestartDatabase(HostName),
     PromoteByHand(HostName),
+    /// A person makes the first a standby of the second, as it is.
+    FollowByHand(HostName, HostName),
     FillDisk(HostName),
     /// There is room, and every write fails.
     FailDisk(HostName),

@@ -94,9 +94,10 @@ impl World {
                 machine.start_database(now);
                 return true;
             }
-            Fault::PromoteByHand(host) => {
-                self.machine_mut(&host).promote();
-                self.promoted_by_hand.push(host);
+            Fault::PromoteByHand(host) => self.promote_by_hand(host),
+            Fault::FollowByHand(host, upstream) => {
+                self.follow_by_hand(host, upstream, now);
+                return true;
             }
             Fault::FillDisk(host) => self.machine_mut(&host).database.disk = Disk::Full,
             Fault::FailDisk(host) => self.machine_mut(&host).database.disk = Disk::Failing,
@@ -132,6 +133,27 @@ impl World {
             _ => {}
         }
         false
+    }
+
+    fn promote_by_hand(&mut self, host: HostName) {
+        // Its end of recovery is the first it writes of its own.
+        let own = u64::MAX - self.promoted_by_hand.len() as u64;
+        let machine = self.machine_mut(&host);
+        let was_standby = machine.database.in_recovery;
+        machine.promote();
+        if was_standby && !machine.database.in_recovery {
+            machine.database.rows.push(own);
+        }
+        self.promoted_by_hand.push(host);
+    }
+
+    fn follow_by_hand(&mut self, host: HostName, upstream: HostName, now: At) {
+        let machine = self.machine_mut(&host);
+        machine.tombstone = true;
+        machine.database.upstream = Some(upstream.clone());
+        machine.end_database(Postmaster::Stopped);
+        machine.start_database(now);
+        self.machine_mut(&upstream).database.slots.insert(host);
     }
 
     /// What a person does who finds the master stopped: starts it with everything on it.

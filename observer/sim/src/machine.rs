@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use observer_core::sighting::UnitState;
+use observer_core::sighting::{Branch, UnitState};
 use observer_core::words::{At, HostName, Lsn, ServiceName, Timeline};
 
 use crate::disk::Disk;
@@ -136,6 +136,8 @@ pub struct Database {
     pub in_recovery: bool,
     /// The timeline it writes or follows.
     pub timeline: Timeline,
+    /// The timelines before, and where each was left.
+    pub history: Vec<Branch>,
     /// Every row it holds, in order.
     pub rows: Vec<u64>,
     /// The room that it has.
@@ -190,6 +192,7 @@ impl Machine {
                 postmaster: Postmaster::Running,
                 in_recovery,
                 timeline: Timeline(1),
+                history: Vec::new(),
                 rows: Vec::new(),
                 disk: Disk::Roomy,
                 falls_at: None,
@@ -270,7 +273,9 @@ impl Machine {
             self.database.postmaster = Postmaster::Crashed;
         } else if standby && willing {
             self.database.in_recovery = false;
-            self.database.timeline = Timeline(self.database.timeline.0 + 1);
+            let (timeline, left_at) = (self.database.timeline, self.database.lsn());
+            self.database.history.push(Branch { timeline, left_at });
+            self.database.timeline = Timeline(timeline.0 + 1);
             self.database.heard_at = None;
             self.tombstone = false;
         }

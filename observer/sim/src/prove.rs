@@ -205,6 +205,9 @@ impl World {
             (Job::Failed(failed, why), Answer::NotYet(_)) if failed == task => {
                 Answer::Failed((*why).to_owned())
             }
+            (Job::Done(done @ Task::Rewind(_)), Answer::NotYet(_)) if done == task => {
+                Answer::Failed("not rewound".to_owned())
+            }
             (Job::None, Answer::NotYet(_)) => Answer::Failed("no longer running".to_owned()),
             (_, answer) => answer,
         }

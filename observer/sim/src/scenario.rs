@@ -281,6 +281,7 @@ fn fault(words: &[&str]) -> Option<Fault> {
         "start-database" => Fault::StartDatabase(host()?),
         "restart-database" => Fault::RestartDatabase(host()?),
         "promote-by-hand" => Fault::PromoteByHand(host()?),
+        "follow-by-hand" => Fault::FollowByHand(host()?, HostName::new(words.get(2)?)),
         "fill-disk" => Fault::FillDisk(host()?),
         "fail-disk" => Fault::FailDisk(host()?),
         "fill-log-disk" => Fault::FillLogDisk(host()?),
@@ -381,6 +382,7 @@ fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
         "durability sync" => policy.durability = Durability::Sync,
         "on-slave-lost wait" => policy.on_slave_lost = OnSlaveLost::Wait,
         "on-return ask" => policy.on_return = OnReturn::Ask,
+        "three-hosts" => setup.spec.hosts.push(HostName::new("node-c")),
         "no-application" => setup.spec.services.clear(),
         _ => return None,
     }

@@ -122,6 +122,7 @@ impl World {
                     replayed: database.lsn(),
                     replay_paused: database.replay_paused,
                     synchrony: self.synchrony(host),
+                    history: Some(database.history.clone()),
                     walreceiver: receiver.filter(|_| database.in_recovery),
                 })))
             }

@@ -5,6 +5,7 @@
 
 mod commits;
 mod disk;
+mod history;
 mod loss;
 mod master;
 mod proxies;
@@ -122,7 +123,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     let inputs = Inputs { snapshot, spec, memory, now };
     let master = memory.master.clone();
     let (roles, stale) = roles(inputs);
-    let candidate = master.as_ref().and_then(|master| slave::candidate(inputs, master));
+    let candidate = master.as_ref().and_then(|master| history::candidate(inputs, master));
     let mut remarks = Vec::new();
     let mut trouble_since = None;
     let condition = match &master {

@@ -177,6 +177,7 @@ impl State {
             replayed: Lsn(0x0500_0000),
             replay_paused: false,
             synchrony: Default::default(),
+            history: None,
             walreceiver: (!primary && streaming).then_some(receiver),
         }
     }

@@ -39,7 +39,7 @@ pub(super) fn rewind(
     let machine = host.name.as_str();
     let program = programs(host)? + "/pg_rewind";
     let target = format!("--target-pgdata={data}");
-    let server = format!("--source-server={}", uri(host, source)?);
+    let server = format!("--source-server={}", uri(source, host.name.as_str())?);
     let config = match host.database.settings_file() {
         Some(file) => Some(format!("--config-file={}", absolute(machine, &file)?)),
         None => None,
@@ -60,8 +60,13 @@ pub(super) fn clone(
     let program = programs(host)? + "/pg_basebackup";
     let database = host.database.unit.as_str();
     let (new, old) = (copy_of(data), format!("{data}.ha-observer-old"));
+    // Under the host's own name it would count as the standby that commits wait for.
+    let own_name = host.name.as_str();
+    let clone_name = format!("{own_name}.clone");
+    let rename = format!("/usr/bin/sed -i s/{clone_name}/{own_name}/ {new}/postgresql.auto.conf");
     // Both renames fail where a directory stands that is not replaced, and nothing is lost.
     let after = [
+        rename,
         // A host that was promoted meanwhile has no tombstone: nothing of it is replaced.
         format!("+/usr/bin/test -e {data}/standby.signal"),
         format!("+{SYSTEMCTL} stop {database}"),
@@ -80,7 +85,7 @@ pub(super) fn clone(
         format!("--slot={}", slot_name(&host.name)),
         "--no-password".to_owned(),
         "--progress".to_owned(),
-        format!("--dbname={}", uri(host, source)?),
+        format!("--dbname={}", uri(source, &clone_name)?),
     ]);
     Ok(Privileged::new(&words.iter().map(String::as_str).collect::<Vec<_>>()))
 }
@@ -110,8 +115,9 @@ fn programs(host: &HostAccess) -> Result<String, WorldError> {
     absolute(host.name.as_str(), &host.database.programs())
 }
 
-/// How the programs reach `source`; the password is in postgres' own `.pgpass`.
-fn uri(host: &HostAccess, source: &HostAccess) -> Result<String, WorldError> {
+/// How the programs reach `source`, and under which name; the password is in postgres' own
+/// `.pgpass`.
+fn uri(source: &HostAccess, name: &str) -> Result<String, WorldError> {
     let database = &source.database;
     plain(source.name.as_str(), &database.address)?;
     plain(source.name.as_str(), &database.replication_user)?;
@@ -120,7 +126,6 @@ fn uri(host: &HostAccess, source: &HostAccess) -> Result<String, WorldError> {
         false => database.address.clone(),
     };
     let (user, port) = (&database.replication_user, database.port);
-    let name = &host.name;
     let mut uri = format!("postgresql://{user}@{address}:{port}/postgres?application_name={name}");
     for option in database.replication_options.iter().flat_map(|text| text.split(' ')) {
         uri.push_str(&format!("&{option}"));

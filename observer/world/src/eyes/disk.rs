@@ -61,8 +61,6 @@ pub(crate) fn room(line: &str) -> Option<DiskRoom> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn a_line_is_read_from_its_end_and_a_heading_is_none() {
         let room = |line| super::room(line).map(|room| (room.place, room.free_bytes));

@@ -4,6 +4,7 @@
 
 mod database;
 pub(crate) mod disk;
+mod lineage;
 pub(crate) mod machine;
 pub(crate) mod port;
 pub(crate) mod proxy;
@@ -16,6 +17,7 @@ use observer_core::sighting::{Look, Seen, Silent};
 use observer_core::words::{HostName, ProxyName};
 
 pub(crate) use disk::LittleRoom;
+pub(crate) use lineage::Lineage;
 pub(crate) use machine::RanInThisBoot;
 pub(crate) use proxy_file::FileCache;
 
