@@ -62,6 +62,8 @@ fn promote(machine: &Machine) -> Result<()> {
 
 /// Starts it as a standby of whatever its files say.
 fn make_standby(machine: &Machine) -> Result<()> {
+    // A shutdown in order would wait for a standby that is cut off.
+    machine.sql("postgres", "select pg_terminate_backend(pid) from pg_stat_replication")?;
     machine.run(&["systemctl", "stop", POSTGRES_UNIT])?;
     let signal = format!("{DATA}/standby.signal");
     machine.run(&["install", "-o", "postgres", "-g", "postgres", "/dev/null", &signal])?;

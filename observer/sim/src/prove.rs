@@ -128,7 +128,15 @@ impl World {
             Proof::NoSlot { host, follower } => {
                 self.if_host(host, |machine| !machine.database.slots.contains(follower))
             }
-            Proof::DivergedKept { host } => self.if_host(host, |machine| machine.database.kept),
+            Proof::DivergedKept { host, source } => {
+                let master = source.as_ref().map(|source| &self.machine(source).database);
+                self.if_host(host, |machine| {
+                    let database = &machine.database;
+                    let has_nothing = database.postmaster == Postmaster::Stopped
+                        && master.is_some_and(|master| master.rows.starts_with(&database.rows));
+                    database.kept || has_nothing
+                })
+            }
             Proof::TombstoneStands { host } => self.if_host(host, |machine| machine.tombstone),
             Proof::ServiceReady { host, service } | Proof::ServiceRuns { host, service } => {
                 self.if_host(host, |machine| machine.runs(service))

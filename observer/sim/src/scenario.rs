@@ -53,6 +53,7 @@ enum Demand {
     Plans(usize),
     Streams(HostName),
     Kept(HostName),
+    Slot(HostName, HostName),
 }
 
 /// Why a scenario failed, with its line.
@@ -210,6 +211,18 @@ fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
             let open = run.pair().is_some_and(|pair| pair.memory().open.is_some());
             (!open, "a plan is open".to_owned())
         }
+        Demand::Plans(count) => {
+            let opened =
+                run.events.iter().filter(|event| event.kind.name() == "plan-opened").count();
+            (opened == *count, format!("{opened} plans"))
+        }
+        Demand::Streams(_) | Demand::Kept(_) | Demand::Slot(..) => evaluate_database(run, demand),
+    }
+}
+
+/// Demands of what a host's database has come to.
+fn evaluate_database(run: &Run, demand: &Demand) -> (bool, String) {
+    match demand {
         Demand::Streams(host) => {
             let database = &run.world.machine(host).database;
             (database.heard_at.is_some(), format!("{:?}", database.postmaster))
@@ -218,11 +231,11 @@ fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
             let kept = run.world.machine(host).database.kept;
             (kept, "nothing was kept".to_owned())
         }
-        Demand::Plans(count) => {
-            let opened =
-                run.events.iter().filter(|event| event.kind.name() == "plan-opened").count();
-            (opened == *count, format!("{opened} plans"))
+        Demand::Slot(host, follower) => {
+            let slots = &run.world.machine(host).database.slots;
+            (slots.contains(follower), format!("{slots:?}"))
         }
+        _ => (false, "no demand of a database".to_owned()),
     }
 }
 
@@ -259,6 +272,7 @@ fn demand(words: &[&str]) -> Option<Demand> {
         "lost" => Demand::LostAtMost(words.get(2)?.parse().ok()?),
         "streams" => Demand::Streams(host(1)?),
         "kept" => Demand::Kept(host(1)?),
+        "slot" => Demand::Slot(host(1)?, host(2)?),
         "no-open-plan" => Demand::NoOpenPlan,
         "plans" => Demand::Plans(words.get(1)?.parse().ok()?),
         _ => return None,

@@ -22,18 +22,54 @@ use crate::postgres::control::{Control, left_at};
 use crate::ssh::Ending;
 use crate::text::shown;
 
-pub(super) async fn kept(host: &Host, deadline: Duration) -> Result<Answer, Fault> {
+/// Whether what only `host` has is kept; or it has nothing of its own. What stays in doubt is kept.
+pub(super) async fn kept(
+    host: &Host,
+    source: Option<&Host>,
+    deadline: Duration,
+) -> Result<Answer, Fault> {
+    let until = Instant::now() + deadline;
+    let left = || until.saturating_duration_since(Instant::now());
+    let own = match source {
+        Some(source) => of_its_own(host, source, left()).await?,
+        None => None,
+    };
+    if let Some(Ok(nothing)) = own {
+        return Ok(Answer::Shown(format!("it has nothing of its own: {nothing}")));
+    }
     let keep = &host.commands.standby.keep;
-    let output = Machine::host(host).try_run(&keep.compare, "", deadline).await?;
+    let output = Machine::host(host).try_run(&keep.compare, "", left()).await?;
     let text = String::from_utf8_lossy(&output.stdout);
     let mut sums = text.lines().filter_map(|line| line.split(' ').next());
+    let what = own.and_then(Result::err).map_or_else(String::new, |what| format!("{what}; "));
+    let folder = &keep.folder;
     Ok(match (sums.next(), sums.next()) {
         (Some(now), Some(kept)) if now == kept => {
-            Answer::Shown(format!("its log and its control file are in {}", keep.folder))
+            Answer::Shown(format!("{what}its log, settings and control file are in {folder}"))
         }
-        (Some(_), _) => Answer::NotYet(format!("not in {}", keep.folder)),
+        (Some(_), _) => Answer::NotYet(format!("{what}not in {folder}")),
         (None, _) => Answer::Unknown(shown(&output.stderr)),
     })
+}
+
+/// Why a stopped database has nothing that `source` has not, or what it has; none while that cannot
+/// be told.
+async fn of_its_own(
+    host: &Host,
+    source: &Host,
+    deadline: Duration,
+) -> Result<Option<Result<String, String>>, Fault> {
+    let until = Instant::now() + deadline;
+    let left = || until.saturating_duration_since(Instant::now());
+    if !matches!(host.database.knock(left()).await, Err(Failure::NotRunning(_))) {
+        return Ok(None);
+    }
+    let (own, of_source) = tokio::join!(control(host, left()), source.database.look(left()));
+    let Ok(of_source) = of_source else { return Ok(None) };
+    let (of_own, histories_of_source) =
+        tokio::join!(histories(host, left()), histories(source, left()));
+    let timeline = Timeline(of_source.timeline);
+    Ok(Some(within(&own?, timeline, &of_own?, &histories_of_source?)))
 }
 
 pub(super) async fn on_history_of(
