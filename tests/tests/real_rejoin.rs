@@ -29,7 +29,13 @@ fn a_crashed_master_is_rewound() -> Result<()> {
     let cloned = old.exec(&["test", "-d", &format!("{DATA}.ha-observer-old")])?;
     assert!(!cloned.status.success(), "rewound, not cloned: {}", texts(&stage.events()?));
     streams_through_its_slot(&stage)?;
-    old.run(&["test", "-d", &format!("{DATA}.ha-observer-kept/last/pg_wal")])?;
+    let kept = format!("{DATA}.ha-observer-kept/last");
+    old.run(&["test", "-d", &format!("{kept}/pg_wal")])?;
+    old.run(&["test", "-f", &format!("{kept}/postgresql.auto.conf")])?;
+    let about = old.run(&["cat", &format!("{kept}/about.txt")])?;
+    assert!(about.contains("before node-a was made a slave of node-b"), "{about}");
+    let told = texts(&stage.events()?);
+    assert!(told.contains(&format!("control file are in {kept}")), "{told}");
     stage.finish(sql, "node-b")?.assert_kept(Promise::LastInFlight);
     Ok(())
 }

@@ -71,7 +71,8 @@ fact! {
         ApplicationStuck,
         /// Its database answers queries and has not committed for longer than its grace.
         CannotWrite,
-        /// Its database cannot commit, and a switchover did not come through.
+        /// So it is, and it cannot be shut down in order: a switchover did not come through, or its
+        /// disk has no room for a last checkpoint.
         WriteStuck,
         /// No vantage finds anything alive on it, and at least two looked.
         HostGone,
@@ -172,6 +173,8 @@ fact! {
         FilesBehind,
         /// Versions, secrets or settings differ.
         ParityBroken,
+        /// A host's disk is nearly full, or soon will be.
+        DiskLow,
     }
 }
 

@@ -14,6 +14,11 @@ use crate::words::{At, HostName, Lsn};
 /// makes sense at the default pace.
 const POSITIONS_KEPT: usize = 128;
 
+/// How many past looks at a disk are kept: five minutes of them at the default pace.
+const DISK_LOOKS_KEPT: usize = 60;
+/// The disks that a host shows: that of its data, and that of its log.
+const DISKS_KEPT: usize = 2;
+
 /// The latest answer to one look, with its streak.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -29,6 +34,8 @@ pub struct Entry {
     pub last_report: Option<(At, DatabaseReport)>,
     /// When this machine or database was last seen on its way down, which is by order.
     pub going_down_at: Option<At>,
+    /// When this database was last seen to fall: gone, or starting, without having been stopped.
+    pub fell_at: Option<At>,
     /// For a database: since when it has been a standby whose walreceiver does not stream.
     pub idle_since: Option<At>,
     /// For a primary: since when its commits have waited for a standby that is away.
@@ -47,6 +54,7 @@ pub struct Entry {
 pub struct Snapshot {
     entries: BTreeMap<Look, Entry>,
     positions: BTreeMap<HostName, VecDeque<(At, Lsn)>>,
+    free_bytes: BTreeMap<(HostName, usize), VecDeque<(At, u64)>>,
 }
 
 impl Snapshot {
@@ -70,6 +78,15 @@ impl Snapshot {
         self.positions.get(host).into_iter().flatten().copied()
     }
 
+    /// Bytes that were free on one of `host`'s disks, oldest first.
+    pub fn free_bytes(
+        &self,
+        host: &HostName,
+        disk: usize,
+    ) -> impl DoubleEndedIterator<Item = (At, u64)> + '_ {
+        self.free_bytes.get(&(host.clone(), disk)).into_iter().flatten().copied()
+    }
+
     /// True if there is no answer at all, only silence: the fault may be ours.
     pub fn is_blind(&self) -> bool {
         self.entries.values().all(|entry| entry.class == Class::Silent)
@@ -91,9 +108,13 @@ impl Snapshot {
             self.note_position(host.clone(), *at, report.lsn);
         }
         let going_down_at = going_down(&sighting).then_some(sighting.at);
+        self.note_free_bytes(&sighting);
         match self.entries.get_mut(&sighting.look) {
             Some(entry) if entry.latest.asked_at > sighting.asked_at => return,
             Some(entry) => {
+                if falls(entry, &sighting) {
+                    entry.fell_at = Some(sighting.at);
+                }
                 if entry.class == class {
                     entry.streak = entry.streak.saturating_add(1);
                 } else {
@@ -132,6 +153,7 @@ impl Snapshot {
                     since: sighting.at,
                     last_report: report,
                     going_down_at,
+                    fell_at: None,
                     latest: sighting.clone(),
                 };
                 self.entries.insert(sighting.look, entry);
@@ -157,6 +179,22 @@ impl Snapshot {
             positions.pop_front();
         }
         positions.push_back((at, lsn));
+    }
+
+    fn note_free_bytes(&mut self, sighting: &Sighting) {
+        let (Look::Disk(host), Ok(Seen::Disk(rooms))) = (&sighting.look, &sighting.seen) else {
+            return;
+        };
+        for (index, room) in rooms.iter().take(DISKS_KEPT).enumerate() {
+            let watched = self.free_bytes.entry((host.clone(), index)).or_default();
+            if watched.back().is_some_and(|(last_at, _)| *last_at > sighting.at) {
+                continue;
+            }
+            if watched.len() == DISK_LOOKS_KEPT {
+                watched.pop_front();
+            }
+            watched.push_back((sighting.at, room.free_bytes));
+        }
     }
 
     /// Forgets looks that are no longer asked, after a change of roles.
@@ -221,6 +259,12 @@ fn note_on_both(on_both: &mut Option<String>, sighting: &Sighting) {
         // Asked and never seen to hold: commits of before may still be on their way there.
         *on_both = None;
     }
+}
+
+/// Whether a database that took queries is found gone or starting, with no word of a stop between.
+fn falls(entry: &Entry, sighting: &Sighting) -> bool {
+    matches!(entry.latest.seen, Ok(Seen::Database(_)))
+        && matches!(sighting.seen, Ok(Seen::Refused | Seen::DatabaseBusy(DatabaseBusy::StartingUp)))
 }
 
 fn going_down(sighting: &Sighting) -> bool {

@@ -161,6 +161,10 @@ pub struct Policy {
     pub on_clean_shutdown: OnCleanShutdown,
     /// How long a master shut down in order is waited for before it is failed over.
     pub clean_shutdown_grace_ms: u64,
+    /// Free bytes below which a disk of a database counts as low.
+    pub disk_low_bytes: u64,
+    /// So does one that would be full within this time, were it to fill on as it lately did.
+    pub disk_low_ms: u64,
     /// How long a master must be unable to commit before users are moved off it.
     pub cannot_write_grace_ms: u64,
     /// What an acknowledged commit is worth.
@@ -216,6 +220,8 @@ impl Default for Policy {
             database_start_deadline_ms: 20_000,
             on_clean_shutdown: OnCleanShutdown::Ask,
             clean_shutdown_grace_ms: 120_000,
+            disk_low_bytes: 512 << 20,
+            disk_low_ms: 600_000,
             cannot_write_grace_ms: 5_000,
             durability: Durability::Async,
             on_slave_lost: OnSlaveLost::Async,

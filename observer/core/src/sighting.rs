@@ -38,6 +38,8 @@ pub enum Look {
     Database(HostName),
     /// Whether the database can commit: a write of the observer's own heartbeat row.
     Write(HostName),
+    /// The room on the disks of the database's data and log.
+    Disk(HostName),
     /// Whether the database's TCP port answers PostgreSQL's protocol.
     Port {
         /// The host looked at.
@@ -65,6 +67,7 @@ impl Look {
             Look::Machine(host)
             | Look::Database(host)
             | Look::Write(host)
+            | Look::Disk(host)
             | Look::Port { host, .. }
             | Look::Application { host, .. } => Some(host),
             Look::Proxy(_) | Look::ProxyFile(_) => None,
@@ -78,6 +81,7 @@ impl fmt::Display for Look {
             Look::Machine(host) => write!(f, "{host} over SSH"),
             Look::Database(host) => write!(f, "database query on {host}"),
             Look::Write(host) => write!(f, "write probe on {host}"),
+            Look::Disk(host) => write!(f, "disk of {host}"),
             Look::Port { host, from } => write!(f, "database port of {host} from {from}"),
             Look::Application { host, from } => write!(f, "application on {host} from {from}"),
             Look::Proxy(proxy) => write!(f, "runtime table of {proxy}"),
@@ -156,6 +160,8 @@ pub enum Seen {
     },
     /// Answer to [`Look::Write`]: the database answers queries and cannot commit.
     CannotWrite(String),
+    /// Answer to [`Look::Disk`]: the disk of the data and that of its log, which may be one.
+    Disk(Vec<DiskRoom>),
     /// Answer to [`Look::Port`]: the postmaster takes new connections.
     PortOpen,
     /// Answer to [`Look::Application`]: healthy.
@@ -194,6 +200,17 @@ impl MachineReport {
     pub fn unit(&self, unit: &str) -> Option<&UnitReport> {
         self.units.iter().find(|report| report.unit == unit)
     }
+}
+
+/// The room on one disk.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DiskRoom {
+    /// Where it is mounted.
+    pub place: String,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// Bytes that the database may still write.
+    pub free_bytes: u64,
 }
 
 /// systemd's state of a machine (`systemctl is-system-running`).
@@ -268,6 +285,18 @@ pub struct DatabaseReport {
     /// Whom the primary's commits wait for.
     #[serde(default)]
     pub synchrony: Synchrony,
+    /// The timelines before its own, oldest first; none while that is not read.
+    #[serde(default)]
+    pub history: Option<Vec<Branch>>,
+}
+
+/// A timeline, and where it was left for the next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Branch {
+    /// The timeline that was left.
+    pub timeline: Timeline,
+    /// Where in its log.
+    pub left_at: Lsn,
 }
 
 /// Whom a primary's commits wait for, by the names under which the standbys connect.
@@ -386,6 +415,7 @@ impl Sighting {
                 Seen::Machine(_)
                 | Seen::Database(_)
                 | Seen::Written { .. }
+                | Seen::Disk(_)
                 | Seen::PortOpen
                 | Seen::ApplicationWell
                 | Seen::Proxy(_)

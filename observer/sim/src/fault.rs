@@ -17,7 +17,16 @@ pub enum Fault {
     StartDatabase(HostName),
     RestartDatabase(HostName),
     PromoteByHand(HostName),
+    /// A person makes the first a standby of the second, as it is.
+    FollowByHand(HostName, HostName),
     FillDisk(HostName),
+    /// There is room, and every write fails.
+    FailDisk(HostName),
+    /// The log cannot grow: the database falls whenever it needs more of it.
+    FillLogDisk(HostName),
+    NearlyFillDisk(HostName),
+    /// Something begins to fill the disk, steadily.
+    LetDiskFill(HostName),
     FreeDisk(HostName),
     PauseReplay(HostName),
     StallReplication(HostName),

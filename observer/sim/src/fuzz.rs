@@ -177,7 +177,12 @@ fn obstacle(
             0 => until(Fault::RefusePromotion(host.clone()), Fault::AllowPromotion(host)),
             1 => until(Fault::RefuseToStop(host.clone()), Fault::LetStop(host)),
             2 => until(Fault::NeverFinish(proxy.clone()), Fault::LetFinish(proxy)),
-            _ => until(Fault::FillDisk(host.clone()), Fault::FreeDisk(host)),
+            _ => match random.below(4) {
+                3 => until(Fault::FailDisk(host.clone()), Fault::FreeDisk(host)),
+                0 => until(Fault::FillLogDisk(host.clone()), Fault::FreeDisk(host)),
+                1 => until(Fault::NearlyFillDisk(host.clone()), Fault::FreeDisk(host)),
+                _ => until(Fault::FillDisk(host.clone()), Fault::FreeDisk(host)),
+            },
         },
         _ => match random.below(4) {
             0 => once(Fault::LoseLog(host)),

@@ -4,6 +4,7 @@ use observer_core::policy::Probed;
 use observer_core::sighting::Admission;
 use observer_core::words::{At, HostName};
 
+use crate::disk::Disk;
 use crate::fault::Fault;
 use crate::machine::{OnPromote, Postmaster, Power, Running, ServiceState};
 use crate::network::OBSERVER;
@@ -93,12 +94,19 @@ impl World {
                 machine.start_database(now);
                 return true;
             }
-            Fault::PromoteByHand(host) => {
-                self.machine_mut(&host).promote();
-                self.promoted_by_hand.push(host);
+            Fault::PromoteByHand(host) => self.promote_by_hand(host),
+            Fault::FollowByHand(host, upstream) => {
+                self.follow_by_hand(host, upstream, now);
+                return true;
             }
-            Fault::FillDisk(host) => self.machine_mut(&host).database.disk_full = true,
-            Fault::FreeDisk(host) => self.machine_mut(&host).database.disk_full = false,
+            Fault::FillDisk(host) => self.machine_mut(&host).database.disk = Disk::Full,
+            Fault::FailDisk(host) => self.machine_mut(&host).database.disk = Disk::Failing,
+            Fault::FillLogDisk(host) => self.machine_mut(&host).database.disk = Disk::LogFull,
+            Fault::NearlyFillDisk(host) => self.machine_mut(&host).database.disk = Disk::Low,
+            Fault::LetDiskFill(host) => {
+                self.machine_mut(&host).database.disk = Disk::Filling(now);
+            }
+            Fault::FreeDisk(host) => self.machine_mut(&host).database.disk = Disk::Roomy,
             Fault::PauseReplay(host) => self.machine_mut(&host).database.replay_paused = true,
             Fault::DropSlot(host, follower) => {
                 self.machine_mut(&host).database.slots.remove(&follower);
@@ -125,6 +133,27 @@ impl World {
             _ => {}
         }
         false
+    }
+
+    fn promote_by_hand(&mut self, host: HostName) {
+        // Its end of recovery is the first it writes of its own.
+        let own = u64::MAX - self.promoted_by_hand.len() as u64;
+        let machine = self.machine_mut(&host);
+        let was_standby = machine.database.in_recovery;
+        machine.promote();
+        if was_standby && !machine.database.in_recovery {
+            machine.database.rows.push(own);
+        }
+        self.promoted_by_hand.push(host);
+    }
+
+    fn follow_by_hand(&mut self, host: HostName, upstream: HostName, now: At) {
+        let machine = self.machine_mut(&host);
+        machine.tombstone = true;
+        machine.database.upstream = Some(upstream.clone());
+        machine.end_database(Postmaster::Stopped);
+        machine.start_database(now);
+        self.machine_mut(&upstream).database.slots.insert(host);
     }
 
     /// What a person does who finds the master stopped: starts it with everything on it.

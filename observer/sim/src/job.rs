@@ -59,7 +59,9 @@ impl World {
 
     fn rewind(&mut self, host: &HostName, source: &HostName) -> Result<(), &'static str> {
         self.lets_read(host, source)?;
-        let rows = self.machine(source).database.rows.clone();
+        let of_source = &self.machine(source).database;
+        let (rows, history) = (of_source.rows.clone(), of_source.history.clone());
+        let timeline = of_source.timeline;
         let machine = self.machine_mut(host);
         let database = &mut machine.database;
         if matches!(database.postmaster, Postmaster::Running | Postmaster::Starting(_)) {
@@ -67,6 +69,10 @@ impl World {
         }
         if database.log_gone {
             return Err("could not find previous WAL record");
+        }
+        if database.timeline == timeline && database.history != history {
+            // pg_rewind goes by the number, finds nothing to do, and says that all is well.
+            return Ok(());
         }
         let common = database.rows.iter().zip(&rows).take_while(|(a, b)| a == b).count();
         database.rows.truncate(common);
@@ -87,9 +93,9 @@ impl World {
         if !self.machine(source).database.slots.contains(host) {
             return Err("replication slot does not exist");
         }
-        let (rows, timeline) = {
+        let (rows, timeline, history) = {
             let database = &self.machine(source).database;
-            (database.rows.clone(), database.timeline)
+            (database.rows.clone(), database.timeline, database.history.clone())
         };
         let machine = self.machine_mut(host);
         machine.end_database(Postmaster::Stopped);
@@ -99,6 +105,7 @@ impl World {
         let database = &mut machine.database;
         database.rows = rows;
         database.timeline = timeline;
+        database.history = history;
         database.log_gone = false;
         database.slots.clear();
         database.waits_for = None;

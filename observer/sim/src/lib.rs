@@ -6,6 +6,7 @@
 //! world; a broken safety rule ends the run with what led there.
 
 pub mod check;
+pub mod disk;
 pub mod fault;
 pub mod fuzz;
 mod harm;

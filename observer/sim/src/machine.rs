@@ -2,14 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use observer_core::sighting::UnitState;
+use observer_core::sighting::{Branch, UnitState};
 use observer_core::words::{At, HostName, Lsn, ServiceName, Timeline};
+
+use crate::disk::Disk;
 
 /// Bytes of log a simulated row takes: large, so that a minute of lag exceeds a loss budget.
 pub const ROW_BYTES: u64 = 8_192;
 
 /// How long a simulated crash recovery takes, in milliseconds.
 const RECOVERY_MS: u64 = 400;
+
+/// How long a database gets on with the log it has when there is room for no more.
+const SEGMENT_LASTS_MS: u64 = 3_000;
 
 /// A host.
 #[derive(Clone, Debug)]
@@ -131,10 +136,14 @@ pub struct Database {
     pub in_recovery: bool,
     /// The timeline it writes or follows.
     pub timeline: Timeline,
+    /// The timelines before, and where each was left.
+    pub history: Vec<Branch>,
     /// Every row it holds, in order.
     pub rows: Vec<u64>,
-    /// True if it cannot commit.
-    pub disk_full: bool,
+    /// The room that it has.
+    pub disk: Disk,
+    /// When it falls for want of room for its log; none while it has enough.
+    pub falls_at: Option<At>,
     /// True if somebody paused replay.
     pub replay_paused: bool,
     /// True if its walreceiver is stopped by a fault.
@@ -167,7 +176,7 @@ impl Database {
 
     /// True if it is up as a primary and can be written to.
     pub fn accepts_writes(&self) -> bool {
-        self.postmaster == Postmaster::Running && !self.in_recovery && !self.disk_full
+        self.postmaster == Postmaster::Running && !self.in_recovery && !self.disk.refuses_commits()
     }
 }
 
@@ -183,8 +192,10 @@ impl Machine {
                 postmaster: Postmaster::Running,
                 in_recovery,
                 timeline: Timeline(1),
+                history: Vec::new(),
                 rows: Vec::new(),
-                disk_full: false,
+                disk: Disk::Roomy,
+                falls_at: None,
                 replay_paused: false,
                 stalled: false,
                 upstream: None,
@@ -257,9 +268,14 @@ impl Machine {
     pub fn promote(&mut self) {
         let willing = self.database.on_promote == OnPromote::Obeys;
         let standby = self.database.postmaster == Postmaster::Running && self.database.in_recovery;
-        if standby && willing {
+        if standby && willing && self.database.disk.is_used_up() {
+            // It has no room for the first segment of its new timeline.
+            self.database.postmaster = Postmaster::Crashed;
+        } else if standby && willing {
             self.database.in_recovery = false;
-            self.database.timeline = Timeline(self.database.timeline.0 + 1);
+            let (timeline, left_at) = (self.database.timeline, self.database.lsn());
+            self.database.history.push(Branch { timeline, left_at });
+            self.database.timeline = Timeline(timeline.0 + 1);
             self.database.heard_at = None;
             self.tombstone = false;
         }
@@ -271,6 +287,18 @@ impl Machine {
             && until <= now
         {
             self.database.postmaster = Postmaster::Running;
+        }
+        self.fall_for_want_of_room(now);
+    }
+
+    /// A primary that needs another segment of log, and has no room for it, recovers from a crash.
+    fn fall_for_want_of_room(&mut self, now: At) {
+        let database = &mut self.database;
+        let needs_log = database.postmaster == Postmaster::Running && !database.in_recovery;
+        if !needs_log || database.disk != Disk::LogFull {
+            database.falls_at = None;
+        } else if *database.falls_at.get_or_insert(now.plus(SEGMENT_LASTS_MS)) <= now {
+            database.postmaster = Postmaster::Starting(now.plus(RECOVERY_MS));
         }
     }
 

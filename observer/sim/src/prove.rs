@@ -128,7 +128,15 @@ impl World {
             Proof::NoSlot { host, follower } => {
                 self.if_host(host, |machine| !machine.database.slots.contains(follower))
             }
-            Proof::DivergedKept { host } => self.if_host(host, |machine| machine.database.kept),
+            Proof::DivergedKept { host, source } => {
+                let master = source.as_ref().map(|source| &self.machine(source).database);
+                self.if_host(host, |machine| {
+                    let database = &machine.database;
+                    let has_nothing = database.postmaster == Postmaster::Stopped
+                        && master.is_some_and(|master| master.rows.starts_with(&database.rows));
+                    database.kept || has_nothing
+                })
+            }
             Proof::TombstoneStands { host } => self.if_host(host, |machine| machine.tombstone),
             Proof::ServiceReady { host, service } | Proof::ServiceRuns { host, service } => {
                 self.if_host(host, |machine| machine.runs(service))
@@ -204,6 +212,9 @@ impl World {
         match (&self.machine(host).job, answer) {
             (Job::Failed(failed, why), Answer::NotYet(_)) if failed == task => {
                 Answer::Failed((*why).to_owned())
+            }
+            (Job::Done(done @ Task::Rewind(_)), Answer::NotYet(_)) if done == task => {
+                Answer::Failed("not rewound".to_owned())
             }
             (Job::None, Answer::NotYet(_)) => Answer::Failed("no longer running".to_owned()),
             (_, answer) => answer,

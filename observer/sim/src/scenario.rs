@@ -53,6 +53,7 @@ enum Demand {
     Plans(usize),
     Streams(HostName),
     Kept(HostName),
+    Slot(HostName, HostName),
 }
 
 /// Why a scenario failed, with its line.
@@ -210,6 +211,18 @@ fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
             let open = run.pair().is_some_and(|pair| pair.memory().open.is_some());
             (!open, "a plan is open".to_owned())
         }
+        Demand::Plans(count) => {
+            let opened =
+                run.events.iter().filter(|event| event.kind.name() == "plan-opened").count();
+            (opened == *count, format!("{opened} plans"))
+        }
+        Demand::Streams(_) | Demand::Kept(_) | Demand::Slot(..) => evaluate_database(run, demand),
+    }
+}
+
+/// Demands of what a host's database has come to.
+fn evaluate_database(run: &Run, demand: &Demand) -> (bool, String) {
+    match demand {
         Demand::Streams(host) => {
             let database = &run.world.machine(host).database;
             (database.heard_at.is_some(), format!("{:?}", database.postmaster))
@@ -218,11 +231,11 @@ fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
             let kept = run.world.machine(host).database.kept;
             (kept, "nothing was kept".to_owned())
         }
-        Demand::Plans(count) => {
-            let opened =
-                run.events.iter().filter(|event| event.kind.name() == "plan-opened").count();
-            (opened == *count, format!("{opened} plans"))
+        Demand::Slot(host, follower) => {
+            let slots = &run.world.machine(host).database.slots;
+            (slots.contains(follower), format!("{slots:?}"))
         }
+        _ => (false, "no demand of a database".to_owned()),
     }
 }
 
@@ -259,6 +272,7 @@ fn demand(words: &[&str]) -> Option<Demand> {
         "lost" => Demand::LostAtMost(words.get(2)?.parse().ok()?),
         "streams" => Demand::Streams(host(1)?),
         "kept" => Demand::Kept(host(1)?),
+        "slot" => Demand::Slot(host(1)?, host(2)?),
         "no-open-plan" => Demand::NoOpenPlan,
         "plans" => Demand::Plans(words.get(1)?.parse().ok()?),
         _ => return None,
@@ -281,7 +295,12 @@ fn fault(words: &[&str]) -> Option<Fault> {
         "start-database" => Fault::StartDatabase(host()?),
         "restart-database" => Fault::RestartDatabase(host()?),
         "promote-by-hand" => Fault::PromoteByHand(host()?),
+        "follow-by-hand" => Fault::FollowByHand(host()?, HostName::new(words.get(2)?)),
         "fill-disk" => Fault::FillDisk(host()?),
+        "fail-disk" => Fault::FailDisk(host()?),
+        "fill-log-disk" => Fault::FillLogDisk(host()?),
+        "nearly-fill-disk" => Fault::NearlyFillDisk(host()?),
+        "let-disk-fill" => Fault::LetDiskFill(host()?),
         "free-disk" => Fault::FreeDisk(host()?),
         "pause-replay" => Fault::PauseReplay(host()?),
         "stall-replication" => Fault::StallReplication(host()?),
@@ -377,6 +396,7 @@ fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
         "durability sync" => policy.durability = Durability::Sync,
         "on-slave-lost wait" => policy.on_slave_lost = OnSlaveLost::Wait,
         "on-return ask" => policy.on_return = OnReturn::Ask,
+        "three-hosts" => setup.spec.hosts.push(HostName::new("node-c")),
         "no-application" => setup.spec.services.clear(),
         _ => return None,
     }

@@ -27,6 +27,8 @@ impl World {
                     machine.database.postmaster == Postmaster::Running && self.commits_wait(host);
                 if waits { None } else { see_write(machine) }
             }),
+            Look::Disk(host) => self
+                .over_ssh(host, |machine| Some(Ok(Seen::Disk(machine.database.disk.rooms(now))))),
             Look::Port { host, from } => self.see_through(from, host, see_port),
             Look::Application { host, from } => self.see_through(from, host, |machine| {
                 let serves = self.application_serves(host);
@@ -120,6 +122,7 @@ impl World {
                     replayed: database.lsn(),
                     replay_paused: database.replay_paused,
                     synchrony: self.synchrony(host),
+                    history: Some(database.history.clone()),
                     walreceiver: receiver.filter(|_| database.in_recovery),
                 })))
             }
@@ -229,8 +232,8 @@ fn see_write(machine: &Machine) -> Option<Result<Seen, Silent>> {
     let database = &machine.database;
     match database.postmaster {
         Postmaster::Hung => None,
-        Postmaster::Running if database.disk_full => {
-            Some(Ok(Seen::CannotWrite("no space left on device".to_owned())))
+        Postmaster::Running if database.disk.refuses_commits() => {
+            Some(Ok(Seen::CannotWrite("could not extend file".to_owned())))
         }
         Postmaster::Running if database.in_recovery => {
             Some(Ok(Seen::CannotWrite("in recovery".to_owned())))

@@ -166,10 +166,12 @@ impl World {
                 continue;
             }
             let held = self.machine(&host).database.rows.len();
-            let missing = self.machine(&primary).database.rows[held..].to_vec();
+            let master = &self.machine(&primary).database;
+            let (missing, history) = (master.rows[held..].to_vec(), master.history.clone());
             let standby = &mut self.machine_mut(&host).database;
             standby.rows.extend(missing);
             standby.timeline = source.0;
+            standby.history = history;
             standby.heard_at = Some(now);
         }
     }
@@ -263,7 +265,8 @@ impl World {
             match effect {
                 Effect::StopDatabase { how: Stop::Clean, .. } => {
                     // Without room for the last checkpoint it ends as in a crash.
-                    let full = machine.database.disk_full && !machine.database.in_recovery;
+                    let full =
+                        machine.database.disk.refuses_commits() && !machine.database.in_recovery;
                     let end = if full { Postmaster::Crashed } else { Postmaster::Stopped };
                     machine.end_database(end);
                 }

@@ -19,7 +19,7 @@ use crate::ssh::Command;
 mod job;
 mod standby;
 
-pub(crate) use job::{Clears, JobCommands};
+pub(crate) use job::{JobCommands, Takes};
 pub(crate) use standby::{Source, StandbyCommands, slot_name};
 
 /// Whose rights a command needs.

@@ -19,7 +19,7 @@ use crate::access::{
     Alarm, CommandLine, Connection, HostAccess, PairAccess, ProxyAccess, ProxyServer, WorldError,
 };
 use crate::commands::{self, HostCommands, ProxyCommands};
-use crate::eyes::{FileCache, RanInThisBoot, look};
+use crate::eyes::{FileCache, Lineage, LittleRoom, RanInThisBoot, look};
 use crate::hands;
 use crate::postgres::{Database, DatabaseTarget, Door};
 use crate::ssh::Ssh;
@@ -44,6 +44,8 @@ pub(crate) struct Host {
     pub(crate) database: Database,
     pub(crate) commands: HostCommands,
     pub(crate) ran: RanInThisBoot,
+    pub(crate) little_room: LittleRoom,
+    pub(crate) lineage: Lineage,
     /// Transient units that were set going in this life of the observer.
     pub(crate) ordered: Mutex<BTreeSet<String>>,
 }
@@ -201,8 +203,8 @@ impl Host {
             user: access.database.user.clone(),
             database: access.database.database.clone(),
         });
-        let (ran, ordered) = Default::default();
-        Ok(Self { access, ssh, database, commands, ran, ordered })
+        let (ran, little_room, lineage, ordered) = Default::default();
+        Ok(Self { access, ssh, database, commands, ran, little_room, lineage, ordered })
     }
 }
 

@@ -155,6 +155,8 @@ async fn a_full_disk_and_unknown_errors_are_told_apart() {
     let cluster = Cluster::start();
     let database = cluster.database(&sshd.ssh());
     database.heartbeat(1, "node-a", PATIENCE).await.unwrap();
+    assert_eq!(database.grow(PATIENCE).await, Ok(()), "there is room");
+    assert_eq!(database.grow(PATIENCE).await, Ok(()), "nothing is left of the first");
     let raise = |code: &str| {
         cluster.sql(&format!(
             "create or replace function fail() returns trigger language plpgsql as

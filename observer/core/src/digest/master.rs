@@ -4,7 +4,7 @@
 //! is seen from outside; any sign of life outranks any silence.
 
 use super::votes::{self, ProxyWord, Vote};
-use super::{Inputs, commits};
+use super::{Inputs, commits, disk};
 use crate::facts::Master;
 use crate::journal::Memory;
 use crate::judge::Repair;
@@ -122,7 +122,9 @@ impl<'a> View<'a> {
     fn crashed_database(self) -> Master {
         let policy = &self.inputs.spec.policy;
         let tried = self.repaired_lately(Repair::StartDatabase);
-        if policy.on_database_crash == OnDatabaseCrash::Start && !tried {
+        // Without room for its log it would not come up, or fall again.
+        let full = disk::is_used_up(self.inputs, self.master);
+        if policy.on_database_crash == OnDatabaseCrash::Start && !tried && !full {
             Master::DatabaseCrashed
         } else {
             Master::DatabaseDead
@@ -150,6 +152,9 @@ impl<'a> View<'a> {
             // It is well and waits for the slave; that is judged by itself.
             return Master::Healthy;
         }
+        if self.fell_for_want_of_room() {
+            return self.cannot_write();
+        }
         let write = self.entry(Look::Write(self.master.clone()));
         if let Some(entry) = write {
             let needed = match &entry.latest.seen {
@@ -167,11 +172,7 @@ impl<'a> View<'a> {
                 let since = entry.since.max(answers_since);
                 let sure = entry.streak >= needed && entry.latest.asked_at >= answers_since;
                 let lasts = self.inputs.now.since(since) >= policy.cannot_write_grace_ms;
-                return match (sure && lasts, self.switchover_failed_lately()) {
-                    (false, _) => Master::Suspect,
-                    (true, false) => Master::CannotWrite,
-                    (true, true) => Master::WriteStuck,
-                };
+                return if sure && lasts { self.cannot_write() } else { Master::Suspect };
             }
         }
         if !self.inputs.spec.services.iter().any(|service| service.probed == Probed::Health) {
@@ -191,6 +192,22 @@ impl<'a> View<'a> {
             return self.if_lasting(Master::UsersServed);
         }
         self.application_down(entry)
+    }
+
+    /// A switchover loses nothing, and is no way out of a master that cannot be shut down in order.
+    fn cannot_write(self) -> Master {
+        let stuck = self.switchover_failed_lately()
+            || disk::forbids_an_orderly_stop(self.inputs, self.master);
+        if stuck { Master::WriteStuck } else { Master::CannotWrite }
+    }
+
+    /// True if the database has fallen lately and its disk has no room for its log: it commits
+    /// between two falls, and each takes every session along.
+    fn fell_for_want_of_room(self) -> bool {
+        let fell_at = self.entry(Look::Database(self.master.clone())).and_then(|e| e.fell_at);
+        let grace = self.inputs.spec.policy.restart_grace_ms;
+        let lately = fell_at.is_some_and(|at| self.inputs.now.since(at) < grace);
+        lately && disk::is_used_up(self.inputs, self.master)
     }
 
     fn application_down(self, application: &Entry) -> Master {
@@ -331,10 +348,11 @@ impl<'a> View<'a> {
         if condition == Master::Healthy {
             return None;
         }
-        let bad =
-            self.inputs.snapshot.entries().filter(|(look, entry)| {
-                look.host() == Some(self.master) && entry.class != Class::Good
-            });
+        let bad = self.inputs.snapshot.entries().filter(|(look, entry)| {
+            // That its disk is not shown says nothing of how the master is.
+            let shows = !matches!(look, Look::Disk(_));
+            look.host() == Some(self.master) && shows && entry.class != Class::Good
+        });
         bad.map(|(_, entry)| entry.since).min()
     }
 
@@ -379,6 +397,7 @@ fn describe(entry: &Entry, now: At) -> String {
         Ok(Seen::DatabaseBusy(DatabaseBusy::ShuttingDown)) => "shutting down".to_owned(),
         Ok(Seen::Written { latency_ms }) => format!("commits in {latency_ms} ms"),
         Ok(Seen::CannotWrite(why)) => format!("cannot commit: {why}"),
+        Ok(Seen::Disk(rooms)) => disk::describe(rooms),
         Ok(Seen::PortOpen) => "takes connections".to_owned(),
         Ok(Seen::ApplicationWell) => "healthy".to_owned(),
         Ok(Seen::ApplicationIll(why)) => format!("not well: {why}"),

@@ -4,6 +4,8 @@
 //! names and numbers that a draft needs, so that nobody has to read the snapshot a second time.
 
 mod commits;
+mod disk;
+mod history;
 mod loss;
 mod master;
 mod proxies;
@@ -51,8 +53,20 @@ pub struct Digest {
     pub stale: Vec<HostName>,
     /// Since when the master has looked wrong.
     pub trouble_since: Option<At>,
+    /// The hosts whose disk is nearly full, or soon will be.
+    #[serde(default)]
+    pub low_disks: Vec<DiskLow>,
     /// What stands out beside the master's condition, a sentence each.
     pub remarks: Vec<String>,
+}
+
+/// A disk of a database that is nearly full, or soon will be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskLow {
+    /// The host it belongs to.
+    pub host: HostName,
+    /// How much room is left where, and how soon it would be full if that can be told.
+    pub text: String,
 }
 
 /// Whether something answers us.
@@ -109,7 +123,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     let inputs = Inputs { snapshot, spec, memory, now };
     let master = memory.master.clone();
     let (roles, stale) = roles(inputs);
-    let candidate = master.as_ref().and_then(|master| slave::candidate(inputs, master));
+    let candidate = master.as_ref().and_then(|master| history::candidate(inputs, master));
     let mut remarks = Vec::new();
     let mut trouble_since = None;
     let condition = match &master {
@@ -126,6 +140,8 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     remarks.extend(why);
     let loss = loss::estimate(inputs, master.as_ref(), candidate.as_ref());
     let promise = commits::promise(inputs, master.as_ref(), candidate.as_ref());
+    let low_disks = disk::low(inputs);
+    remarks.extend(low_disks.iter().map(|low| format!("{}: {}", low.host, low.text)));
     remarks.extend(distrust(snapshot));
     if master.is_none() {
         remarks.extend(claims(inputs));
@@ -142,7 +158,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         proxies,
         fence,
         commits: commits::assess(inputs, master.as_ref(), candidate.as_ref(), slave),
-        upkeep: Upkeep::Good,
+        upkeep: if low_disks.is_empty() { Upkeep::Good } else { Upkeep::DiskLow },
     };
     let master_ssh = match &master {
         Some(name) if votes::ssh(inputs, name) == votes::Vote::Alive => Reach::Answers,
@@ -165,6 +181,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         timeline,
         stale,
         trouble_since,
+        low_disks,
         remarks,
         master,
     }

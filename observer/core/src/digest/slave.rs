@@ -2,9 +2,9 @@
 //!
 //! How much it would lose is not asked here: that is `loss`.
 
-use super::Inputs;
 use super::master::DATABASE_UNIT;
 use super::votes::{self, Vote};
+use super::{Inputs, disk, history};
 use crate::facts::{Master, Slave};
 use crate::judge::Repair;
 use crate::ledger::Entry;
@@ -21,22 +21,6 @@ const STALE_AFTER: u64 = 4;
 const RESUME_AFTER_MS: u64 = 15_000;
 /// Looks that confirm that the slave's database is down.
 const DOWN_LOOKS: u32 = 2;
-
-/// The host to promote if one must be: the standby that holds most of the log, in configured
-/// order where they are equal; else simply another host.
-pub(super) fn candidate(inputs: Inputs<'_>, master: &HostName) -> Option<HostName> {
-    let mut best: Option<(&HostName, u64)> = None;
-    for host in inputs.spec.others(master) {
-        let held = match inputs.report(host) {
-            Some(report) if report.in_recovery => report.lsn.0 + 1,
-            _ => 0,
-        };
-        if best.is_none_or(|(_, most)| held > most) {
-            best = Some((host, held));
-        }
-    }
-    best.map(|(host, _)| host.clone())
-}
 
 /// The candidate's condition, with a sentence where it is not ready.
 pub(super) fn assess(
@@ -150,6 +134,10 @@ fn judge_report(
     if report.replay_paused {
         return (Slave::NotPromotable, say("replay is paused".to_owned()));
     }
+    // A promotion begins a segment of log of its own.
+    if disk::is_used_up(inputs, host) {
+        return (Slave::NotPromotable, say("its disk is full".to_owned()));
+    }
     let stale_ms = inputs.spec.policy.walreceiver_fresh_ms * STALE_AFTER;
     let hears = |receiver: &Walreceiver| receiver.streaming && receiver.last_message_ms < stale_ms;
     let streaming = report.walreceiver.as_ref().is_some_and(hears);
@@ -158,9 +146,11 @@ fn judge_report(
         if report.system_id != of_master.system_id {
             return (Slave::Diverged, say("is a copy of another database".to_owned()));
         }
-        if report.timeline != of_master.timeline && !streaming {
-            let text =
-                format!("is on timeline {}, the master on {}", report.timeline, of_master.timeline);
+        let other = report.timeline != of_master.timeline && !streaming;
+        let other = other.then(|| {
+            format!("is on timeline {}, the master on {}", report.timeline, of_master.timeline)
+        });
+        if let Some(text) = history::parted(inputs, master, host, report).or(other) {
             let is_back = condition == Master::Healthy && may_rejoin(inputs, host);
             let slave = if is_back { Slave::Rejoinable } else { Slave::Diverged };
             return (slave, say(text));

@@ -68,7 +68,15 @@ pub(super) fn rejoin(spec: &PairSpec, slave: &HostName, master: &HostName) -> Ve
     plan.push(rewind(spec, slave, master));
     // A rewind brings the master's configuration along: what makes a standby of it comes after.
     // Without its slot it could not stream, and a clone would be made in vain.
-    plan.push(Step { on_failure: OnFailure::GiveUp, ..steps::make_slot(master, slave) });
+    plan.push(Step {
+        on_failure: OnFailure::GiveUp,
+        // One that nobody uses keeps log until the master's disk is full.
+        undo: Undo::By {
+            effect: Effect::DropSlot { host: master.clone(), follower: slave.clone() },
+            proof: Proof::NoSlot { host: master.clone(), follower: slave.clone() },
+        },
+        ..steps::make_slot(master, slave)
+    });
     plan.push(steps::follow(slave, master));
     plan.push(steps::start_slave(spec, slave, streams(slave, master)));
     plan.push(clone(spec, slave, master));
@@ -88,7 +96,7 @@ fn keep_diverged(slave: &HostName, master: &HostName) -> Step {
         // A host that holds nothing of its own has nothing to keep.
         first: First::Look,
         effect: Effect::KeepDiverged { host: slave.clone(), source: master.clone() },
-        proof: Proof::DivergedKept { host: slave.clone() },
+        proof: Proof::DivergedKept { host: slave.clone(), source: Some(master.clone()) },
         lost_reply: LostReply::Repeat,
         undo: Undo::NothingToUndo,
         // What cannot be kept is not destroyed.

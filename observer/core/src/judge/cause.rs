@@ -37,6 +37,7 @@ pub enum Cause {
     DurabilityOwed,
     FilesBehind,
     ParityBroken,
+    DiskLow,
     ProxyDown,
     ProxyDrifted,
     ProxyCutFromMaster,
@@ -90,6 +91,7 @@ impl Cause {
             Cause::DurabilityOwed => "Commits do not wait for the slave as the policy asks.",
             Cause::FilesBehind => "Files on the slave are older than the limit.",
             Cause::ParityBroken => "The hosts differ in versions, secrets or settings.",
+            Cause::DiskLow => "The disk of a database is nearly full, or soon will be.",
             Cause::ProxyDown => "A proxy does not serve or does not answer.",
             Cause::ProxyDrifted => "A proxy would send users to another host than the master.",
             Cause::ProxyCutFromMaster => "A proxy cannot reach the master, which is well.",
@@ -140,6 +142,7 @@ impl Cause {
             Cause::DurabilityOwed => "Nothing if it is set by itself; else see `events` for why.",
             Cause::FilesBehind => "Look at the file sets' last pass.",
             Cause::ParityBroken => "Bring the named items to the same value on both hosts.",
+            Cause::DiskLow => "Make room on the disk that `why` names, or enlarge it.",
             Cause::ProxyDown => "Start HAProxy there, or bring the proxy's host back.",
             Cause::ProxyDrifted => "Nothing if it repairs itself; else see `events` for why not.",
             Cause::ProxyCutFromMaster => {

@@ -338,13 +338,13 @@ pub const RULES: &[Rule] = &[
         verdict: Verdict::SwitchOver,
         why: "the master's database answers and cannot commit, and a slave is ready",
     },
-    // It would not stop in order, so that it is treated as what it is to users: dead.
+    // It does not stop in order, so that it is treated as what it is to users: dead.
     Rule {
         id: "D15",
         when: When { master: &[Master::WriteStuck], ..SAFE },
         cause: Cause::MasterCannotWrite,
         verdict: Verdict::FailOver,
-        why: "the master cannot commit, a switchover did not come through, and a slave is ready",
+        why: "the master cannot commit, nor be shut down in order, and a slave is ready",
     },
     Rule {
         id: "D16",
@@ -563,5 +563,12 @@ pub const RULES: &[Rule] = &[
         cause: Cause::ParityBroken,
         verdict: Verdict::Hold,
         why: "the hosts differ in versions, secrets or settings",
+    },
+    Rule {
+        id: "U3",
+        when: When { upkeep: &[Upkeep::DiskLow], ..IN_ORDER },
+        cause: Cause::DiskLow,
+        verdict: Verdict::Hold,
+        why: "the database's disk on a host is nearly full, and a full one ends its service",
     },
 ];

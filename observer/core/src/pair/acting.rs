@@ -25,6 +25,7 @@ impl Pair {
         for host in &spec.hosts {
             looks.push(Look::Machine(host.clone()));
             looks.push(Look::Database(host.clone()));
+            looks.push(Look::Disk(host.clone()));
             let from_others = spec.others(host).cloned().map(Vantage::Host);
             let second = from_others.filter(|_| Some(host) == master);
             for from in std::iter::once(Vantage::Observer).chain(second) {
@@ -278,37 +279,37 @@ impl Pair {
                     self.carry_out(want, now);
                 }
                 if self.drive.as_ref().is_some_and(Drive::is_over) {
-                    self.end_drive(now);
+                    self.end_drive();
                 }
             }
             Writing::Memory(record) => {
                 if matches!(record, Record::Adopted { .. }) {
-                    self.roles_changed(now);
+                    self.roles_changed();
                 }
             }
         }
         self.rejudge(now);
     }
 
-    fn end_drive(&mut self, now: At) {
+    fn end_drive(&mut self) {
         self.drive = None;
         self.doing = None;
         self.told = None;
         self.turn_back = None;
         self.pass = None;
-        self.roles_changed(now);
+        self.roles_changed();
     }
 
     /// Looks that are no longer asked are forgotten, and everything is looked at afresh before
     /// the next judgement: the world has just been changed.
-    fn roles_changed(&mut self, now: At) {
+    fn roles_changed(&mut self) {
         self.looks = self.looks_now();
         self.snapshot.retain(&self.looks);
         self.unanswered = self.looks.iter().cloned().collect();
         // The judgement of the world before the change, beside the memory of after it, would be
         // of a world that never was.
         self.latest = None;
-        self.pace.hurry(now);
+        self.pace.hurry();
     }
 
     pub(super) fn on_not_recorded(&mut self, ticket: Ticket, why: &str, now: At) {

@@ -142,7 +142,7 @@ impl Pair {
                 self.snapshot.take(*sighting);
                 self.rejudge(now);
             }
-            Input::Alarm => self.pace.hurry(now),
+            Input::Alarm => self.pace.hurry(),
             Input::Recorded(ticket) => self.on_recorded(ticket, now),
             Input::NotRecorded(ticket, why) => self.on_not_recorded(ticket, &why, now),
             Input::Replied(ticket, reply) => self.on_replied(ticket, reply, now),

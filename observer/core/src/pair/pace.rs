@@ -58,6 +58,8 @@ pub(super) enum Late {
 struct Asked {
     last: Option<At>,
     in_flight: u32,
+    /// True if an alarm came since it was last asked.
+    hurried: bool,
 }
 
 /// When each look was last asked, and how urgent looking is.
@@ -65,7 +67,6 @@ struct Asked {
 pub(super) struct Pace {
     asked: BTreeMap<Look, Asked>,
     mood: Mood,
-    hurried_at: Option<At>,
 }
 
 impl Pace {
@@ -73,9 +74,9 @@ impl Pace {
         self.mood = mood;
     }
 
-    /// Makes every look due.
-    pub(super) fn hurry(&mut self, now: At) {
-        self.hurried_at = Some(now);
+    /// Makes every look due, once.
+    pub(super) fn hurry(&mut self) {
+        self.asked.values_mut().for_each(|asked| asked.hurried = true);
     }
 
     pub(super) fn answered(&mut self, look: &Look) {
@@ -89,6 +90,7 @@ impl Pace {
         let asked = self.asked.entry(look.clone()).or_default();
         asked.last = Some(now);
         asked.in_flight += 1;
+        asked.hurried = false;
     }
 
     /// When `look` is due; `late` as [`Pace::is_late`] says.
@@ -97,13 +99,16 @@ impl Pace {
         let Some(last) = asked.last else { return now };
         let mood = if late == Late::Yes { self.mood.max_doubt() } else { self.mood };
         let pause_ms = match mood {
+            // A disk fills at its own pace, whatever else is in doubt, and a look at it costs the
+            // host a sudo.
+            _ if matches!(look, Look::Disk(_)) => policy.interval_ms * COSTLY_EVERY,
             Mood::Easy if is_costly(look) => policy.interval_ms * COSTLY_EVERY,
             Mood::Easy => policy.interval_ms,
             Mood::Doubtful => policy.suspect_interval_ms,
             Mood::Confirming => CONFIRM_MS.min(policy.suspect_interval_ms),
         };
-        // An alarm makes each look due once, as soon as it was not asked since.
-        if self.hurried_at.is_some_and(|at| at >= last) && asked.in_flight == 0 {
+        // What was on its way when the alarm came says nothing of it.
+        if asked.hurried && asked.in_flight == 0 {
             return now;
         }
         // Looks overlap under doubt, so that silence is counted at the pace and not at the

@@ -131,10 +131,13 @@ pub enum Proof {
         /// The host whose database holds every acknowledged commit.
         standby: Option<HostName>,
     },
-    /// The copy of what only `host` has lies there.
+    /// The copy of what only `host` has lies there; or it has nothing that `source` has not.
     DivergedKept {
         /// The host.
         host: HostName,
+        /// The host whose history it is to take over; none in plans of before this was asked.
+        #[serde(default)]
+        source: Option<HostName>,
     },
     /// The primary's control file is on the timeline it writes: before that a rewind takes two
     /// histories for one.
@@ -254,7 +257,7 @@ impl fmt::Display for Proof {
             Proof::Synchronous { host, standby: None } => {
                 write!(f, "commits on {host} wait for nobody")
             }
-            Proof::DivergedKept { host } => write!(f, "what only {host} has is kept"),
+            Proof::DivergedKept { host, .. } => write!(f, "what only {host} has is kept"),
             Proof::TimelineSettled { host } => {
                 write!(f, "{host} has written a checkpoint on its timeline")
             }

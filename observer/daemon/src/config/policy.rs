@@ -60,6 +60,8 @@ pub(super) fn read(section: &Section<'_, '_>) -> Policy {
         ),
         clean_shutdown_grace_ms: time("clean_shutdown_grace", shipped.clean_shutdown_grace_ms),
         cannot_write_grace_ms: time("cannot_write_grace", shipped.cannot_write_grace_ms),
+        disk_low_bytes: section.size_bytes("disk_low", shipped.disk_low_bytes),
+        disk_low_ms: section.time_ms("disk_low_time", shipped.disk_low_ms, 0),
         durability: section.choice("durability", DURABILITIES, shipped.durability),
         on_slave_lost: section.choice("on_slave_lost", ON_LOST, shipped.on_slave_lost),
         sync_patience_ms: time("sync_patience", shipped.sync_patience_ms),

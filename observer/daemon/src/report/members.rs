@@ -81,7 +81,7 @@ pub(crate) fn hosts(pair: &Pair) -> Vec<HostStatus> {
                 _ if master.is_none() => Role::Unknown,
                 _ => Role::Slave,
             },
-            machine: machine(snapshot, name),
+            machine: with_low_disk(machine(snapshot, name), pair, name),
             database: database(snapshot, name),
             lag_bytes: lag,
             application: application(snapshot, name),
@@ -153,6 +153,15 @@ fn machine(snapshot: &Snapshot, host: &HostName) -> String {
         }
         Some(Ok(_)) => "SSH refused".to_owned(),
         Some(Err(silent)) => silence(silent),
+    }
+}
+
+/// A disk that is low stands behind what the machine says.
+fn with_low_disk(said: String, pair: &Pair, host: &HostName) -> String {
+    let digest = pair.latest().map(|(digest, _)| digest);
+    match digest.and_then(|digest| digest.low_disks.iter().find(|low| low.host == *host)) {
+        Some(low) => format!("{said}, {}", low.text),
+        None => said,
     }
 }
 

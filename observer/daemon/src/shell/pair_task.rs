@@ -384,6 +384,7 @@ fn sample_name(look: &Look) -> String {
         Look::Machine(host) => format!("machine:{host}"),
         Look::Database(host) => format!("database:{host}"),
         Look::Write(host) => format!("write:{host}"),
+        Look::Disk(host) => format!("disk:{host}"),
         Look::Port { host, from } => format!("port:{host}:{from}"),
         Look::Application { host, from } => format!("application:{host}:{from}"),
         Look::Proxy(proxy) => format!("proxy:{proxy}"),

@@ -153,6 +153,7 @@ impl State {
             }),
             Look::Database(host) => Seen::Database(self.report(host)),
             Look::Write(_) => Seen::Written { latency_ms: 1 },
+            Look::Disk(_) => Seen::Disk(Vec::new()),
             Look::Port { .. } => Seen::PortOpen,
             Look::Application { .. } => Seen::ApplicationWell,
             Look::Proxy(_) => Seen::Proxy(ProxyReport {
@@ -176,6 +177,7 @@ impl State {
             replayed: Lsn(0x0500_0000),
             replay_paused: false,
             synchrony: Default::default(),
+            history: None,
             walreceiver: (!primary && streaming).then_some(receiver),
         }
     }

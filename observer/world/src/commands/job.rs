@@ -39,7 +39,7 @@ pub(super) fn rewind(
     let machine = host.name.as_str();
     let program = programs(host)? + "/pg_rewind";
     let target = format!("--target-pgdata={data}");
-    let server = format!("--source-server={}", uri(host, source)?);
+    let server = format!("--source-server={}", uri(source, host.name.as_str())?);
     let config = match host.database.settings_file() {
         Some(file) => Some(format!("--config-file={}", absolute(machine, &file)?)),
         None => None,
@@ -60,13 +60,21 @@ pub(super) fn clone(
     let program = programs(host)? + "/pg_basebackup";
     let database = host.database.unit.as_str();
     let (new, old) = (copy_of(data), format!("{data}.ha-observer-old"));
-    // Both renames fail where a directory stands that is not replaced, and nothing is lost.
+    // Under the host's own name it would count as the standby that commits wait for.
+    let own_name = host.name.as_str();
+    let clone_name = format!("{own_name}.clone");
+    let rename = format!("/usr/bin/sed -i s/{clone_name}/{own_name}/ {new}/postgresql.auto.conf");
+    // A rename fails where a directory stands, and nothing is lost: what the first clone replaced
+    // stays until a person has seen to it, and of the later ones the last.
+    let latest = format!("{data}.ha-observer-old-latest");
     let after = [
+        rename,
         // A host that was promoted meanwhile has no tombstone: nothing of it is replaced.
         format!("+/usr/bin/test -e {data}/standby.signal"),
         format!("+{SYSTEMCTL} stop {database}"),
-        format!("+/usr/bin/rm -rf {old}"),
+        format!("+/usr/bin/rm -rf {latest}"),
         format!("-+/usr/bin/mv -T {data} {old}"),
+        format!("-+/usr/bin/mv -T {data} {latest}"),
         format!("+/usr/bin/mv -T {new} {data}"),
         format!("-+{SYSTEMCTL} reset-failed {database}"),
         format!("+{SYSTEMCTL} --no-block start {database}"),
@@ -80,7 +88,7 @@ pub(super) fn clone(
         format!("--slot={}", slot_name(&host.name)),
         "--no-password".to_owned(),
         "--progress".to_owned(),
-        format!("--dbname={}", uri(host, source)?),
+        format!("--dbname={}", uri(source, &clone_name)?),
     ]);
     Ok(Privileged::new(&words.iter().map(String::as_str).collect::<Vec<_>>()))
 }
@@ -110,8 +118,9 @@ fn programs(host: &HostAccess) -> Result<String, WorldError> {
     absolute(host.name.as_str(), &host.database.programs())
 }
 
-/// How the programs reach `source`; the password is in postgres' own `.pgpass`.
-fn uri(host: &HostAccess, source: &HostAccess) -> Result<String, WorldError> {
+/// How the programs reach `source`, and under which name; the password is in postgres' own
+/// `.pgpass`.
+fn uri(source: &HostAccess, name: &str) -> Result<String, WorldError> {
     let database = &source.database;
     plain(source.name.as_str(), &database.address)?;
     plain(source.name.as_str(), &database.replication_user)?;
@@ -120,7 +129,6 @@ fn uri(host: &HostAccess, source: &HostAccess) -> Result<String, WorldError> {
         false => database.address.clone(),
     };
     let (user, port) = (&database.replication_user, database.port);
-    let name = &host.name;
     let mut uri = format!("postgresql://{user}@{address}:{port}/postgres?application_name={name}");
     for option in database.replication_options.iter().flat_map(|text| text.split(' ')) {
         uri.push_str(&format!("&{option}"));
@@ -133,41 +141,56 @@ fn uri(host: &HostAccess, source: &HostAccess) -> Result<String, WorldError> {
 pub(crate) struct KeepCommands {
     /// Where it is kept.
     pub(crate) folder: String,
-    /// In order; those that clear the way may find nothing to clear.
-    pub(crate) steps: Vec<(Privileged, Clears)>,
+    /// In order.
+    pub(crate) steps: Vec<(Privileged, Takes)>,
     /// The present control file and the kept one: the same as long as nothing was taken back.
     pub(crate) compare: Privileged,
 }
 
-/// Whether a command only clears the way.
+/// What a command of keeping takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Clears {
-    TheWay,
+pub(crate) enum Takes {
+    /// Nothing; it must succeed.
     Nothing,
+    /// What is told of that which is kept.
+    TheTale,
+    /// No offence: it only makes way, and there may be nothing in it, or it may be taken.
+    NoOffence,
 }
 
 impl KeepCommands {
     pub(super) fn new(data: &str) -> Self {
         let kept = format!("{data}.ha-observer-kept");
-        let (new, last, older) =
-            (format!("{kept}/new"), format!("{kept}/last"), format!("{kept}/older"));
-        let (log, settings) = (format!("{data}/pg_wal"), format!("{data}/postgresql.auto.conf"));
+        let [new, last, older, first] =
+            ["new", "last", "older", "first"].map(|name| format!("{kept}/{name}"));
         let control = format!("{data}/global/pg_control");
         let of_last = format!("{last}/pg_control");
+        let log = format!("{data}/pg_wal");
         let copy = ["/usr/bin/cp", "--archive", "--reflink=auto", "--dereference", "-t", &new];
+        // Where there is no folder for them in /etc, all settings lie beside the data.
+        let settings = ["/usr/bin/find", data, "-maxdepth", "1", "-name", "*conf*", "-exec"];
+        let tale = format!("of={new}/about.txt");
         let run = Privileged::as_postgres;
-        use Clears::{Nothing, TheWay};
+        use Takes::{NoOffence, Nothing, TheTale};
         let steps = vec![
             (run(&["/usr/bin/mkdir", "-m", "0700", "-p", &kept]), Nothing),
             (run(&["/usr/bin/rm", "-rf", &new]), Nothing),
             (run(&["/usr/bin/mkdir", "-m", "0700", &new]), Nothing),
-            (run(&[&copy[..], &[&log, &settings, &control]].concat()), Nothing),
-            // Two are kept: a host that parts again and again must not fill its disk.
+            (run(&[&copy[..], &[&log, &control]].concat()), Nothing),
+            (run(&[&settings[..], &copy[..], &["{}", "+"]].concat()), Nothing),
+            (run(&["/usr/bin/dd", &tale, "conv=fsync", "status=none"]), TheTale),
+            // A host that parts again and again must not fill its disk. The first is never given
+            // up for a later one: the name is free until a person has seen to it.
+            (run(&["/usr/bin/mv", "-T", &older, &first]), NoOffence),
             (run(&["/usr/bin/rm", "-rf", &older]), Nothing),
-            (run(&["/usr/bin/mv", "-T", &last, &older]), TheWay),
+            (run(&["/usr/bin/mv", "-T", &last, &older]), NoOffence),
             (run(&["/usr/bin/mv", "-T", &new, &last]), Nothing),
         ];
         let compare = run(&["/usr/bin/sha256sum", &control, &of_last]);
         Self { folder: last, steps, compare }
     }
 }
+
+#[cfg(test)]
+#[path = "job_tests.rs"]
+mod tests;

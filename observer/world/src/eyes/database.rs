@@ -17,7 +17,11 @@ pub(super) async fn look(host: &Host, deadline: Duration) -> Result<Seen, Silent
     // of farewell, a crash does not.
     let farewell = host.database.farewell();
     match seen {
-        Ok(seen) => report(&seen).map(Seen::Database),
+        Ok(seen) => {
+            let report = report(&seen)?;
+            let history = host.lineage.of(host, &seen);
+            Ok(Seen::Database(DatabaseReport { history, ..report }))
+        }
         Err(Failure::NotRunning(_)) if farewell == Some(Failure::ShuttingDown) => {
             Ok(Seen::DatabaseBusy(DatabaseBusy::ShuttingDown))
         }
@@ -36,6 +40,12 @@ pub(super) async fn write(world: &Inner, host: &Host, deadline: Duration) -> Res
         let _ = world.admit(Epoch(newer));
         let left = deadline.saturating_sub(began.elapsed());
         written = host.database.heartbeat(world.epoch().0, name, left).await;
+    }
+    if written.is_ok() && host.little_room.is_so() {
+        let left = deadline.saturating_sub(began.elapsed());
+        if let Err(failure @ Failure::DiskFull(_)) = host.database.grow(left).await {
+            written = Err(failure);
+        }
     }
     match written {
         Ok(beat) => {
@@ -76,6 +86,7 @@ fn report(seen: &Look) -> Result<DatabaseReport, Silent> {
         replay_paused: seen.replay_paused.unwrap_or(false),
         walreceiver: seen.walreceiver.as_ref().and_then(walreceiver),
         synchrony: if seen.in_recovery { Synchrony::default() } else { synchrony(seen) },
+        history: None,
     })
 }
 

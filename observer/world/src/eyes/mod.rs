@@ -3,6 +3,8 @@
 //! It judges nothing: what an answer means for the pair is the core's work.
 
 mod database;
+pub(crate) mod disk;
+mod lineage;
 pub(crate) mod machine;
 pub(crate) mod port;
 pub(crate) mod proxy;
@@ -14,6 +16,8 @@ use std::time::Duration;
 use observer_core::sighting::{Look, Seen, Silent};
 use observer_core::words::{HostName, ProxyName};
 
+pub(crate) use disk::LittleRoom;
+pub(crate) use lineage::Lineage;
 pub(crate) use machine::RanInThisBoot;
 pub(crate) use proxy_file::FileCache;
 
@@ -29,6 +33,7 @@ pub(crate) async fn look(
         Look::Machine(name) => machine::look(world, host(world, name)?, deadline).await,
         Look::Database(name) => database::look(host(world, name)?, deadline).await,
         Look::Write(name) => database::write(world, host(world, name)?, deadline).await,
+        Look::Disk(name) => disk::look(host(world, name)?, deadline).await,
         Look::Port { host: name, from } => {
             port::database(world, host(world, name)?, from, deadline).await
         }

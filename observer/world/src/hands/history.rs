@@ -22,18 +22,54 @@ use crate::postgres::control::{Control, left_at};
 use crate::ssh::Ending;
 use crate::text::shown;
 
-pub(super) async fn kept(host: &Host, deadline: Duration) -> Result<Answer, Fault> {
+/// Whether what only `host` has is kept; or it has nothing of its own. What stays in doubt is kept.
+pub(super) async fn kept(
+    host: &Host,
+    source: Option<&Host>,
+    deadline: Duration,
+) -> Result<Answer, Fault> {
+    let until = Instant::now() + deadline;
+    let left = || until.saturating_duration_since(Instant::now());
+    let own = match source {
+        Some(source) => of_its_own(host, source, left()).await?,
+        None => None,
+    };
+    if let Some(Ok(nothing)) = own {
+        return Ok(Answer::Shown(format!("it has nothing of its own: {nothing}")));
+    }
     let keep = &host.commands.standby.keep;
-    let output = Machine::host(host).try_run(&keep.compare, "", deadline).await?;
+    let output = Machine::host(host).try_run(&keep.compare, "", left()).await?;
     let text = String::from_utf8_lossy(&output.stdout);
     let mut sums = text.lines().filter_map(|line| line.split(' ').next());
+    let what = own.and_then(Result::err).map_or_else(String::new, |what| format!("{what}; "));
+    let folder = &keep.folder;
     Ok(match (sums.next(), sums.next()) {
         (Some(now), Some(kept)) if now == kept => {
-            Answer::Shown(format!("its log and its control file are in {}", keep.folder))
+            Answer::Shown(format!("{what}its log, settings and control file are in {folder}"))
         }
-        (Some(_), _) => Answer::NotYet(format!("not in {}", keep.folder)),
+        (Some(_), _) => Answer::NotYet(format!("{what}not in {folder}")),
         (None, _) => Answer::Unknown(shown(&output.stderr)),
     })
+}
+
+/// Why a stopped database has nothing that `source` has not, or what it has; none while that cannot
+/// be told.
+async fn of_its_own(
+    host: &Host,
+    source: &Host,
+    deadline: Duration,
+) -> Result<Option<Result<String, String>>, Fault> {
+    let until = Instant::now() + deadline;
+    let left = || until.saturating_duration_since(Instant::now());
+    if !matches!(host.database.knock(left()).await, Err(Failure::NotRunning(_))) {
+        return Ok(None);
+    }
+    let (own, of_source) = tokio::join!(control(host, left()), source.database.look(left()));
+    let Ok(of_source) = of_source else { return Ok(None) };
+    let (of_own, histories_of_source) =
+        tokio::join!(histories(host, left()), histories(source, left()));
+    let timeline = Timeline(of_source.timeline);
+    Ok(Some(within(&own?, timeline, &of_own?, &histories_of_source?)))
 }
 
 pub(super) async fn on_history_of(
@@ -59,7 +95,8 @@ pub(super) async fn on_history_of(
         (_, Err(failure)) => return Ok(not_yet(&failure)),
     };
     let timeline = Timeline(of_source.timeline);
-    let why = match within(&own, timeline, &histories(source, left()).await?) {
+    let (of_own, of_source) = tokio::join!(histories(host, left()), histories(source, left()));
+    let why = match within(&own, timeline, &of_own?, &of_source?) {
         Ok(seen) => return Ok(Answer::Shown(seen)),
         Err(why) => why,
     };
@@ -67,6 +104,8 @@ pub(super) async fn on_history_of(
         Job::Failed(error) => Answer::Failed(error),
         Job::Succeeded(ended) => match rewound(host, &own, timeline, ended, left()).await {
             true => Answer::Shown(format!("rewound to timeline {}", timeline.0)),
+            // It goes by the numbers of timelines, and may have found nothing to do.
+            false if own.state != IN_RECOVERY => Answer::Failed(format!("not rewound: {why}")),
             false => Answer::NotYet(why),
         },
         _ if was_ordered(host, job) => Answer::Failed(format!("{} is no longer running", job.unit)),
@@ -74,8 +113,16 @@ pub(super) async fn on_history_of(
     })
 }
 
+/// The state of a standby that was not shut down, and of what was rewound.
+const IN_RECOVERY: &str = "in archive recovery";
+
 /// Whether all that a stopped database holds was written before its timeline was left.
-fn within(own: &Control, source: Timeline, histories: &str) -> Result<String, String> {
+fn within(
+    own: &Control,
+    source: Timeline,
+    of_own: &str,
+    of_source: &str,
+) -> Result<String, String> {
     let (reached, on) = match () {
         () if own.was_shut_down() => (own.checkpoint, own.timeline),
         // A standby writes nothing of its own: it holds what it has received.
@@ -83,11 +130,14 @@ fn within(own: &Control, source: Timeline, histories: &str) -> Result<String, St
         () => return Err(format!("its control file says \"{}\"", own.state)),
     };
     if on == source {
+        if left_at(of_own, on) != left_at(of_source, on) {
+            return Err(format!("its timeline {} is another than its source's", on.0));
+        }
         let standby = is_standby(own);
         let told = format!("on timeline {} as its source", on.0);
         return if standby { Ok(told) } else { Err(format!("it wrote {told}")) };
     }
-    let left = left_at(histories, source).into_iter().find(|(timeline, _)| *timeline == on);
+    let left = left_at(of_source, source).into_iter().find(|(timeline, _)| *timeline == on);
     match left {
         // A checkpoint that begins before that point ends before it, or at it.
         Some((_, left)) if reached < left || is_standby(own) && reached == left => {
@@ -102,7 +152,7 @@ fn within(own: &Control, source: Timeline, histories: &str) -> Result<String, St
 
 /// Whether it was a standby to the end, in whatever way that came.
 fn is_standby(own: &Control) -> bool {
-    own.was_shut_down_in_recovery() || own.state == "in archive recovery"
+    own.was_shut_down_in_recovery() || own.state == IN_RECOVERY
 }
 
 /// Whether the unit's success is still how things are: no server was started on it since.
@@ -113,7 +163,7 @@ async fn rewound(
     ended: Option<u64>,
     deadline: Duration,
 ) -> bool {
-    if own.state != "in archive recovery" || own.timeline != source {
+    if own.state != IN_RECOVERY || own.timeline != source {
         return false;
     }
     let Some(ended) = ended else { return false };
@@ -200,8 +250,17 @@ mod tests {
 
     #[track_caller]
     fn check(state: &str, checkpoint: u64, timeline: u32, holds: Result<(), ()>) {
-        let found = within(&control(state, checkpoint, timeline), Timeline(2), HISTORY);
+        let control = control(state, checkpoint, timeline);
+        let found = within(&control, Timeline(2), HISTORY, HISTORY);
         assert_eq!(found.as_ref().map(drop).map_err(drop), holds, "{found:?}");
+    }
+
+    #[test]
+    fn a_timeline_of_the_same_number_may_be_another() {
+        let own = control("shut down in recovery", 0x400_0000, 2);
+        let other = HISTORY.replace("0/3000000", "0/2800000");
+        assert!(within(&own, Timeline(2), HISTORY, HISTORY).is_ok());
+        assert!(within(&own, Timeline(2), &other, HISTORY).is_err());
     }
 
     #[test]

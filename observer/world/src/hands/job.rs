@@ -7,14 +7,14 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use observer_core::plan::Effect;
-use observer_core::words::HostName;
+use observer_core::words::{Epoch, HostName};
 use tokio::time::Instant;
 
 use super::follow::source;
 use super::run::Machine;
 use super::slave_proofs::control;
 use super::{Fault, host_of};
-use crate::commands::{Clears, JobCommands, Privileged};
+use crate::commands::{JobCommands, Privileged, Takes};
 use crate::pair_world::{Host, Inner};
 use crate::postgres::Failure;
 use crate::ssh::Command;
@@ -114,15 +114,28 @@ pub(super) async fn refuse_beside_jobs(host: &Host, deadline: Duration) -> Resul
     rewinding.and(cloning)
 }
 
-pub(super) async fn keep(world: &Inner, host: &HostName, deadline: Duration) -> Result<(), Fault> {
+pub(super) async fn keep(
+    world: &Inner,
+    name: &HostName,
+    source: &HostName,
+    epoch: Epoch,
+    deadline: Duration,
+) -> Result<(), Fault> {
     let until = Instant::now() + deadline;
-    let host = host_of(world, host)?;
+    let left = || until.saturating_duration_since(Instant::now());
+    let host = host_of(world, name)?;
     let machine = Machine::host(host);
-    for (command, clears) in &host.commands.standby.keep.steps {
-        let left = until.saturating_duration_since(Instant::now());
-        match clears {
-            Clears::Nothing => drop(machine.run(command, "", left).await?),
-            Clears::TheWay => drop(machine.try_run(command, "", left).await?),
+    let control = machine.run(&host.commands.standby.control, "", left()).await?;
+    let about = format!(
+        "Kept by HA Observer in epoch {epoch}, before {name} was made a slave of {source}: its \
+         log, its settings and its control file, which said:\n\n{}",
+        String::from_utf8_lossy(&control.stdout)
+    );
+    for (command, takes) in &host.commands.standby.keep.steps {
+        match takes {
+            Takes::Nothing => drop(machine.run(command, "", left()).await?),
+            Takes::TheTale => drop(machine.run(command, about.clone(), left()).await?),
+            Takes::NoOffence => drop(machine.try_run(command, "", left()).await?),
         }
     }
     Ok(())

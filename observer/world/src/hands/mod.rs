@@ -63,7 +63,9 @@ pub(crate) async fn perform(world: &Inner, order: &Order, deadline: Duration) ->
         Effect::Synchronise { host, standby } => {
             synchrony::synchronise(world, host, standby.as_ref(), deadline).await
         }
-        Effect::KeepDiverged { host, .. } => job::keep(world, host, deadline).await,
+        Effect::KeepDiverged { host, source } => {
+            job::keep(world, host, source, order.epoch, deadline).await
+        }
         Effect::Rewind { host, source } => job::rewind(world, host, source, deadline).await,
         Effect::Clone { host, source } => job::clone(world, host, source, deadline).await,
         effect => units::perform(world, effect, deadline).await,

@@ -126,7 +126,10 @@ async fn of_standbys(world: &Inner, proof: &Proof, deadline: Duration) -> Result
             let (host, source) = (host_of(world, host)?, host_of(world, source)?);
             history::on_history_of(host, source, deadline).await?
         }
-        Proof::DivergedKept { host } => history::kept(host_of(world, host)?, deadline).await?,
+        Proof::DivergedKept { host, source } => {
+            let source = source.as_ref().map(|source| host_of(world, source)).transpose()?;
+            history::kept(host_of(world, host)?, source, deadline).await?
+        }
         Proof::NotPromoted { host } => not_promoted(world, host_of(world, host)?, deadline).await?,
         Proof::Synchronous { host, standby } => {
             synchrony::synchronous(host_of(world, host)?, standby.as_ref(), deadline).await?

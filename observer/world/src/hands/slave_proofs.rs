@@ -187,6 +187,11 @@ pub(super) async fn streams(
         let (here, there) = (seen.timeline, of_upstream.timeline);
         return Answer::NotYet(format!("it is on timeline {here}, {name} on {there}"));
     }
+    let lineages = slave.lineage.of(slave, &seen).zip(upstream.lineage.of(upstream, &of_upstream));
+    if lineages.is_some_and(|(here, there)| here != there) {
+        let timeline = seen.timeline;
+        return Answer::NotYet(format!("its timeline {timeline} is another than that of {name}"));
+    }
     let through = match of_upstream.slots.iter().any(|found| found.name == slot && found.active) {
         true => format!(" through slot {slot}"),
         false => ", without a slot".to_owned(),

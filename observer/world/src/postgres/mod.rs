@@ -5,6 +5,7 @@
 
 pub(crate) mod control;
 mod failure;
+mod growth;
 mod heartbeat;
 mod look;
 mod replication;
@@ -193,6 +194,11 @@ impl Database {
         deadline: Duration,
     ) -> Result<Beat, Failure> {
         heartbeat::write(&self.writing, epoch, host, deadline).await
+    }
+
+    /// Tries whether a file can still grow: [`Failure::DiskFull`] if not.
+    pub async fn grow(&self, deadline: Duration) -> Result<(), Failure> {
+        growth::grow(&self.writing, deadline).await
     }
 
     /// The newest heartbeat that this server has; `None` where there never was one.

@@ -5,11 +5,13 @@
 
 use std::time::Duration;
 
+use observer_core::sighting::DiskRoom;
 use observer_core::validate::{
     CommandRights, Datum, DiskSurvey, IpcRemoval, RefusedCommand, Unread,
 };
 
 use crate::commands::Privileged;
+use crate::eyes::disk;
 use crate::ssh::{Command, Ssh};
 use crate::text::shown;
 
@@ -124,7 +126,7 @@ impl Questions<'_> {
         let one = |key: &'static str| values(key).next().unwrap_or_default();
         let silent = |what: &str| Unread(format!("the machine does not say {what}"));
         let library = one("library ");
-        let disks = values("disk ").filter_map(disk);
+        let disks = values("disk ").filter_map(disk::room).map(survey_of);
         let least = disks.min_by_key(|disk| disk.free_bytes);
         Some(Answers {
             at_boot,
@@ -145,14 +147,9 @@ impl Questions<'_> {
     }
 }
 
-/// A line of `df -PB1`: device, size, used, free, percent, place. A device's name may hold blanks,
-/// so that it is read from its end.
-fn disk(line: &str) -> Option<DiskSurvey> {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let [.., size, _, free, percent, place] = words.as_slice() else { return None };
-    percent.strip_suffix('%')?;
-    let (size_bytes, free_bytes) = (size.parse().ok()?, free.parse().ok()?);
-    Some(DiskSurvey { place: shown(place.as_bytes()), size_bytes, free_bytes })
+fn survey_of(room: DiskRoom) -> DiskSurvey {
+    let DiskRoom { place, size_bytes, free_bytes } = room;
+    DiskSurvey { place, size_bytes, free_bytes }
 }
 
 #[cfg(test)]

@@ -1,0 +1,75 @@
+//! Two histories of one timeline number on real machines: people promote both hosts, each without
+//! the other. What holds the other history is told, never promoted, and made a slave by a clone.
+
+use std::time::Duration;
+
+use tests::lab::{Machine, POSTGRES_UNIT, Result};
+use tests::stage::{OBSERVER_UNIT, Stage, Told, texts};
+
+const SOON: Duration = Duration::from_secs(60);
+const REJOINED: Duration = Duration::from_secs(180);
+const WATCHED: Duration = Duration::from_secs(10);
+const DATA: &str = "/var/lib/postgresql/15/main";
+
+#[test]
+fn both_promoted_by_hand() -> Result<()> {
+    let stage = Stage::asking()?;
+    let (first, second) = (stage.lab.machine("node-a"), stage.lab.machine("node-b"));
+    stage.observer().run(&["systemctl", "stop", OBSERVER_UNIT])?;
+    stage.lab.cut("node-a", "node-b")?;
+    promote(second)?;
+    second.sql("postgres", "create table only_here as select generate_series(1, 1000)")?;
+    // The first goes on a while, so that its own second timeline begins elsewhere.
+    first.sql("postgres", "create table elsewhere as select generate_series(1, 50000)")?;
+    make_standby(first)?;
+    promote(first)?;
+    first.sql("postgres", "create table later as select generate_series(1, 50000)")?;
+    make_standby(second)?;
+    stage.lab.heal("node-a", "node-b")?;
+    assert_eq!((stage.timeline("node-a")?, timeline_followed(second)?), (2, "2".to_owned()));
+
+    stage.start_observer()?;
+    stage.wait_cause("timelines-diverged", SOON)?;
+    let told = stage.ask(&["why"])?.stdout;
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("its timeline 2 is another than the master's of that number"), "{told}");
+
+    first.power_loss()?;
+    stage.wait_status("the hold of a dead master without heir", SOON, |s| s["rule"] == "F8")?;
+    stage.stays_master("node-a", WATCHED)?;
+    assert_eq!(second.sql("postgres", "select pg_is_in_recovery()")?, "t");
+    assert_eq!(stage.events()?.plans(), 0, "{}", texts(&stage.events()?));
+
+    first.power_on()?;
+    stage.wait_status("the master to serve again", SOON, |status| status["rule"] == "S7")?;
+    let ordered = stage.ask(&["rejoin", "--yes"])?;
+    assert!(ordered.status.success(), "{}{}", ordered.stdout, ordered.stderr);
+    let protected = stage.wait_status("the pair to be protected", REJOINED, |status| {
+        status["protected"] == true && status["plan"].is_null()
+    });
+    assert!(protected.is_ok(), "{protected:?}\n{}", texts(&stage.events()?));
+    let held = "select to_regclass('only_here') is null and to_regclass('later') is not null";
+    assert_eq!(second.sql("postgres", held)?, "t", "it is a slave of the first's history");
+    let name = "select application_name from pg_stat_replication where state = 'streaming'";
+    assert_eq!(first.sql("postgres", name)?, "node-b", "not under the name of the clone");
+    Ok(())
+}
+
+fn promote(machine: &Machine) -> Result<()> {
+    assert_eq!(machine.sql("postgres", "select pg_promote()")?, "t");
+    machine.sql("postgres", "checkpoint").map(drop)
+}
+
+/// Starts it as a standby of whatever its files say.
+fn make_standby(machine: &Machine) -> Result<()> {
+    // A shutdown in order would wait for a standby that is cut off.
+    machine.sql("postgres", "select pg_terminate_backend(pid) from pg_stat_replication")?;
+    machine.run(&["systemctl", "stop", POSTGRES_UNIT])?;
+    let signal = format!("{DATA}/standby.signal");
+    machine.run(&["install", "-o", "postgres", "-g", "postgres", "/dev/null", &signal])?;
+    machine.run(&["systemctl", "start", POSTGRES_UNIT]).map(drop)
+}
+
+fn timeline_followed(machine: &Machine) -> Result<String> {
+    machine.sql("postgres", "select timeline_id from pg_control_checkpoint()")
+}
