@@ -74,7 +74,9 @@ pub(super) async fn follow(
         };
         let newer = match news {
             Ok(newer) => newer,
-            Err(ClientError::NotRunning(_) | ClientError::Answer(_)) if away < AWAY_MAX => {
+            Err(
+                ClientError::NotRunning(_) | ClientError::Unanswered(_) | ClientError::Answer(_),
+            ) if away < AWAY_MAX => {
                 if away.is_zero() {
                     say("the daemon went away; its restart takes the plan up again, waiting");
                 }
