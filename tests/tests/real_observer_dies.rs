@@ -7,11 +7,10 @@
 use std::time::Duration;
 
 use tests::lab::{POSTGRES_UNIT, Result, Whom, wait_for};
-use tests::stage::{OBSERVER_UNIT, ON_RETURN_ASK, Promise, Stage, StageSpec, Told, texts};
+use tests::stage::{Hook, OBSERVER_UNIT, ON_RETURN_ASK, Promise, Stage, StageSpec, Told, texts};
 
 const SOON: Duration = Duration::from_secs(30);
 const LOAD: Duration = Duration::from_secs(180);
-const CRASH_AT: &str = "HA_OBSERVER_CRASH_AT";
 /// More places than any failover has: the rounds end by themselves when a place is not reached.
 const PLACES_MAX: u32 = 80;
 /// How `run` ends when a plan is left resumable.
@@ -54,7 +53,7 @@ fn killed_at_every(kind: &str, at_least: u32) -> Result<()> {
 /// One failover from `master` to `slave` with a crash at `place`; tells whether it was reached.
 fn one_round(stage: &Stage, place: &str, master: &str, slave: &str) -> Result<bool> {
     let (timeline, epoch) = (stage.timeline(master)?, epoch(stage)?);
-    let pid = arm(stage, place)?;
+    let pid = stage.arm(Hook::Crash, place)?;
     let plans = stage.events()?.plans();
     let load = stage.start_sql(LOAD)?;
     stage.wait_written(&load, master)?;
@@ -62,7 +61,7 @@ fn one_round(stage: &Stage, place: &str, master: &str, slave: &str) -> Result<bo
     stage.wait_master(slave, SOON)?;
     stage.wait_written(&load, slave)?;
     stage.wait_scheduler(slave, &[master])?;
-    let crashed = main_pid(stage)? != pid;
+    let crashed = stage.daemon_pid()? != pid;
     stage.finish(load, slave)?.assert_kept(Promise::LastInFlight);
     assert_eq!(stage.timeline(slave)?, timeline + 1, "{place}: exactly one promotion");
     // Each change of master has a plan and an epoch of its own.
@@ -78,20 +77,6 @@ fn one_round(stage: &Stage, place: &str, master: &str, slave: &str) -> Result<bo
     let state = stage.lab.machine(master).exec(&["systemctl", "is-active", POSTGRES_UNIT])?;
     assert_ne!(state.stdout.trim(), "active", "{place}: the old master came back");
     Ok(crashed)
-}
-
-/// Starts the daemon so that it crashes at `place`, and its later lives so that they do not;
-/// returns its process.
-fn arm(stage: &Stage, place: &str) -> Result<String> {
-    stage.set_environment(&[(CRASH_AT, place.to_owned())])?;
-    stage.observer().run(&["systemctl", "restart", OBSERVER_UNIT])?;
-    stage.set_environment(&[])?;
-    stage.wait_protected()?;
-    main_pid(stage)
-}
-
-fn main_pid(stage: &Stage) -> Result<String> {
-    property(stage, "MainPID")
 }
 
 fn property(stage: &Stage, name: &str) -> Result<String> {

@@ -3,6 +3,7 @@
 //!
 //! It asserts nothing; it sets, breaks, asks and reads.
 
+mod aim;
 mod books;
 mod mend;
 mod promise;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+pub use aim::{DONE, Harmed, Hook, REFUSED, Steps, UNDONE};
 pub use books::{Booked, Load};
 pub use promise::Promise;
 pub use told::{Told, texts};

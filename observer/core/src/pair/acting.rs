@@ -1,7 +1,7 @@
 //! The part of a pair's machine that opens plans and carries them out.
 
 use super::work::{Ticket, Work, Writing};
-use super::{Pair, Ruling};
+use super::{Pair, Refusal, Ruling};
 use crate::draft::{self, Brief, LossOverride};
 use crate::drive::{Answer, Drive, Reply, Want};
 use crate::event::EventKind;
@@ -133,6 +133,7 @@ impl Pair {
     /// Lets the open plan go on as far as it can without an answer.
     pub(super) fn proceed(&mut self, now: At) {
         self.take_up_open_plan(now);
+        self.tell_late_abort(now);
         if self.is_frozen() {
             return;
         }
@@ -145,6 +146,18 @@ impl Pair {
                 Some(want) => self.carry_out(want, now),
                 None => return,
             }
+        }
+    }
+
+    /// Somebody was promised that the plan is taken back, and the pivot, which was on its way
+    /// already, came first: they are told that it goes forward.
+    fn tell_late_abort(&mut self, now: At) {
+        if !self.drive.as_ref().is_some_and(Drive::is_past_pivot) {
+            return;
+        }
+        if let Some(by) = self.aborted_by.take() {
+            let (order, why) = ("abort".to_owned(), Refusal::PastPivot.to_string());
+            self.tell(EventKind::OrderRefused { order, by, why }, now);
         }
     }
 
@@ -170,7 +183,18 @@ impl Pair {
             }
             return;
         }
-        if drive.is_past_pivot() || self.turn_back.is_some() {
+        if drive.is_past_pivot() {
+            let step_now = drive.plan().steps.get(step);
+            let owed = drive.plan().pivot().is_some_and(|pivot| step > pivot)
+                && step_now.and_then(|step| step.effect.on_host()) == Some(&drive.plan().master);
+            // Users are served. A plan that stayed open until each of its last steps has waited in
+            // vain would keep help from the new master; the old one is seen to once it is back.
+            if drive.plan().goal == Goal::SwitchOver && gone && owed {
+                self.pass = Some((step, "the old master is gone".to_owned()));
+            }
+            return;
+        }
+        if self.turn_back.is_some() {
             return;
         }
         let why = match drive.plan().goal {
@@ -296,6 +320,7 @@ impl Pair {
         self.doing = None;
         self.told = None;
         self.turn_back = None;
+        self.aborted_by = None;
         self.pass = None;
         self.roles_changed();
     }

@@ -76,6 +76,8 @@ pub struct Pair {
     stopping: bool,
     /// Why the open plan is to be taken back, once it can be.
     turn_back: Option<(String, Turn)>,
+    /// Who was promised that the open plan is taken back.
+    aborted_by: Option<String>,
     /// Why the step of this number is to be passed, once it can be.
     pass: Option<(usize, String)>,
     started_at: At,
@@ -101,6 +103,7 @@ impl Pair {
             unanswered: BTreeSet::new(),
             stopping: false,
             turn_back: None,
+            aborted_by: None,
             pass: None,
             started_at: now,
             memory,

@@ -254,6 +254,7 @@ impl Pair {
             return Err(Refusal::PastPivot);
         }
         self.turn_back = Some((format!("aborted by {by}"), Turn::Person));
+        self.aborted_by = Some(by.to_owned());
         Ok(())
     }
 

@@ -32,6 +32,13 @@ pub(crate) enum ClientError {
     /// The daemon answered with a problem.
     #[error("{}\n  fix: {}", .0.message, .0.fix)]
     Problem(Problem),
+    /// The daemon took what was asked and went away before it answered.
+    #[error(
+        "the daemon went away before it answered ({0}): an order may have been taken, and is then \
+         carried out or taken back at its next start\n  fix: see `ha-observer status` and \
+         `ha-observer events`"
+    )]
+    Unanswered(String),
     /// The daemon answered something else.
     #[error("the daemon's answer cannot be used: {0}\n  fix: see `journalctl -u ha-observer`")]
     Answer(String),
@@ -98,7 +105,7 @@ impl Client {
                 _ => ClientError::NotRunning(socket),
             }
         })?;
-        let answer = |why: hyper::Error| ClientError::Answer(why.to_string());
+        let answer = |why: hyper::Error| ClientError::Unanswered(why.to_string());
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(answer)?;
         // Its error is the request's error, told below.

@@ -88,7 +88,9 @@ pub(super) async fn follow(
                 say(&format!("it is not validated again: {why}"));
                 return Ok(ended.map_or(Exit::Ok, |(exit, _)| exit));
             }
-            Err(ClientError::NotRunning(_) | ClientError::Answer(_)) if away < AWAY_MAX => {
+            Err(
+                ClientError::NotRunning(_) | ClientError::Unanswered(_) | ClientError::Answer(_),
+            ) if away < AWAY_MAX => {
                 if away.is_zero() {
                     say("the daemon went away; its restart takes the plan up again, waiting");
                 }

@@ -86,9 +86,9 @@ impl Failure {
     fn exit(&self) -> Exit {
         use observer_world::store::StoreError;
         match self {
-            Failure::Client(ClientError::NotRunning(_) | ClientError::Denied(_)) => {
-                Exit::Unreachable
-            }
+            Failure::Client(
+                ClientError::NotRunning(_) | ClientError::Denied(_) | ClientError::Unanswered(_),
+            ) => Exit::Unreachable,
             Failure::Client(ClientError::Problem(problem)) => match problem.kind {
                 ProblemKind::UnknownPair | ProblemKind::BadRequest => Exit::Usage,
                 ProblemKind::Refused => Exit::Refused,

@@ -10,12 +10,15 @@ use crate::report::plan::{CommandReport, PlanReport, RefusalReport, StepReport};
 
 /// Why an order is refused, with the number where a number stands in the way.
 pub(super) fn refusal(plan: &PlanReport) -> Option<String> {
-    if let Some(RefusalReport { cause, meaning, advice }) = &plan.refused {
+    if let Some(RefusalReport { cause, meaning, advice, seen }) = &plan.refused {
         let loss = match (cause, &plan.loss) {
             (Cause::LossOverBudget, Some(loss)) => format!("\n  it would lose at most: {loss}"),
             _ => String::new(),
         };
-        return Some(format!("refused: {meaning} [{}]{loss}\n  fix: {advice}", cause.name()));
+        let seen: String =
+            seen.iter().map(|seen| format!("\n  seen: {}", one_line(seen))).collect();
+        let name = cause.name();
+        return Some(format!("refused: {meaning} [{name}]{loss}{seen}\n  fix: {advice}"));
     }
     if plan.unready.is_empty() {
         return None;

@@ -204,6 +204,30 @@ fn a_dry_run_shows_every_command_host_deadline_and_undo() {
 }
 
 #[test]
+fn a_refusal_says_what_was_seen_of_its_own_cause() {
+    let mut plan = PlanReport {
+        goal: "switchover".to_owned(),
+        rule: "operator".to_owned(),
+        epoch: Epoch(4),
+        master: "node-a".into(),
+        next_master: "node-b".into(),
+        loss: None,
+        promise: None,
+        refused: Some(RefusalReport::of(Cause::SlaveLagging)),
+        unready: vec![],
+        forecast: Forecast::default(),
+        steps: vec![],
+    };
+    let seen = ["node-b: 48.0 MiB behind".to_owned()];
+    plan.refused_for(Cause::ProxyDown, &seen);
+    let other = plan::refusal(&plan).unwrap();
+    assert!(!other.contains("seen:"), "{other}");
+    plan.refused_for(Cause::SlaveLagging, &seen);
+    let own = plan::refusal(&plan).unwrap();
+    assert!(own.contains("\n  seen: node-b: 48.0 MiB behind\n  fix: "), "{own}");
+}
+
+#[test]
 fn a_switchover_is_ordered_for_now_or_later_or_cancelled() {
     for line in ["switchover --dry-run", "switchover --yes --at 23:00", "switchover --cancel"] {
         assert!(typed(line).is_ok(), "{line}");

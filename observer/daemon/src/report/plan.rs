@@ -50,12 +50,16 @@ pub(crate) struct RefusalReport {
     pub(crate) meaning: String,
     /// What a person can do.
     pub(crate) advice: String,
+    /// What was seen of it, a sentence each.
+    #[serde(default)]
+    pub(crate) seen: Vec<String>,
 }
 
 impl RefusalReport {
     /// The report on a cause.
     pub(crate) fn of(cause: Cause) -> Self {
-        Self { cause, meaning: cause.meaning().to_owned(), advice: cause.advice().to_owned() }
+        let (meaning, advice) = (cause.meaning().to_owned(), cause.advice().to_owned());
+        Self { cause, meaning, advice, seen: Vec::new() }
     }
 }
 
@@ -133,6 +137,13 @@ impl PlanReport {
         self.forecast = runs.forecast();
         for step in &mut self.steps {
             step.usual_ms = runs.usual_ms(&step.name, &self.master, &self.next_master);
+        }
+    }
+
+    /// Adds what stands out in the present, which has this cause, if that is what would refuse it.
+    pub(crate) fn refused_for(&mut self, cause: Cause, seen: &[String]) {
+        if let Some(refused) = self.refused.as_mut().filter(|refused| refused.cause == cause) {
+            refused.seen = seen.to_vec();
         }
     }
 

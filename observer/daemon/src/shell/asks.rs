@@ -66,5 +66,9 @@ pub(super) fn dry_run<W: World>(
 ) -> Result<PlanReport, Refusal> {
     let run = pair.dry_run(wish, now)?;
     let loss = pair.latest().map(|(digest, _)| digest.loss.text());
-    Ok(PlanReport::of(&run, loss, |effect| world.describe(effect)))
+    let mut report = PlanReport::of(&run, loss, |effect| world.describe(effect));
+    if let Some((digest, ruling)) = pair.latest() {
+        report.refused_for(ruling.rule.cause, &digest.remarks);
+    }
+    Ok(report)
 }

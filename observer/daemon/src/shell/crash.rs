@@ -1,61 +1,104 @@
-//! A hook for crash tests: ends the process at a named place, as a power cut would.
+//! Two hooks for tests: one ends the process at a named place, as a power cut would; the other
+//! halts it there until it is sent SIGCONT, so that a test breaks something at just that place.
 //!
-//! Only honoured with `HA_OBSERVER_CRASH_AT` set, and said loudly at the start. `record:N` ends it
-//! right after the Nth journal record of this life was durable; `effect:N` right after the Nth
-//! effect was performed and before anybody is told of its reply.
+//! Only honoured with `HA_OBSERVER_CRASH_AT` or `HA_OBSERVER_HALT_AT` set, and said loudly at the
+//! start. Both know the same places. `record:N` is right after the Nth journal record of this life
+//! was durable; `effect:N` right after the Nth effect was performed and before anybody is told of
+//! its reply. `ordered:N` and `proven:N` are right after the journal has that step N of a plan, as
+//! its dry run counts, was ordered or proven for the first time in this life.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Name of the environment variable.
-pub(crate) const VARIABLE: &str = "HA_OBSERVER_CRASH_AT";
+use nix::sys::signal::{Signal, raise};
+use observer_core::journal::{Mark, Record, Way};
+
+/// The environment variables that name a place, and what the daemon does there.
+const CRASH_AT: (&str, &str) = ("HA_OBSERVER_CRASH_AT", "crash");
+const HALT_AT: (&str, &str) = ("HA_OBSERVER_HALT_AT", "halt");
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Place {
     Record(u64),
     Effect(u64),
+    Ordered(u64),
+    Proven(u64),
 }
 
-/// Where to crash, if anywhere. Clones count together.
+impl Place {
+    /// An unreadable one is an error, lest a test pass by accident.
+    fn read(hook: (&str, &str), value: Option<String>) -> Result<Option<Self>, String> {
+        let ((variable, deed), Some(value)) = (hook, value) else { return Ok(None) };
+        let place = value.split_once(':').and_then(|(kind, number)| {
+            let number: u64 = number.parse().ok().filter(|number| *number > 0)?;
+            match kind {
+                "record" => Some(Self::Record(number)),
+                "effect" => Some(Self::Effect(number)),
+                "ordered" => Some(Self::Ordered(number)),
+                "proven" => Some(Self::Proven(number)),
+                _ => None,
+            }
+        });
+        let place = place.ok_or_else(|| {
+            let places = "record:N, effect:N, ordered:N or proven:N";
+            format!("{variable}={value} cannot be read; write {places}")
+        })?;
+        tracing::error!("{variable}={value}: this daemon will {deed} on purpose; for tests only");
+        Ok(Some(place))
+    }
+
+    /// The place in the life of a step that this record marks.
+    fn of_step(record: &Record) -> Option<Self> {
+        let Record::Step { step, way: Way::Forward, mark, .. } = record else { return None };
+        let number = *step as u64 + 1;
+        match mark {
+            Mark::Ordered { .. } => Some(Self::Ordered(number)),
+            Mark::Proven { .. } => Some(Self::Proven(number)),
+            Mark::Skipped { .. } => None,
+        }
+    }
+}
+
+/// Where to crash and where to halt, if anywhere. Clones count together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CrashPoint {
-    place: Option<Place>,
+    crash: Option<Place>,
+    halt: Option<Place>,
+    halted: Arc<AtomicBool>,
     records: Arc<AtomicU64>,
     effects: Arc<AtomicU64>,
 }
 
 impl CrashPoint {
-    /// Reads the variable's value; an unreadable one is an error, lest a test pass by accident.
-    pub(crate) fn parse(value: Option<&str>) -> Result<Self, String> {
-        let Some(value) = value else { return Ok(Self::default()) };
-        let place = value.split_once(':').and_then(|(kind, number)| {
-            let number: u64 = number.parse().ok().filter(|number| *number > 0)?;
-            match kind {
-                "record" => Some(Place::Record(number)),
-                "effect" => Some(Place::Effect(number)),
-                _ => None,
-            }
-        });
-        let place = place.ok_or_else(|| {
-            format!("{VARIABLE}={value} cannot be read; write record:N or effect:N")
-        })?;
-        tracing::error!("{VARIABLE}={value}: this daemon will crash on purpose; for tests only");
-        Ok(Self { place: Some(place), ..Self::default() })
+    /// Reads the variables, which `variable` looks up.
+    pub(crate) fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let place = |hook: (&str, &str)| Place::read(hook, variable(hook.0));
+        Ok(Self { crash: place(CRASH_AT)?, halt: place(HALT_AT)?, ..Self::default() })
     }
 
     /// A record is durable.
-    pub(crate) fn recorded(&self) {
+    pub(crate) fn recorded(&self, record: &Record) {
         let count = self.records.fetch_add(1, Ordering::SeqCst) + 1;
-        if self.place == Some(Place::Record(count)) {
-            std::process::abort();
+        self.at(Place::Record(count));
+        if let Some(place) = Place::of_step(record) {
+            self.at(place);
         }
     }
 
     /// An effect was performed.
     pub(crate) fn performed(&self) {
         let count = self.effects.fetch_add(1, Ordering::SeqCst) + 1;
-        if self.place == Some(Place::Effect(count)) {
+        self.at(Place::Effect(count));
+    }
+
+    fn at(&self, place: Place) {
+        if self.crash == Some(place) {
             std::process::abort();
+        }
+        // A step may be ordered again; a test waits for one halt only.
+        if self.halt == Some(place) && !self.halted.swap(true, Ordering::SeqCst) {
+            // A process may always stop itself; if it could not, the test would say so.
+            let _ = raise(Signal::SIGSTOP);
         }
     }
 }
@@ -66,11 +109,21 @@ mod tests {
 
     #[test]
     fn places_are_read_and_anything_else_is_an_error() {
-        assert_eq!(CrashPoint::parse(None).unwrap().place, None);
-        assert_eq!(CrashPoint::parse(Some("record:3")).unwrap().place, Some(Place::Record(3)));
-        assert_eq!(CrashPoint::parse(Some("effect:1")).unwrap().place, Some(Place::Effect(1)));
+        let place = |value: &str| Place::read(HALT_AT, Some(value.to_owned()));
+        assert_eq!(Place::read(HALT_AT, None), Ok(None));
+        assert_eq!(place("record:3"), Ok(Some(Place::Record(3))));
+        assert_eq!(place("effect:1"), Ok(Some(Place::Effect(1))));
+        assert_eq!(place("ordered:12"), Ok(Some(Place::Ordered(12))));
+        assert_eq!(place("proven:7"), Ok(Some(Place::Proven(7))));
         for wrong in ["", "record", "record:0", "step:1", "effect:x"] {
-            assert!(CrashPoint::parse(Some(wrong)).is_err(), "{wrong}");
+            assert!(place(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn each_hook_has_a_variable_of_its_own() {
+        let hooks = CrashPoint::read(|name| (name == HALT_AT.0).then(|| "proven:2".to_owned()));
+        let hooks = hooks.unwrap();
+        assert_eq!((hooks.crash, hooks.halt), (None, Some(Place::Proven(2))));
     }
 }

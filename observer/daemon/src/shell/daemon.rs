@@ -17,7 +17,7 @@ use observer_world::store::{StoreError, StoreHandle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::clock::Clock;
-use super::crash::{self, CrashPoint};
+use super::crash::CrashPoint;
 use super::pair_task::{Control, Ended, PairHandle, Start, start};
 use super::store::{Past, StoreArchive};
 use super::{logging, service};
@@ -105,8 +105,8 @@ struct Daemon {
 impl Daemon {
     async fn start(directory: &Path, config: Config) -> Result<Self, RunError> {
         let Config { daemon: config, pairs } = config;
-        let crash = std::env::var(crash::VARIABLE).ok();
-        let crash = CrashPoint::parse(crash.as_deref()).map_err(RunError::CrashPoint)?;
+        let crash = CrashPoint::read(|name| std::env::var(name).ok());
+        let crash = crash.map_err(RunError::CrashPoint)?;
         let file = config.state_directory.join("observer.sqlite");
         let archive = StoreArchive::new(StoreHandle::open(&file).await?);
         let mut ready = Vec::new();

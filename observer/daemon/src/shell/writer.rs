@@ -128,7 +128,7 @@ impl<A: Archive> Writer<A> {
         };
         let answer = match answer {
             Ok(()) => {
-                self.crash.recorded();
+                self.crash.recorded(record);
                 Input::Recorded(ticket)
             }
             Err(why) => {
