@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use observer_core::sighting::UnitState;
 use observer_core::words::{At, HostName, Lsn, ServiceName, Timeline};
 
+use crate::lease::Lease;
+
 /// Bytes of log a simulated row takes: large, so that a minute of lag exceeds a loss budget.
 pub const ROW_BYTES: u64 = 8_192;
 
@@ -32,6 +34,8 @@ pub struct Machine {
     pub job: Job,
     /// Whether a tombstone keeps the database from starting as master.
     pub tombstone: bool,
+    /// The lease that runs there.
+    pub lease: Option<Lease>,
 }
 
 /// Something that takes its time on a host: a rewind or a clone.
@@ -201,6 +205,7 @@ impl Machine {
             stubborn: false,
             job: Job::None,
             tombstone: in_recovery,
+            lease: None,
         }
     }
 
@@ -215,6 +220,7 @@ impl Machine {
         self.database.postmaster = Postmaster::NeverStarted;
         self.database.heard_at = None;
         self.job = Job::None;
+        self.lease = None;
         for state in self.services.values_mut() {
             *state = ServiceState::NeverStarted;
         }

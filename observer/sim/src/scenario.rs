@@ -17,6 +17,7 @@
 use observer_core::words::{HostName, ProxyName};
 
 use crate::fault::Fault;
+use crate::machine::Running;
 use crate::run::{Run, Setup};
 
 /// A scenario, parsed.
@@ -53,6 +54,9 @@ enum Demand {
     Plans(usize),
     Streams(HostName),
     Kept(HostName),
+    Leased(HostName),
+    LeaseEnded(HostName),
+    GuardRefused,
 }
 
 /// Why a scenario failed, with its line.
@@ -218,6 +222,18 @@ fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
             let kept = run.world.machine(host).database.kept;
             (kept, "nothing was kept".to_owned())
         }
+        Demand::Leased(host) => {
+            let lease = &run.world.machine(host).lease;
+            (lease.is_some(), format!("{lease:?}"))
+        }
+        Demand::LeaseEnded(host) => {
+            let ended = run.world.leases_ended.iter().any(|end| end.host == *host);
+            (ended, format!("{:?}", run.world.leases_ended))
+        }
+        Demand::GuardRefused => {
+            let refusals = run.world.guard_refusals;
+            (refusals > 0, format!("{refusals} refusals"))
+        }
         Demand::Plans(count) => {
             let opened =
                 run.events.iter().filter(|event| event.kind.name() == "plan-opened").count();
@@ -259,6 +275,9 @@ fn demand(words: &[&str]) -> Option<Demand> {
         "lost" => Demand::LostAtMost(words.get(2)?.parse().ok()?),
         "streams" => Demand::Streams(host(1)?),
         "kept" => Demand::Kept(host(1)?),
+        "leased" => Demand::Leased(host(1)?),
+        "lease-ended" => Demand::LeaseEnded(host(1)?),
+        "guard-refused" => Demand::GuardRefused,
         "no-open-plan" => Demand::NoOpenPlan,
         "plans" => Demand::Plans(words.get(1)?.parse().ok()?),
         _ => return None,
@@ -377,6 +396,8 @@ fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
         "durability sync" => policy.durability = Durability::Sync,
         "on-slave-lost wait" => policy.on_slave_lost = OnSlaveLost::Wait,
         "on-return ask" => policy.on_return = OnReturn::Ask,
+        "lease 12s" => policy.lease_ms = Some(12_000),
+        "guard in-place" => setup.guarded = Running::Yes,
         "no-application" => setup.spec.services.clear(),
         _ => return None,
     }

@@ -19,6 +19,10 @@ fn ssh() -> SshAccess {
 }
 
 fn host(unit: &str, data: &str) -> Result<HostCommands, WorldError> {
+    leased(unit, data, None)
+}
+
+fn leased(unit: &str, data: &str, lease_ms: Option<u64>) -> Result<HostCommands, WorldError> {
     let access = |name: &str| HostAccess {
         name: name.into(),
         ssh: ssh(),
@@ -44,14 +48,14 @@ fn host(unit: &str, data: &str) -> Result<HostCommands, WorldError> {
         probed: Probed::Unit,
         start_deadline_ms: 1_000,
     }];
-    let policy = Policy::default();
+    let policy = Policy { lease_ms, ..Policy::default() };
     let (hosts, proxies) = (vec!["node-a".into()], Vec::new());
     let spec = PairSpec { name: "desk".into(), hosts, proxies, services, policy };
-    HostCommands::new(&access("node-a"), &spec, &[&access("node-b")])
+    HostCommands::new(&access("node-a"), &spec, &[&access("node-b")], &[proxy_access("/etc/h")])
 }
 
-fn proxy(config: &str) -> Result<ProxyCommands, WorldError> {
-    ProxyCommands::new(&ProxyAccess {
+fn proxy_access(config: &str) -> ProxyAccess {
+    ProxyAccess {
         name: "proxy".into(),
         ssh: ssh(),
         runtime_socket: "/run/haproxy/admin.sock".into(),
@@ -59,11 +63,16 @@ fn proxy(config: &str) -> Result<ProxyCommands, WorldError> {
         config: config.into(),
         unit: "haproxy.service".to_owned(),
         servers: Vec::new(),
-    })
+    }
+}
+
+fn proxy(config: &str) -> Result<ProxyCommands, WorldError> {
+    ProxyCommands::new(&proxy_access(config))
 }
 
 fn text_of_both() -> String {
-    let host = host("postgresql@15-main.service", "/var/lib/postgresql/15/main/").unwrap();
+    let data = "/var/lib/postgresql/15/main/";
+    let host = leased("postgresql@15-main.service", data, Some(30_000)).unwrap();
     let proxy = proxy("/etc/haproxy/haproxy.cfg").unwrap();
     let commands = [host.all(), proxy.all()].concat();
     sudoers("node-a", &BTreeMap::from([("ha-observer", commands)]))

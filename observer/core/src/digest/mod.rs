@@ -4,6 +4,7 @@
 //! names and numbers that a draft needs, so that nobody has to read the snapshot a second time.
 
 mod commits;
+mod lease;
 mod loss;
 mod master;
 mod proxies;
@@ -47,6 +48,9 @@ pub struct Digest {
     pub tombstone: Tombstone,
     /// The timeline a promotion must leave behind.
     pub timeline: Option<Timeline>,
+    /// Hosts on which a lease runs.
+    #[serde(default)]
+    pub leased: Vec<HostName>,
     /// Stale primaries: hosts that were replaced and accept writes.
     pub stale: Vec<HostName>,
     /// Since when the master has looked wrong.
@@ -124,6 +128,8 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     remarks.extend(why);
     let (proxies, fence, why) = proxies::assess(inputs, master.as_ref(), condition);
     remarks.extend(why);
+    let (lease, why) = lease::assess(inputs, master.as_ref());
+    remarks.extend(why);
     let loss = loss::estimate(inputs, master.as_ref(), candidate.as_ref());
     let promise = commits::promise(inputs, master.as_ref(), candidate.as_ref());
     remarks.extend(distrust(snapshot));
@@ -142,6 +148,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         proxies,
         fence,
         commits: commits::assess(inputs, master.as_ref(), candidate.as_ref(), slave),
+        lease,
         upkeep: Upkeep::Good,
     };
     let master_ssh = match &master {
@@ -163,6 +170,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         master_ssh,
         tombstone: tombstone(inputs),
         timeline,
+        leased: lease::leased(inputs),
         stale,
         trouble_since,
         remarks,
