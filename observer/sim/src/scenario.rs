@@ -214,6 +214,22 @@ fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
             let open = run.pair().is_some_and(|pair| pair.memory().open.is_some());
             (!open, "a plan is open".to_owned())
         }
+        Demand::Streams(_)
+        | Demand::Kept(_)
+        | Demand::Leased(_)
+        | Demand::LeaseEnded(_)
+        | Demand::GuardRefused => evaluate_hosts(run, demand),
+        Demand::Plans(count) => {
+            let opened =
+                run.events.iter().filter(|event| event.kind.name() == "plan-opened").count();
+            (opened == *count, format!("{opened} plans"))
+        }
+    }
+}
+
+/// What is demanded of the hosts themselves, whatever the observer believes.
+fn evaluate_hosts(run: &Run, demand: &Demand) -> (bool, String) {
+    match demand {
         Demand::Streams(host) => {
             let database = &run.world.machine(host).database;
             (database.heard_at.is_some(), format!("{:?}", database.postmaster))
@@ -234,11 +250,7 @@ fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
             let refusals = run.world.guard_refusals;
             (refusals > 0, format!("{refusals} refusals"))
         }
-        Demand::Plans(count) => {
-            let opened =
-                run.events.iter().filter(|event| event.kind.name() == "plan-opened").count();
-            (opened == *count, format!("{opened} plans"))
-        }
+        _ => (false, "not a demand of a host".to_owned()),
     }
 }
 

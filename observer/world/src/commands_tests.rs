@@ -137,3 +137,37 @@ fn the_draft_is_beside_the_file_and_no_cfg() {
         "sudo -n -- /usr/bin/mv -T /etc/haproxy/.haproxy.cfg.ha-observer /etc/haproxy/haproxy.cfg"
     );
 }
+
+/// A lease asks hosts and proxies at their addresses, kills every unit of a master, the database
+/// last, and ends itself.
+#[test]
+fn a_lease_asks_everybody_else_and_ends_all_of_a_master() {
+    let commands = leased("postgresql@15-main.service", "/data", Some(30_000)).unwrap();
+    let set = commands.lease.set.expect("one is asked for");
+    let line = set.command.line();
+    for part in [
+        "lease 30 </dev/tcp/10.0.0.1/5432 </dev/tcp/10.0.0.1/22 </dev/tcp/10.0.0.1/22",
+        "--on-unit-active=5s",
+        "test -e /data/standby.signal",
+        "HA Observer lease of 30.0 s",
+    ] {
+        assert!(line.contains(part), "no `{part}` in {line}");
+    }
+    let kill = |unit: &str| line.find(&format!("--signal=SIGKILL {unit}")).expect("it is killed");
+    assert!(kill("desk@1.service") < kill("postgresql@15-main.service"));
+    let without = leased("postgresql@15-main.service", "/data", None).unwrap();
+    assert!(without.lease.set.is_none());
+    assert!(
+        without.all().iter().all(|command| !command.line().contains("--unit=ha-observer-lease"))
+    );
+}
+
+#[test]
+fn a_lease_that_would_depend_on_a_name_is_refused() {
+    let named = ProxyAccess {
+        ssh: SshAccess { address: "proxy.example.org".to_owned(), ..ssh() },
+        ..proxy_access("/etc/haproxy/haproxy.cfg")
+    };
+    let refused = lease::connections(&[], &[named]).expect_err("a name is no address");
+    assert!(refused.to_string().contains("write its IP address"), "{refused}");
+}

@@ -65,7 +65,7 @@ fn machine(scheduler: UnitState) -> MachineSurvey {
         missing_programs: Vec::new(),
         guard: Ok(GuardSurvey::InPlace),
         lease: LeaseSeen::None,
-        witnesses: None,
+        renewers: None,
     }
 }
 

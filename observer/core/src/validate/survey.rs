@@ -87,7 +87,7 @@ pub struct MachineSurvey {
     pub lease: LeaseSeen,
     /// How many ports of other machines answer it, of those that may renew a lease; none where the
     /// policy asks for no lease.
-    pub witnesses: Option<Datum<usize>>,
+    pub renewers: Option<Datum<usize>>,
 }
 
 /// The guard's drop-in, held against the one that is printed now.

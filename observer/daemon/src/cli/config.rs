@@ -1,4 +1,5 @@
-//! `config`: default files, a check of what is written, and what a machine needs: sudo rights and the guard.
+//! `config`: default files, a check of what is written, and what a machine needs: its
+//! sudo rights and the guard.
 
 use std::path::Path;
 

@@ -29,8 +29,8 @@ pub(crate) fn guard(access: &HostAccess, others: &[&HostAccess]) -> Result<Strin
          f) echo \"<3>HA Observer guard: $1 is a primary, so that {name} was replaced and must not \
          start as a second one. On the observer, ha-observer rejoin makes a slave of it. If {name} \
          is the right one, stop the database on $1 first.\" >&2; exit 1 ;;\n\
-         *) echo \"<4>HA Observer guard: $1 does not say what it is (${{said:-no answer}}), so that \
-         {name} starts as its files say.\" >&2 ;;\n\
+         *) echo \"<4>HA Observer guard: $1 does not say what it is (${{said:-no answer}}), so \
+         that {name} starts as its files say.\" >&2 ;;\n\
          esac; }}\n"
     );
     for other in others {

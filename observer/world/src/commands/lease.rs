@@ -5,6 +5,8 @@
 //! the units. The check asks every other machine of the pair each time, so that it knows who can be
 //! heard at all.
 
+use std::net::IpAddr;
+
 use observer_core::policy::{PairSpec, Placement};
 use observer_core::sighting::LeaseSeen;
 use observer_core::words::human_ms;
@@ -25,7 +27,7 @@ pub(crate) const FOLDER: &str = "/run/ha-observer-lease";
 ///
 /// The time is the machine's uptime, which no clock that is set can move. Three silent checks in a
 /// row are needed besides, so that a machine that was frozen does not stop at its first breath. Who
-/// had been silent for longer than the lease when the last sign of life came is no witness: the
+/// had been silent for longer than the lease when the last sign of life came does not count: the
 /// observer's absence alone must stop nothing.
 ///
 /// It stands in a sudoers file and in a unit's setting: no quotes and no exclamation marks.
@@ -174,7 +176,10 @@ impl SetLease {
 }
 
 /// The ports at which the master asks the others whether they are there.
-fn connections(others: &[&HostAccess], proxies: &[ProxyAccess]) -> Result<Vec<String>, WorldError> {
+pub(super) fn connections(
+    others: &[&HostAccess],
+    proxies: &[ProxyAccess],
+) -> Result<Vec<String>, WorldError> {
     let mut ports = Vec::new();
     for host in others {
         let (name, database) = (host.name.as_str(), &host.database);
@@ -183,7 +188,8 @@ fn connections(others: &[&HostAccess], proxies: &[ProxyAccess]) -> Result<Vec<St
     }
     ports.extend(proxies.iter().map(|p| (p.name.as_str(), &p.ssh.address, p.ssh.port)));
     let connection = |(name, address, port): (&str, &String, u16)| {
-        plain(name, address)?;
+        let (machine, value) = (name.to_owned(), address.clone());
+        address.parse::<IpAddr>().map_err(|_| WorldError::NoAddress { machine, value })?;
         Ok(format!("</dev/tcp/{address}/{port}"))
     };
     ports.into_iter().map(connection).collect()

@@ -18,8 +18,9 @@ use crate::ssh::{Command, ExecOutput};
 use crate::text::shown;
 
 /// Renews the lease, if one was set there: its folder belongs to the account we enter with. Then
-/// prints the machine's and the units' state, and the lease's timer as systemd was given it. `systemctl show` prints one block per unit, in the
-/// order of its arguments, with a blank line between two.
+/// prints the machine's and the units' state, and the lease's timer as systemd was given it.
+/// `systemctl show` prints one block per unit, in the order of its arguments, with a blank line
+/// between two.
 const SCRIPT: &str = r#"
 LC_ALL=C; export LC_ALL
 lease=/run/ha-observer-lease

@@ -53,13 +53,13 @@ async fn machine_of(world: &Inner, host: &Host, until: Instant) -> Datum<Machine
     };
     let commands = host.commands.all();
     let questions = Questions { database: Some(database), units, commands };
-    let (answers, states, witnesses) = tokio::join!(
+    let (answers, states, renewers) = tokio::join!(
         questions.ask(&host.ssh, left(until)),
         machine::units(world, host, left(until)),
-        witnesses(host, until),
+        renewers(host, until),
     );
     let states = states.map_err(|silent| unread(&silent))?;
-    Ok(MachineSurvey { witnesses, ..joined(world, host, answers?, &states) })
+    Ok(MachineSurvey { renewers, ..joined(world, host, answers?, &states) })
 }
 
 fn joined(world: &Inner, host: &Host, answers: Answers, states: &MachineReport) -> MachineSurvey {
@@ -82,12 +82,12 @@ fn joined(world: &Inner, host: &Host, answers: Answers, states: &MachineReport) 
         missing_programs: answers.missing_programs,
         guard: answers.guard,
         lease: states.lease,
-        witnesses: None,
+        renewers: None,
     }
 }
 
 /// How many ports of other machines answer this one, where the policy asks for a lease.
-async fn witnesses(host: &Host, until: Instant) -> Option<Datum<usize>> {
+async fn renewers(host: &Host, until: Instant) -> Option<Datum<usize>> {
     let set = host.commands.lease.set.as_ref()?;
     let output = host.ssh.exec(&set.ask(), "", left(until), 4096).await;
     let count = |output: crate::ssh::ExecOutput| {

@@ -14,9 +14,10 @@ use crate::ssh::{Command, Ssh};
 use crate::text::shown;
 
 /// Arguments: the data directory (empty on a proxy), the look at its disk, the look at its owner,
-/// the folder of PostgreSQL's programs (may be empty), the guard's drop-in, the units, and then a question to sudo about
-/// each privileged command. Units are plain words, so that splitting at blanks is exact; the looks
-/// and the questions are quoted for a shell by `quote`, which is what makes `eval` safe.
+/// the folder of PostgreSQL's programs (may be empty), the guard's drop-in, the units, and then a
+/// question to sudo about each privileged command. Units are plain words, so that splitting at
+/// blanks is exact; the looks and the questions are quoted for a shell by `quote`, which is what
+/// makes `eval` safe.
 const SCRIPT: &str = r#"
 LC_ALL=C; export LC_ALL
 data=$1 disk=$2 owner=$3 bin=$4 guard=$5 units=$6; shift 6

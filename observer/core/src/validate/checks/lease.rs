@@ -58,8 +58,8 @@ fn lease(inputs: &Inputs<'_>, host: &HostName) -> Examined {
             _ => Outcome::failed("one runs, and the policy asks for none"),
         };
     };
-    if let Some(witnesses) = &machine.witnesses
-        && *about(host, witnesses.as_ref())? == 0
+    if let Some(renewers) = &machine.renewers
+        && *about(host, renewers.as_ref())? == 0
     {
         let fix = format!("let {host} reach sshd of another host or of a proxy");
         return Outcome::failed_with_fix("no other machine answers it", fix);
