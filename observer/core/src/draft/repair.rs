@@ -72,7 +72,17 @@ fn restart_application(spec: &PairSpec, master: &HostName) -> Result<Vec<Step>, 
         on_failure: OnFailure::GiveUp,
         deadline_ms: service.start_deadline_ms,
     };
-    Ok(probed.iter().map(restart).collect())
+    let mut plan: Vec<Step> = probed.iter().map(restart).collect();
+    // A singleton that was killed along with it would stay down, and no look misses it.
+    let beside = spec.services.iter().filter(|service| {
+        service.placement == Placement::Master && service.probed != Probed::Health
+    });
+    plan.extend(beside.map(|service| Step {
+        first: First::Look,
+        undo: Undo::NothingToUndo,
+        ..steps::start_service(master, service)
+    }));
+    Ok(plan)
 }
 
 /// Ends the second life of a replaced master: users off it first, then its services and database,
