@@ -165,6 +165,18 @@ fact! {
 }
 
 fact! {
+    /// The self-expiring lease on the master, held against what the policy asks for.
+    Lease {
+        /// It runs as asked, or none is asked for and none runs.
+        AsAsked,
+        /// It is to be set or taken away, and that is untried.
+        Owed,
+        /// It is not as asked, and setting it did not help.
+        Amiss,
+    }
+}
+
+fact! {
     /// What else a failover would need.
     Upkeep {
         /// Files and parity are as they should be, or not configured.
@@ -197,6 +209,8 @@ pub struct Facts {
     pub fence: Fence,
     /// What an acknowledged commit is worth.
     pub commits: Commits,
+    /// The self-expiring lease on the master.
+    pub lease: Lease,
     /// Files and parity.
     pub upkeep: Upkeep,
 }
@@ -218,7 +232,8 @@ impl Facts {
     pub fn all() -> impl Iterator<Item = Facts> {
         every_world!(
             sight: Sight, roles: Roles, master: Master, slave: Slave,
-            loss: Loss, proxies: Proxies, fence: Fence, commits: Commits, upkeep: Upkeep
+            loss: Loss, proxies: Proxies, fence: Fence, commits: Commits, lease: Lease,
+            upkeep: Upkeep
         )
     }
 }

@@ -305,7 +305,12 @@ impl Memory {
                 self.undone_switchover = None;
                 self.left_stopped = false;
                 // What was tried in vain may be tried again.
-                for repair in [Repair::StartSlave, Repair::ResumeReplication, Repair::Rejoin] {
+                for repair in [
+                    Repair::StartSlave,
+                    Repair::ResumeReplication,
+                    Repair::Rejoin,
+                    Repair::SetLease,
+                ] {
                     self.repairs.remove(&repair);
                 }
             }
@@ -329,9 +334,10 @@ impl Memory {
             return;
         }
         if let Goal::Repair(repair) = plan.goal {
-            let streams = matches!(repair, Repair::Rejoin | Repair::ResumeReplication);
-            if streams && *outcome == Outcome::Done {
-                // Proven to stream: what goes wrong next is another matter.
+            let mended =
+                matches!(repair, Repair::Rejoin | Repair::ResumeReplication | Repair::SetLease);
+            if mended && *outcome == Outcome::Done {
+                // Proven to stream, or to run: what goes wrong next is another matter.
                 self.repairs.remove(&repair);
                 return;
             }

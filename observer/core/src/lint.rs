@@ -98,6 +98,9 @@ pub enum Finding {
     /// A repair makes a slave of the present master.
     #[error("a repair must not make a slave of the master")]
     RepairDemotesMaster,
+    /// A lease is set where none is asked for: it would stop what must not stop.
+    #[error("step `{0}` sets a lease that the policy does not ask for on this host")]
+    LeaseNotAsked(String),
     /// A repair that takes nobody's place ends sessions of the master.
     #[error("a repair must not end the master's sessions")]
     RepairEndsSessions,
@@ -118,6 +121,11 @@ pub fn lint(plan: Plan, spec: &PairSpec, epoch: Epoch) -> Result<ArmedPlan, Vec<
             Effect::Rewrite { master, .. } => Some(master),
             _ => None,
         };
+        if let Effect::SetLease { host, length_ms } = &step.effect
+            && (*host != plan.next_master || spec.policy.lease_ms != Some(*length_ms))
+        {
+            findings.push(Finding::LeaseNotAsked(step.name.clone()));
+        }
         if let_in.is_some_and(|host| *host != plan.next_master) {
             findings.push(Finding::LetsInWrongHost(step.name.clone()));
         }

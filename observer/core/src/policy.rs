@@ -175,6 +175,10 @@ pub struct Policy {
     pub sync_patience_ms: u64,
     /// What to do about a replaced master that is back.
     pub on_return: OnReturn,
+    /// How long a master whom nobody reaches goes on before it stops itself, in milliseconds; none
+    /// if it goes on for ever.
+    #[serde(default)]
+    pub lease_ms: Option<u64>,
     /// A second crash within this time of a repair is not repaired again.
     pub repair_window_ms: u64,
     /// The fence a promotion needs.
@@ -227,6 +231,7 @@ impl Default for Policy {
             on_slave_lost: OnSlaveLost::Async,
             sync_patience_ms: 5_000,
             on_return: OnReturn::Rejoin,
+            lease_ms: None,
             repair_window_ms: 600_000,
             fence: FenceGrade::ProxiedOff,
             loss_budget_bytes: 16 << 20,

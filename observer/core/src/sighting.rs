@@ -193,6 +193,22 @@ pub struct MachineReport {
     pub units: Vec<UnitReport>,
     /// True if a tombstone keeps the database from starting as master.
     pub tombstone: bool,
+    /// The lease that runs there, if one does.
+    #[serde(default)]
+    pub lease: LeaseSeen,
+}
+
+/// The lease of a machine, held against the one that would be set there now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeaseSeen {
+    /// None runs.
+    #[default]
+    None,
+    /// The one that would be set now: of this length, renewed by these machines.
+    AsAsked,
+    /// Another one: of another length, renewed by others, or where none is asked for.
+    Other,
 }
 
 impl MachineReport {

@@ -2,18 +2,24 @@
 //!
 //! They look at the world itself and at the journal, never at what the observer believes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use observer_core::drive::Order;
 use observer_core::facts::Asker;
 use observer_core::journal::{Mark, Outcome, Record};
 use observer_core::plan::{Effect, Goal, Plan, Promise};
 use observer_core::words::{At, Epoch, HostName, Lsn, PlanId};
 
+use crate::machine::{Postmaster, Running};
 use crate::run::Users;
 use crate::world::World;
 
 /// Served so shortly before a failover was opened that the master cannot have been dead, in
 /// milliseconds: shorter than the quickest confirmation of a definite death.
 const SERVED_LATELY_MS: u64 = 60;
+
+/// What may lie between two renewals by the observer: a round, and a look that is lost.
+const RENEWAL_MS: u64 = 2_500;
 
 /// A broken safety rule.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -36,6 +42,11 @@ pub struct Checks {
     /// happens to the world.
     boring: Option<HostName>,
     position: Option<(HostName, At, Lsn)>,
+    /// When each host was last within reach of the observer, another host or a proxy.
+    reached: BTreeMap<HostName, At>,
+    leases_seen: usize,
+    /// Hosts whose database was on its way up, or up, after the last event.
+    runs: BTreeSet<HostName>,
 }
 
 type Checked = Result<(), Violation>;
@@ -45,8 +56,10 @@ fn broken(rule: u8, at: At, what: String) -> Checked {
 }
 
 impl Checks {
-    /// Looks at the world after any event.
-    pub fn after_event(&self, world: &World, now: At) -> Checked {
+    /// Looks at the world after any event; `observer` says whether the observer lives.
+    pub fn after_event(&mut self, world: &World, observer: Running, now: At) -> Checked {
+        self.a_lease_ends_in_silence_only(world, observer, now)?;
+        self.no_second_master_starts_beside_one(world, now)?;
         users_can_write_to_one_host_at_most(world, now)?;
         losing_the_observer_is_boring(self.boring.as_ref(), world, now)?;
         each_epoch_promotes_one_host(world, now)
@@ -120,6 +133,62 @@ impl Checks {
             the_old_master_is_fenced_before_a_promotion(host, world, now)?;
             if let Some(plan) = self.open.as_ref().filter(|plan| plan.id == order.plan) {
                 a_switchover_promotes_a_whole_slave(plan, world, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Rule 10: a lease stops a master only if the observer, the other hosts and the proxies have
+    /// all been out of reach for its length, less what lies between two renewals.
+    fn a_lease_ends_in_silence_only(
+        &mut self,
+        world: &World,
+        observer: Running,
+        now: At,
+    ) -> Checked {
+        for end in world.leases_ended.get(self.leases_seen..).into_iter().flatten() {
+            let quiet_ms = now.since(self.reached.get(&end.host).copied().unwrap_or_default());
+            let renewals_ms = (end.length_ms / 6).max(RENEWAL_MS);
+            if quiet_ms + renewals_ms < end.length_ms {
+                let what = format!("{} stopped itself {quiet_ms} ms after a contact", end.host);
+                return broken(10, now, what);
+            }
+        }
+        self.leases_seen = world.leases_ended.len();
+        if world.machines.values().all(|machine| machine.lease.is_none()) {
+            return Ok(());
+        }
+        for host in &world.spec.hosts {
+            let seen =
+                observer == Running::Yes && world.ssh_works(host) && !world.machine(host).garbled;
+            if seen || world.others_answer(host) {
+                self.reached.insert(host.clone(), now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Rule 1: with the guard in place no database starts as a second master beside one that it
+    /// can ask.
+    fn no_second_master_starts_beside_one(&mut self, world: &World, now: At) -> Checked {
+        if world.guarded == Running::No {
+            return Ok(());
+        }
+        let up = |host: &&HostName| {
+            let postmaster = world.machine(host).database.postmaster;
+            matches!(postmaster, Postmaster::Running | Postmaster::Starting(_) | Postmaster::Hung)
+        };
+        let before = std::mem::take(&mut self.runs);
+        self.runs = world.spec.hosts.iter().filter(up).cloned().collect();
+        let is_master = |host: &HostName| {
+            let database = &world.machine(host).database;
+            database.postmaster == Postmaster::Running && !database.in_recovery
+        };
+        for host in self.runs.iter().filter(|host| !before.contains(*host)) {
+            let asks = |other: &&HostName| world.network.passes(host.as_str(), other.as_str());
+            let second = world.spec.others(host).filter(asks).find(|other| is_master(other));
+            if let Some(first) = second.filter(|_| !world.machine(host).database.in_recovery) {
+                return broken(1, now, format!("{host} starts as master beside {first}"));
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use observer_core::words::{HostName, ProxyName};
 
 use crate::check::Violation;
 use crate::fault::Fault;
-use crate::machine::Postmaster;
+use crate::machine::{Postmaster, Running};
 use crate::random::Random;
 use crate::run::{Run, Setup};
 use crate::scenario::trace;
@@ -56,6 +56,12 @@ pub fn play(seed: u64) -> Result<Run, Failure> {
     let mut setup = Setup::usual(seed, proxies);
     if random.chance(25) {
         setup.spec.policy.durability = Durability::Sync;
+    }
+    if random.chance(30) {
+        setup.spec.policy.lease_ms = Some(6_000);
+    }
+    if random.chance(50) {
+        setup.guarded = Running::Yes;
     }
     let hosts = setup.spec.hosts.clone();
     let names = setup.spec.proxies.clone();

@@ -86,12 +86,11 @@ impl World {
             Fault::MendDatabase(host) => self.turn(&host, Postmaster::Broken, Postmaster::Crashed),
             Fault::StartDatabase(host) => {
                 self.turn(&host, Postmaster::Broken, Postmaster::Crashed);
-                self.machine_mut(&host).start_database(now);
+                self.start_database(&host, now);
             }
             Fault::RestartDatabase(host) => {
-                let machine = self.machine_mut(&host);
-                machine.end_database(Postmaster::Stopped);
-                machine.start_database(now);
+                self.machine_mut(&host).end_database(Postmaster::Stopped);
+                self.start_database(&host, now);
                 return true;
             }
             Fault::PromoteByHand(host) => self.promote_by_hand(host),
@@ -162,10 +161,10 @@ impl World {
         let machine = self.machine_mut(host);
         if matches!(machine.database.postmaster, Postmaster::Stopped | Postmaster::Broken) {
             machine.database.postmaster = Postmaster::Crashed;
-            machine.start_database(now);
+            self.start_database(host, now);
         }
         for service in services {
-            machine.start_service(&service);
+            self.machine_mut(host).start_service(&service);
         }
     }
 

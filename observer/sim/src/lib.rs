@@ -11,6 +11,7 @@ pub mod fault;
 pub mod fuzz;
 mod harm;
 mod job;
+pub mod lease;
 pub mod machine;
 pub mod network;
 mod prove;

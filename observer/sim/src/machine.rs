@@ -6,6 +6,7 @@ use observer_core::sighting::{Branch, UnitState};
 use observer_core::words::{At, HostName, Lsn, ServiceName, Timeline};
 
 use crate::disk::Disk;
+use crate::lease::Lease;
 
 /// Bytes of log a simulated row takes: large, so that a minute of lag exceeds a loss budget.
 pub const ROW_BYTES: u64 = 8_192;
@@ -37,6 +38,8 @@ pub struct Machine {
     pub job: Job,
     /// Whether a tombstone keeps the database from starting as master.
     pub tombstone: bool,
+    /// The lease that runs there.
+    pub lease: Option<Lease>,
 }
 
 /// Something that takes its time on a host: a rewind or a clone.
@@ -212,6 +215,7 @@ impl Machine {
             stubborn: false,
             job: Job::None,
             tombstone: in_recovery,
+            lease: None,
         }
     }
 
@@ -226,6 +230,7 @@ impl Machine {
         self.database.postmaster = Postmaster::NeverStarted;
         self.database.heard_at = None;
         self.job = Job::None;
+        self.lease = None;
         for state in self.services.values_mut() {
             *state = ServiceState::NeverStarted;
         }

@@ -30,6 +30,8 @@ impl World {
             | Proof::SlotStands { .. }
             | Proof::NoSlot { .. }
             | Proof::DivergedKept { .. }
+            | Proof::LeaseRuns { .. }
+            | Proof::NoLease { .. }
             | Proof::ServiceReady { .. }
             | Proof::ServiceRuns { .. }
             | Proof::ServiceStopped { .. } => self.prove_beside(proof),
@@ -128,6 +130,12 @@ impl World {
             Proof::NoSlot { host, follower } => {
                 self.if_host(host, |machine| !machine.database.slots.contains(follower))
             }
+            Proof::LeaseRuns { host } => {
+                let asked = self.spec.policy.lease_ms;
+                let runs = |machine: &Machine| machine.lease.as_ref().map(|lease| lease.length_ms);
+                self.if_host(host, |machine| asked.is_some() && runs(machine) == asked)
+            }
+            Proof::NoLease { host } => self.if_host(host, |machine| machine.lease.is_none()),
             Proof::DivergedKept { host, source } => {
                 let master = source.as_ref().map(|source| &self.machine(source).database);
                 self.if_host(host, |machine| {

@@ -9,11 +9,12 @@ use observer_core::event::Event;
 use observer_core::journal::{PauseOrder, Record};
 use observer_core::pair::{DryRun, Input, OperatorOrder, Pair, Ticket, Wish, Work};
 use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec};
-use observer_core::sighting::{Look, Sighting, Silent};
+use observer_core::sighting::{Look, Seen, Sighting, Silent};
 use observer_core::words::{At, HostName, ProxyName};
 
 use crate::check::{Checks, Violation};
 use crate::fault::Fault;
+use crate::machine::Running;
 use crate::random::Random;
 use crate::world::World;
 
@@ -34,6 +35,8 @@ pub struct Setup {
     pub spec: PairSpec,
     /// The seed of everything random.
     pub seed: u64,
+    /// Whether the guard is in place on every host.
+    pub guarded: Running,
 }
 
 impl Setup {
@@ -56,7 +59,7 @@ impl Setup {
             ],
             policy: Policy::default(),
         };
-        Self { spec, seed }
+        Self { spec, seed, guarded: Running::No }
     }
 }
 
@@ -181,8 +184,10 @@ impl Users {
 impl Run {
     /// A run at its start: the observer has just been started on a healthy pair.
     pub fn new(setup: Setup) -> Self {
+        let mut world = World::new(setup.spec);
+        world.guarded = setup.guarded;
         let mut run = Self {
-            world: World::new(setup.spec),
+            world,
             journal: Vec::new(),
             events: Vec::new(),
             users: Users::default(),
@@ -228,7 +233,8 @@ impl Run {
             let Some(Reverse(next)) = self.queue.pop() else { break };
             self.now = next.at;
             self.happen(next.what)?;
-            self.checks.after_event(&self.world, self.now)?;
+            let observer = if self.pair.is_some() { Running::Yes } else { Running::No };
+            self.checks.after_event(&self.world, observer, self.now)?;
         }
         self.now = until;
         Ok(())
@@ -319,7 +325,12 @@ impl Run {
         }
         let timeout = self.world.spec.policy.timeout_ms;
         let (at, seen) = match self.world.see(&look, self.now) {
-            Some(seen) => (self.now, seen),
+            Some(seen) => {
+                if let (Look::Machine(host), Ok(Seen::Machine(_))) = (&look, &seen) {
+                    self.world.renew_lease(host, self.now);
+                }
+                (self.now, seen)
+            }
             None => (asked_at.plus(timeout), Err(Silent::Timeout)),
         };
         let sighting = Box::new(Sighting { look, asked_at, at, seen });

@@ -17,6 +17,7 @@
 use observer_core::words::{HostName, ProxyName};
 
 use crate::fault::Fault;
+use crate::machine::Running;
 use crate::run::{Run, Setup};
 
 /// A scenario, parsed.
@@ -54,6 +55,9 @@ enum Demand {
     Streams(HostName),
     Kept(HostName),
     Slot(HostName, HostName),
+    Leased(HostName),
+    LeaseEnded(HostName),
+    GuardRefused,
 }
 
 /// Why a scenario failed, with its line.
@@ -211,17 +215,22 @@ fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
             let open = run.pair().is_some_and(|pair| pair.memory().open.is_some());
             (!open, "a plan is open".to_owned())
         }
+        Demand::Streams(_)
+        | Demand::Kept(_)
+        | Demand::Slot(..)
+        | Demand::Leased(_)
+        | Demand::LeaseEnded(_)
+        | Demand::GuardRefused => evaluate_hosts(run, demand),
         Demand::Plans(count) => {
             let opened =
                 run.events.iter().filter(|event| event.kind.name() == "plan-opened").count();
             (opened == *count, format!("{opened} plans"))
         }
-        Demand::Streams(_) | Demand::Kept(_) | Demand::Slot(..) => evaluate_database(run, demand),
     }
 }
 
-/// Demands of what a host's database has come to.
-fn evaluate_database(run: &Run, demand: &Demand) -> (bool, String) {
+/// What is demanded of the hosts themselves, whatever the observer believes.
+fn evaluate_hosts(run: &Run, demand: &Demand) -> (bool, String) {
     match demand {
         Demand::Streams(host) => {
             let database = &run.world.machine(host).database;
@@ -235,7 +244,19 @@ fn evaluate_database(run: &Run, demand: &Demand) -> (bool, String) {
             let slots = &run.world.machine(host).database.slots;
             (slots.contains(follower), format!("{slots:?}"))
         }
-        _ => (false, "no demand of a database".to_owned()),
+        Demand::Leased(host) => {
+            let lease = &run.world.machine(host).lease;
+            (lease.is_some(), format!("{lease:?}"))
+        }
+        Demand::LeaseEnded(host) => {
+            let ended = run.world.leases_ended.iter().any(|end| end.host == *host);
+            (ended, format!("{:?}", run.world.leases_ended))
+        }
+        Demand::GuardRefused => {
+            let refusals = run.world.guard_refusals;
+            (refusals > 0, format!("{refusals} refusals"))
+        }
+        _ => (false, "not a demand of a host".to_owned()),
     }
 }
 
@@ -273,6 +294,9 @@ fn demand(words: &[&str]) -> Option<Demand> {
         "streams" => Demand::Streams(host(1)?),
         "kept" => Demand::Kept(host(1)?),
         "slot" => Demand::Slot(host(1)?, host(2)?),
+        "leased" => Demand::Leased(host(1)?),
+        "lease-ended" => Demand::LeaseEnded(host(1)?),
+        "guard-refused" => Demand::GuardRefused,
         "no-open-plan" => Demand::NoOpenPlan,
         "plans" => Demand::Plans(words.get(1)?.parse().ok()?),
         _ => return None,
@@ -397,6 +421,8 @@ fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
         "on-slave-lost wait" => policy.on_slave_lost = OnSlaveLost::Wait,
         "on-return ask" => policy.on_return = OnReturn::Ask,
         "three-hosts" => setup.spec.hosts.push(HostName::new("node-c")),
+        "lease 12s" => policy.lease_ms = Some(12_000),
+        "guard in-place" => setup.guarded = Running::Yes,
         "no-application" => setup.spec.services.clear(),
         _ => return None,
     }

@@ -1,9 +1,9 @@
 //! How the simulated world answers looks.
 
 use observer_core::sighting::{
-    Admission, CheckResult, DatabaseBusy, DatabaseReport, FileServer, Look, MachineReport,
-    ProxyFileReport, ProxyReport, Seen, ServerReport, Silent, Synchrony, SystemState, UnitReport,
-    UnitState, Vantage, Walreceiver,
+    Admission, CheckResult, DatabaseBusy, DatabaseReport, FileServer, LeaseSeen, Look,
+    MachineReport, ProxyFileReport, ProxyReport, Seen, ServerReport, Silent, Synchrony,
+    SystemState, UnitReport, UnitState, Vantage, Walreceiver,
 };
 use observer_core::words::{At, HostName, ProxyName};
 
@@ -75,7 +75,17 @@ impl World {
             system: SystemState::Running,
             units,
             tombstone: machine.tombstone,
+            lease: self.see_lease(machine),
         })))
+    }
+
+    fn see_lease(&self, machine: &Machine) -> LeaseSeen {
+        let length_ms = machine.lease.as_ref().map(|lease| lease.length_ms);
+        match length_ms {
+            None => LeaseSeen::None,
+            length_ms if length_ms == self.spec.policy.lease_ms => LeaseSeen::AsAsked,
+            Some(_) => LeaseSeen::Other,
+        }
     }
 
     /// True if commands can be run on `host`.

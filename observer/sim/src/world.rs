@@ -10,7 +10,8 @@ use observer_core::policy::{PairSpec, Probed};
 use observer_core::sighting::Admission;
 use observer_core::words::{At, HostName, ProxyName, Timeline};
 
-use crate::machine::{Machine, OnPromote, Postmaster, Power, ServiceState, Task};
+use crate::lease::LeaseEnd;
+use crate::machine::{Machine, OnPromote, Postmaster, Power, Running, ServiceState, Task};
 use crate::network::{Network, OBSERVER};
 use crate::proxy::Proxy;
 
@@ -29,6 +30,12 @@ pub struct World {
     pub promotions: Vec<(u64, HostName)>,
     /// Which hosts people promoted by hand.
     pub promoted_by_hand: Vec<HostName>,
+    /// Which hosts stopped themselves because their lease was over.
+    pub leases_ended: Vec<LeaseEnd>,
+    /// Whether the guard is in place on every host.
+    pub guarded: Running,
+    /// How often it refused a start.
+    pub guard_refusals: u32,
 }
 
 impl World {
@@ -66,6 +73,9 @@ impl World {
             network: Network::default(),
             promotions: Vec::new(),
             promoted_by_hand: Vec::new(),
+            leases_ended: Vec::new(),
+            guarded: Running::No,
+            guard_refusals: 0,
             spec,
         }
     }
@@ -125,6 +135,7 @@ impl World {
         for machine in self.machines.values_mut() {
             machine.pass(now);
         }
+        self.check_leases(now);
         self.end_jobs(now);
         self.replicate(now);
     }
@@ -229,6 +240,14 @@ impl World {
                 Reply::Did
             }),
             Effect::Promote { host } => self.promote(host, epoch, now),
+            Effect::SetLease { host, length_ms } => self.set_lease(host, *length_ms, now),
+            Effect::StartDatabase { host } | Effect::RestartDatabase { host } => {
+                let reply = self.perform_on_host(effect, now);
+                if reply == Some(Reply::Did) {
+                    self.start_database(host, now);
+                }
+                reply
+            }
             Effect::StopDatabase { how: Stop::Clean, .. } => {
                 // It ends its streams with everything it holds.
                 self.replicate(now);
@@ -273,11 +292,9 @@ impl World {
                 Effect::StopDatabase { how: Stop::Kill, .. } => {
                     machine.end_database(Postmaster::Crashed);
                 }
-                Effect::StartDatabase { .. } => machine.start_database(now),
                 Effect::RestartDatabase { .. } => {
                     machine.tombstone = false;
                     machine.end_database(Postmaster::Stopped);
-                    machine.start_database(now);
                 }
                 Effect::Follow { upstream, .. } => {
                     machine.tombstone |= machine.database.in_recovery
@@ -301,6 +318,7 @@ impl World {
                     machine.begin(Task::Rewind(source.clone()), now);
                 }
                 Effect::Clone { source, .. } => machine.begin(Task::Clone(source.clone()), now),
+                Effect::DropLease { .. } => machine.lease = None,
                 Effect::LeaveTombstone { .. } => machine.tombstone = true,
                 Effect::LiftTombstone { .. } => machine.tombstone = false,
                 Effect::StopService { service, .. } => machine.stop_service(service),
@@ -323,7 +341,7 @@ impl World {
         (reachable && proxy.powered).then(|| act(proxy))
     }
 
-    fn on_host(
+    pub(crate) fn on_host(
         &mut self,
         host: &HostName,
         act: impl FnOnce(&mut Machine) -> Reply,

@@ -8,7 +8,10 @@ use observer_core::plan::{Effect, Goal, Plan};
 use observer_core::policy::FenceGrade;
 use observer_core::sighting::Admission;
 use observer_core::words::{At, Epoch, PlanId};
+use observer_sim::Fault;
 use observer_sim::check::Checks;
+use observer_sim::lease::{Lease, Renewers};
+use observer_sim::machine::{Postmaster, Running};
 use observer_sim::run::{Run, Setup, Users};
 use observer_sim::world::World;
 
@@ -52,10 +55,11 @@ fn order(epoch: u64) -> Order {
 #[test]
 fn rule_1_sees_two_hosts_that_users_can_write_to() {
     let mut world = world();
-    assert!(Checks::default().after_event(&world, At(1)).is_ok());
+    assert!(Checks::default().after_event(&world, Running::Yes, At(1)).is_ok());
     world.machine_mut(&"node-b".into()).promote();
     world.proxy_mut(&"proxy-1".into()).runtime.insert("node-b".into(), Admission::LetIn);
-    let broken = Checks::default().after_event(&world, At(1)).expect_err("two writers");
+    let broken =
+        Checks::default().after_event(&world, Running::Yes, At(1)).expect_err("two writers");
     assert_eq!(broken.rule, 1);
 }
 
@@ -75,7 +79,9 @@ fn rule_3_sees_an_effect_that_was_not_recorded() {
 fn rule_3_sees_an_epoch_that_promotes_twice() {
     let mut world = world();
     world.promotions = vec![(2, "node-b".into()), (2, "node-a".into())];
-    let broken = Checks::default().after_event(&world, At(1)).expect_err("one epoch, two hosts");
+    let broken = Checks::default()
+        .after_event(&world, Running::Yes, At(1))
+        .expect_err("one epoch, two hosts");
     assert_eq!(broken.rule, 3);
 }
 
@@ -131,9 +137,12 @@ fn rule_10_sees_users_suffer_from_a_dead_observer() {
     let mut world = world();
     let mut checks = Checks::default();
     checks.observer_died(&world);
-    assert!(checks.after_event(&world, At(1)).is_ok());
+    assert!(checks.after_event(&world, Running::Yes, At(1)).is_ok());
     world.proxy_mut(&"proxy-1".into()).runtime.insert("node-a".into(), Admission::TakenOut);
-    assert_eq!(checks.after_event(&world, At(2)).expect_err("nobody is served").rule, 10);
+    assert_eq!(
+        checks.after_event(&world, Running::Yes, At(2)).expect_err("nobody is served").rule,
+        10
+    );
 }
 
 #[test]
@@ -149,4 +158,35 @@ fn rule_5_sees_a_switchover_to_a_slave_that_lacks_a_row() {
     world.machine_mut(&"node-a".into()).database.rows.push(1);
     let broken = checks.before_effect(&order(2), &world, At(2));
     assert_eq!(broken.expect_err("a row is missing").rule, 5);
+}
+
+/// A lease that nobody but the observer renews: the observer's death alone stops the master.
+#[test]
+fn rule_10_sees_a_lease_that_ends_because_the_observer_is_away() {
+    let mut setup = Setup::usual(1, 1);
+    setup.spec.policy.lease_ms = Some(6_000);
+    let mut run = Run::new(setup);
+    run.advance(5_000).expect("a healthy run breaks nothing");
+    let now = run.users.last_served().expect("users were served");
+    run.schedule(1_000, Fault::KillObserver);
+    let mut lonely = Lease::new(6_000, now);
+    lonely.renewed_by = Renewers::Nobody;
+    run.world.machine_mut(&"node-a".into()).lease = Some(lonely);
+    let broken = run.advance(20_000).expect_err("node-a stops itself while all reach it");
+    assert_eq!(broken.rule, 10);
+    assert!(broken.what.contains("stopped itself"), "{broken}");
+}
+
+#[test]
+fn rule_1_sees_a_second_master_start_past_the_guard() {
+    let mut world = world();
+    world.guarded = Running::Yes;
+    let mut checks = Checks::default();
+    let other = world.machine_mut(&"node-b".into());
+    other.database.postmaster = Postmaster::Stopped;
+    other.tombstone = false;
+    assert!(checks.after_event(&world, Running::Yes, At(1)).is_ok());
+    world.machine_mut(&"node-b".into()).start_database(At(2));
+    let broken = checks.after_event(&world, Running::Yes, At(2)).expect_err("two masters");
+    assert_eq!(broken.rule, 1);
 }

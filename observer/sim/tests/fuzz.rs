@@ -13,15 +13,20 @@ fn random_runs_are_safe_and_come_to_rest() {
         Some(seed) => seed..seed + 1,
         None => 0..number("HA_OBSERVER_SEEDS").unwrap_or(SEEDS),
     };
-    let mut failovers = 0;
+    let (mut failovers, mut leases, mut refusals) = (0, 0, 0);
     for seed in seeds.clone() {
         match play(seed) {
-            Ok(run) => failovers += run.world.promotions.len(),
+            Ok(run) => {
+                failovers += run.world.promotions.len();
+                leases += run.world.leases_ended.len();
+                refusals += run.world.guard_refusals;
+            }
             Err(failure) => panic!("{failure}"),
         }
     }
-    // A fuzzer that never gets to a failover proves nothing.
+    // A fuzzer that never gets to a failover, or to the end of a lease, proves nothing.
     if seeds.end - seeds.start > 100 {
         assert!(failovers as u64 > (seeds.end - seeds.start) / 10, "only {failovers} failovers");
+        assert!(leases > 5 && refusals > 0, "{leases} leases ended, {refusals} starts refused");
     }
 }

@@ -219,3 +219,25 @@ fn a_repair_that_would_rebuild_the_master_is_found() {
     let findings = lint(plan, &setup.spec, Epoch(1)).expect_err("the lint lets it pass");
     assert!(findings.contains(&Finding::RepairDemotesMaster), "found only {findings:?}");
 }
+
+/// A lease where none is asked for, on the wrong host, or of another length would stop what must
+/// not stop.
+#[test]
+fn a_lease_that_is_not_asked_for_is_found() {
+    let lease = |host: &str, length_ms| Effect::SetLease { host: host.into(), length_ms };
+    let adds = |effect: Effect| {
+        move |plan: &mut Plan| plan.steps.last_mut().expect("it has steps").effect = effect
+    };
+    let found = |finding: &Finding| matches!(finding, Finding::LeaseNotAsked(_));
+    expect(adds(lease("node-b", 30_000)), found);
+    let (mut plan, mut setup) = failover_plan();
+    setup.spec.policy.lease_ms = Some(30_000);
+    for (wrong, is_found) in [("node-a", true), ("node-b", false)] {
+        adds(lease(wrong, 30_000))(&mut plan);
+        let findings = lint(plan.clone(), &setup.spec, Epoch(1)).err().unwrap_or_default();
+        assert_eq!(findings.iter().any(found), is_found, "{wrong}: {findings:?}");
+    }
+    adds(lease("node-b", 20_000))(&mut plan);
+    let findings = lint(plan, &setup.spec, Epoch(1)).expect_err("another length");
+    assert!(findings.iter().any(found), "{findings:?}");
+}

@@ -224,6 +224,14 @@ pub enum WorldError {
         /// The value.
         value: String,
     },
+    /// A lease asks by address only: a name would let it end when the names' server is away.
+    #[error("{machine}: `{value}` is a name: with a lease, write its IP address")]
+    NoAddress {
+        /// The host or proxy.
+        machine: String,
+        /// The name.
+        value: String,
+    },
     /// A path that must be absolute is not.
     #[error("{machine}: `{path}` is not an absolute path of a file or directory")]
     NotAbsolute {

@@ -16,10 +16,14 @@ use crate::access::{HostAccess, ProxyAccess, WorldError};
 use crate::quote::quote;
 use crate::ssh::Command;
 
+mod guard;
 mod job;
+mod lease;
 mod standby;
 
+pub(crate) use guard::{GUARD_FILE, guard};
 pub(crate) use job::{JobCommands, Takes};
+pub(crate) use lease::LeaseCommands;
 pub(crate) use standby::{Source, StandbyCommands, slot_name};
 
 /// Whose rights a command needs.
@@ -119,6 +123,8 @@ pub(crate) struct HostCommands {
     pub(crate) services: BTreeMap<ServiceName, UnitCommands>,
     /// What makes a standby of it.
     pub(crate) standby: StandbyCommands,
+    /// What sets its lease and takes it away.
+    pub(crate) lease: LeaseCommands,
 }
 
 /// What runs as root on a proxy.
@@ -165,11 +171,13 @@ impl UnitCommands {
 }
 
 impl HostCommands {
-    /// The commands on one host; `others` are those it may be made a standby of.
+    /// The commands on one host; `others` are those it may be made a standby of, `proxies` those
+    /// that answer it, too.
     pub(crate) fn new(
         access: &HostAccess,
         spec: &PairSpec,
         others: &[&HostAccess],
+        proxies: &[ProxyAccess],
     ) -> Result<Self, WorldError> {
         let machine = access.name.as_str();
         plain(machine, &access.ssh.user)?;
@@ -198,12 +206,14 @@ impl HostCommands {
             see_owner: Privileged::new(&["/usr/bin/stat", "-c", "%u", &data]),
             services,
             standby: StandbyCommands::new(access, &data, others)?,
+            lease: LeaseCommands::new(access, &data, spec, others, proxies)?,
         })
     }
 
     pub(crate) fn all(&self) -> Vec<&Privileged> {
         let mut all = self.database.all().to_vec();
         all.extend(self.standby.all());
+        all.extend(self.lease.all());
         all.extend([&self.kill, &self.leave_tombstone, &self.lift_tombstone]);
         all.extend([&self.see_tombstone, &self.see_last_start, &self.see_disk, &self.see_owner]);
         all.extend(self.services.values().flat_map(UnitCommands::all));

@@ -19,6 +19,10 @@ fn ssh() -> SshAccess {
 }
 
 fn host(unit: &str, data: &str) -> Result<HostCommands, WorldError> {
+    leased(unit, data, None)
+}
+
+fn leased(unit: &str, data: &str, lease_ms: Option<u64>) -> Result<HostCommands, WorldError> {
     let access = |name: &str| HostAccess {
         name: name.into(),
         ssh: ssh(),
@@ -44,14 +48,14 @@ fn host(unit: &str, data: &str) -> Result<HostCommands, WorldError> {
         probed: Probed::Unit,
         start_deadline_ms: 1_000,
     }];
-    let policy = Policy::default();
+    let policy = Policy { lease_ms, ..Policy::default() };
     let (hosts, proxies) = (vec!["node-a".into()], Vec::new());
     let spec = PairSpec { name: "desk".into(), hosts, proxies, services, policy };
-    HostCommands::new(&access("node-a"), &spec, &[&access("node-b")])
+    HostCommands::new(&access("node-a"), &spec, &[&access("node-b")], &[proxy_access("/etc/h")])
 }
 
-fn proxy(config: &str) -> Result<ProxyCommands, WorldError> {
-    ProxyCommands::new(&ProxyAccess {
+fn proxy_access(config: &str) -> ProxyAccess {
+    ProxyAccess {
         name: "proxy".into(),
         ssh: ssh(),
         runtime_socket: "/run/haproxy/admin.sock".into(),
@@ -59,11 +63,16 @@ fn proxy(config: &str) -> Result<ProxyCommands, WorldError> {
         config: config.into(),
         unit: "haproxy.service".to_owned(),
         servers: Vec::new(),
-    })
+    }
+}
+
+fn proxy(config: &str) -> Result<ProxyCommands, WorldError> {
+    ProxyCommands::new(&proxy_access(config))
 }
 
 fn text_of_both() -> String {
-    let host = host("postgresql@15-main.service", "/var/lib/postgresql/15/main/").unwrap();
+    let data = "/var/lib/postgresql/15/main/";
+    let host = leased("postgresql@15-main.service", data, Some(30_000)).unwrap();
     let proxy = proxy("/etc/haproxy/haproxy.cfg").unwrap();
     let commands = [host.all(), proxy.all()].concat();
     sudoers("node-a", &BTreeMap::from([("ha-observer", commands)]))
@@ -127,4 +136,38 @@ fn the_draft_is_beside_the_file_and_no_cfg() {
         put,
         "sudo -n -- /usr/bin/mv -T /etc/haproxy/.haproxy.cfg.ha-observer /etc/haproxy/haproxy.cfg"
     );
+}
+
+/// A lease asks hosts and proxies at their addresses, kills every unit of a master, the database
+/// last, and ends itself.
+#[test]
+fn a_lease_asks_everybody_else_and_ends_all_of_a_master() {
+    let commands = leased("postgresql@15-main.service", "/data", Some(30_000)).unwrap();
+    let set = commands.lease.set.expect("one is asked for");
+    let line = set.command.line();
+    for part in [
+        "lease 30 </dev/tcp/10.0.0.1/5432 </dev/tcp/10.0.0.1/22 </dev/tcp/10.0.0.1/22",
+        "--on-unit-active=5s",
+        "test -e /data/standby.signal",
+        "HA Observer lease of 30.0 s",
+    ] {
+        assert!(line.contains(part), "no `{part}` in {line}");
+    }
+    let kill = |unit: &str| line.find(&format!("--signal=SIGKILL {unit}")).expect("it is killed");
+    assert!(kill("desk@1.service") < kill("postgresql@15-main.service"));
+    let without = leased("postgresql@15-main.service", "/data", None).unwrap();
+    assert!(without.lease.set.is_none());
+    assert!(
+        without.all().iter().all(|command| !command.line().contains("--unit=ha-observer-lease"))
+    );
+}
+
+#[test]
+fn a_lease_that_would_depend_on_a_name_is_refused() {
+    let named = ProxyAccess {
+        ssh: SshAccess { address: "proxy.example.org".to_owned(), ..ssh() },
+        ..proxy_access("/etc/haproxy/haproxy.cfg")
+    };
+    let refused = lease::connections(&[], &[named]).expect_err("a name is no address");
+    assert!(refused.to_string().contains("write its IP address"), "{refused}");
 }

@@ -43,6 +43,8 @@ pub(crate) struct Host {
     pub(crate) ssh: Ssh,
     pub(crate) database: Database,
     pub(crate) commands: HostCommands,
+    /// The drop-in that keeps its database from starting as a second master.
+    pub(crate) guard: String,
     pub(crate) ran: RanInThisBoot,
     pub(crate) little_room: LittleRoom,
     pub(crate) lineage: Lineage,
@@ -73,7 +75,8 @@ impl PairWorld {
         for host in &hosts {
             let others: Vec<&HostAccess> =
                 hosts.iter().filter(|other| other.name != host.name).collect();
-            known_hosts.insert(host.name.clone(), Host::new(host.clone(), &spec, &others)?);
+            let known = Host::new(host.clone(), &spec, &others, &proxies)?;
+            known_hosts.insert(host.name.clone(), known);
         }
         let mut known_proxies = BTreeMap::new();
         for proxy in proxies {
@@ -157,6 +160,12 @@ impl PairWorld {
         (!users.is_empty()).then(|| commands::sudoers(host_or_proxy, &users))
     }
 
+    /// The exact drop-in that keeps the database of a host from starting as a second master; none
+    /// for a name that is no host of the pair.
+    pub fn guard(&self, host: &str) -> Option<String> {
+        self.inner.hosts.get(&HostName::new(host)).map(|host| host.guard.clone())
+    }
+
     pub(crate) fn inner(&self) -> &Inner {
         &self.inner
     }
@@ -194,9 +203,11 @@ impl Host {
         access: HostAccess,
         spec: &PairSpec,
         others: &[&HostAccess],
+        proxies: &[ProxyAccess],
     ) -> Result<Self, WorldError> {
         let ssh = Ssh::new(access.ssh.target(access.name.as_str())?);
-        let commands = HostCommands::new(&access, spec, others)?;
+        let commands = HostCommands::new(&access, spec, others, proxies)?;
+        let guard = commands::guard(&access, others)?;
         let path = access.database.socket.to_string_lossy().into_owned();
         let database = Database::new(DatabaseTarget {
             door: Door::Socket { ssh: ssh.clone(), path },
@@ -204,7 +215,7 @@ impl Host {
             database: access.database.database.clone(),
         });
         let (ran, little_room, lineage, ordered) = Default::default();
-        Ok(Self { access, ssh, database, commands, ran, little_room, lineage, ordered })
+        Ok(Self { access, ssh, database, commands, guard, ran, little_room, lineage, ordered })
     }
 }
 

@@ -20,7 +20,7 @@ pub use promise::Promise;
 pub use told::{Told, texts};
 
 use crate::lab::{
-    Lab, LabError, LabSpec, Machine, Output, Proxies, Result, SECOND_PROXY, wait_for,
+    Lab, LabError, LabSpec, Machine, Output, POSTGRES_UNIT, Proxies, Result, SECOND_PROXY, wait_for,
 };
 
 /// The unit of the daemon in the observer machine.
@@ -41,13 +41,29 @@ pub struct StageSpec {
     pub policy: Vec<(&'static str, &'static str)>,
     /// Environment of the daemon, for tests that make it crash.
     pub environment: Vec<(&'static str, String)>,
+    /// Whether the guard is in the databases' units.
+    pub guard: Guard,
+}
+
+/// Whether a replaced master is kept from starting by its own unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// It is in place, as the README says.
+    InPlace,
+    /// It was forgotten.
+    Missing,
 }
 
 impl StageSpec {
     /// The shipped defaults.
     #[must_use]
     pub fn standard() -> Self {
-        Self { lab: LabSpec::standard(), policy: Vec::new(), environment: Vec::new() }
+        Self {
+            lab: LabSpec::standard(),
+            policy: Vec::new(),
+            environment: Vec::new(),
+            guard: Guard::InPlace,
+        }
     }
 
     /// The shipped defaults, but for an old master that is back: it waits for a person, so that a
@@ -120,6 +136,30 @@ impl Stage {
             machine.put_file("/etc/sudoers.d/ha-observer", text.as_bytes(), 0o440, "root:root")?;
             machine.run(&["visudo", "-c", "-q"])?;
         }
+        if spec.guard == Guard::InPlace {
+            self.put_guard("node-a")?;
+            self.put_guard("node-b")?;
+        }
+        Ok(())
+    }
+
+    /// Puts the guard into the database's unit of a node.
+    fn put_guard(&self, node: &str) -> Result<()> {
+        let text = self.observer().run(&["ha-observer", "config", "guard", node])?;
+        let machine = self.lab.machine(node);
+        let folder = format!("/etc/systemd/system/{POSTGRES_UNIT}.d");
+        machine.run(&["mkdir", "-p", &folder])?;
+        let path = format!("{folder}/ha-observer-guard.conf");
+        machine.put_file(&path, format!("{text}\n").as_bytes(), 0o644, "root:root")?;
+        machine.run(&["systemctl", "daemon-reload"])?;
+        Ok(())
+    }
+
+    /// Gives the running daemon another configuration of the pair.
+    pub fn reconfigure(&self, spec: &StageSpec) -> Result<()> {
+        let config = self.config(spec)?;
+        self.observer().put_file(CONFIG, config.as_bytes(), 0o644, "root:root")?;
+        self.observer().run(&["systemctl", "reload", OBSERVER_UNIT])?;
         Ok(())
     }
 

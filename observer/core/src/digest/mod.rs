@@ -6,6 +6,7 @@
 mod commits;
 mod disk;
 mod history;
+mod lease;
 mod loss;
 mod master;
 mod proxies;
@@ -49,6 +50,9 @@ pub struct Digest {
     pub tombstone: Tombstone,
     /// The timeline a promotion must leave behind.
     pub timeline: Option<Timeline>,
+    /// Hosts on which a lease runs.
+    #[serde(default)]
+    pub leased: Vec<HostName>,
     /// Stale primaries: hosts that were replaced and accept writes.
     pub stale: Vec<HostName>,
     /// Since when the master has looked wrong.
@@ -138,6 +142,8 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     remarks.extend(why);
     let (proxies, fence, why) = proxies::assess(inputs, master.as_ref(), condition);
     remarks.extend(why);
+    let (lease, why) = lease::assess(inputs, master.as_ref());
+    remarks.extend(why);
     let loss = loss::estimate(inputs, master.as_ref(), candidate.as_ref());
     let promise = commits::promise(inputs, master.as_ref(), candidate.as_ref());
     let low_disks = disk::low(inputs);
@@ -158,6 +164,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         proxies,
         fence,
         commits: commits::assess(inputs, master.as_ref(), candidate.as_ref(), slave),
+        lease,
         upkeep: if low_disks.is_empty() { Upkeep::Good } else { Upkeep::DiskLow },
     };
     let master_ssh = match &master {
@@ -179,6 +186,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         master_ssh,
         tombstone: tombstone(inputs),
         timeline,
+        leased: lease::leased(inputs),
         stale,
         trouble_since,
         low_disks,

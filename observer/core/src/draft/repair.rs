@@ -25,6 +25,7 @@ pub(super) fn draft(brief: Brief<'_>, repair: Repair) -> Result<Plan, NoPlan> {
             Durability::Async => vec![steps::synchronise(master, None)],
         },
         Repair::DropSynchrony => vec![steps::synchronise(master, None)],
+        Repair::SetLease => set_lease(brief, master),
     };
     Ok(brief.plan(Goal::Repair(repair), memory.epoch, master, plan))
 }
@@ -71,7 +72,17 @@ fn restart_application(spec: &PairSpec, master: &HostName) -> Result<Vec<Step>, 
         on_failure: OnFailure::GiveUp,
         deadline_ms: service.start_deadline_ms,
     };
-    Ok(probed.iter().map(restart).collect())
+    let mut plan: Vec<Step> = probed.iter().map(restart).collect();
+    // A singleton that was killed along with it would stay down, and no look misses it.
+    let beside = spec.services.iter().filter(|service| {
+        service.placement == Placement::Master && service.probed != Probed::Health
+    });
+    plan.extend(beside.map(|service| Step {
+        first: First::Look,
+        undo: Undo::NothingToUndo,
+        ..steps::start_service(master, service)
+    }));
+    Ok(plan)
 }
 
 /// Ends the second life of a replaced master: users off it first, then its services and database,
@@ -112,6 +123,17 @@ fn correct_proxies(spec: &PairSpec, master: &HostName) -> Vec<Step> {
         plan.push(Step { undo: Undo::NothingToUndo, ..steps::rewrite(spec, proxy, master) });
     }
     plan
+}
+
+/// On the master as the policy asks; away from every other host that answers. A lease does nothing
+/// on a slave, but nobody should have to know that.
+fn set_lease(brief: Brief<'_>, master: &HostName) -> Vec<Step> {
+    let of_master = match brief.spec.policy.lease_ms {
+        Some(length_ms) => steps::set_lease(master, length_ms),
+        None => steps::drop_lease(master),
+    };
+    let others = brief.spec.others(master).filter(|host| brief.digest.leased.contains(host));
+    std::iter::once(of_master).chain(others.map(steps::drop_lease)).collect()
 }
 
 fn take_out(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {

@@ -487,3 +487,27 @@ pub(super) fn free_commits(spec: &PairSpec, heir: &HostName) -> Option<Step> {
     let free = Step { on_failure: OnFailure::GoOn, ..synchronise(heir, None) };
     (spec.policy.durability == Durability::Sync).then_some(free)
 }
+
+/// Lets the lease run on the master.
+pub(super) fn set_lease(host: &HostName, length_ms: u64) -> Step {
+    Step {
+        name: "set the lease".to_owned(),
+        first: First::Look,
+        effect: Effect::SetLease { host: host.clone(), length_ms },
+        proof: Proof::LeaseRuns { host: host.clone() },
+        lost_reply: LostReply::Repeat,
+        undo: Undo::NothingToUndo,
+        on_failure: OnFailure::GiveUp,
+        deadline_ms: QUICK_MS,
+    }
+}
+
+/// Takes a lease away that is not asked for.
+pub(super) fn drop_lease(host: &HostName) -> Step {
+    Step {
+        name: format!("no lease on {host}"),
+        effect: Effect::DropLease { host: host.clone() },
+        proof: Proof::NoLease { host: host.clone() },
+        ..set_lease(host, 0)
+    }
+}

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::cause::Cause;
 use super::table::RULES;
 use crate::facts::{
-    Act, Commits, Facts, Fence, Loss, Master, Proxies, Roles, Sight, Slave, Upkeep,
+    Act, Commits, Facts, Fence, Lease, Loss, Master, Proxies, Roles, Sight, Slave, Upkeep,
 };
 
 /// What the judge says.
@@ -55,6 +55,7 @@ impl Verdict {
             Verdict::Repair(Repair::Rejoin) => "rejoin",
             Verdict::Repair(Repair::SetSynchrony) => "repair: set whom commits wait for",
             Verdict::Repair(Repair::DropSynchrony) => "repair: let commits go on without the slave",
+            Verdict::Repair(Repair::SetLease) => "repair: set the master's lease",
         }
     }
 }
@@ -82,6 +83,8 @@ pub enum Repair {
     SetSynchrony,
     /// Let commits no longer wait for a slave that is away.
     DropSynchrony,
+    /// Let the lease run on the master as the policy asks, and nowhere else.
+    SetLease,
 }
 
 /// One row.
@@ -118,6 +121,8 @@ pub struct When {
     pub fence: &'static [Fence],
     /// Admitted values of [`Facts::commits`].
     pub commits: &'static [Commits],
+    /// Admitted values of [`Facts::lease`].
+    pub lease: &'static [Lease],
     /// Admitted values of [`Facts::upkeep`].
     pub upkeep: &'static [Upkeep],
 }
@@ -136,6 +141,7 @@ impl When {
             && one_of(self.proxies, &facts.proxies)
             && one_of(self.fence, &facts.fence)
             && one_of(self.commits, &facts.commits)
+            && one_of(self.lease, &facts.lease)
             && one_of(self.upkeep, &facts.upkeep)
     }
 }

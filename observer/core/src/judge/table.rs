@@ -7,7 +7,7 @@
 
 use super::cause::Cause;
 use super::rules::{Repair, Rule, Verdict, When};
-use crate::facts::{Commits, Fence, Loss, Master, Proxies, Roles, Sight, Slave, Upkeep};
+use crate::facts::{Commits, Fence, Lease, Loss, Master, Proxies, Roles, Sight, Slave, Upkeep};
 
 const ANY: When = When {
     sight: &[],
@@ -18,6 +18,7 @@ const ANY: When = When {
     proxies: &[],
     fence: &[],
     commits: &[],
+    lease: &[],
     upkeep: &[],
 };
 
@@ -27,21 +28,25 @@ const SEEING: When = When { sight: &[Sight::Clear], ..ANY };
 const ONE: When = When { roles: &[Roles::One], ..SEEING };
 /// Any world with a healthy master, seen from its users' side.
 const SERVING: When = When { master: &[Master::Healthy], ..ONE };
+/// Any such world in which nothing is to be done about the lease.
+const LEASED: When = When { lease: &[Lease::AsAsked, Lease::Amiss], ..SERVING };
 /// Any such world in which commits are not held up against the policy.
 const UNBLOCKED: When =
-    When { commits: &[Commits::AsAsked, Commits::Owed, Commits::Waiting], ..SERVING };
+    When { commits: &[Commits::AsAsked, Commits::Owed, Commits::Waiting], ..LEASED };
 /// Any such world in which commits are not held up.
-const WELL: When = When { commits: &[Commits::AsAsked, Commits::Owed], ..SERVING };
+const WELL: When = When { commits: &[Commits::AsAsked, Commits::Owed], ..LEASED };
 /// Any world with a healthy master and a slave that could be put right.
 const MENDABLE: When =
-    When { slave: &[Slave::Startable, Slave::Resumable, Slave::Rejoinable], ..SERVING };
-/// Any such world in which nothing else is to be put right first.
-const IN_ORDER: When = When {
+    When { slave: &[Slave::Startable, Slave::Resumable, Slave::Rejoinable], ..LEASED };
+/// Any world with a healthy master, and a slave, proxies and commits as they should be.
+const WHOLE: When = When {
     slave: &[Slave::Ready],
     proxies: &[Proxies::True],
     commits: &[Commits::AsAsked],
     ..SERVING
 };
+/// Any such world in which nothing else is to be put right first.
+const IN_ORDER: When = When { lease: &[Lease::AsAsked], ..WHOLE };
 /// Any world with a slave that can be promoted, a master that can be kept from users, and no more
 /// lost by it than the operator accepts.
 const SAFE: When =
@@ -516,7 +521,7 @@ pub const RULES: &[Rule] = &[
                 Slave::NotPromotable,
             ],
             commits: &[Commits::Waiting],
-            ..SERVING
+            ..LEASED
         },
         cause: Cause::CommitsWait,
         verdict: Verdict::Hold,
@@ -544,11 +549,30 @@ pub const RULES: &[Rule] = &[
             slave: &[Slave::Ready],
             proxies: &[Proxies::True],
             commits: &[Commits::Owed],
-            ..SERVING
+            ..LEASED
         },
         cause: Cause::DurabilityOwed,
         verdict: Verdict::Repair(Repair::SetSynchrony),
         why: "commits do not wait for whom the policy asks, and could",
+    },
+    // One that nobody asks for must go whatever else is wrong; setting one takes a moment.
+    Rule {
+        id: "L1",
+        when: When {
+            commits: &[Commits::AsAsked, Commits::Owed, Commits::Waiting],
+            lease: &[Lease::Owed],
+            ..SERVING
+        },
+        cause: Cause::LeaseOwed,
+        verdict: Verdict::Repair(Repair::SetLease),
+        why: "the lease does not run as the policy asks",
+    },
+    Rule {
+        id: "L2",
+        when: When { lease: &[Lease::Amiss], ..WHOLE },
+        cause: Cause::LeaseOwed,
+        verdict: Verdict::Hold,
+        why: "the lease does not run as the policy asks, and setting it did not help",
     },
     Rule {
         id: "U1",

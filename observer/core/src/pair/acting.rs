@@ -202,19 +202,19 @@ impl Pair {
             Goal::SwitchOver if matches!(digest.facts.slave, Slave::Down | Slave::Silent) => {
                 Some("the slave is gone")
             }
-            Goal::Repair(Repair::StartSlave | Repair::ResumeReplication | Repair::Rejoin) => {
-                match ruling.rule.verdict {
-                    Verdict::FailOver
-                    | Verdict::SwitchOver
-                    | Verdict::Repair(
-                        Repair::StartDatabase | Repair::RestartApplication | Repair::DropSynchrony,
-                    ) => Some("the master needs help"),
-                    Verdict::Repair(Repair::StopStaleMaster) => {
-                        Some("a replaced master accepts writes")
-                    }
-                    _ => None,
+            Goal::Repair(
+                Repair::StartSlave | Repair::ResumeReplication | Repair::Rejoin | Repair::SetLease,
+            ) => match ruling.rule.verdict {
+                Verdict::FailOver
+                | Verdict::SwitchOver
+                | Verdict::Repair(
+                    Repair::StartDatabase | Repair::RestartApplication | Repair::DropSynchrony,
+                ) => Some("the master needs help"),
+                Verdict::Repair(Repair::StopStaleMaster) => {
+                    Some("a replaced master accepts writes")
                 }
-            }
+                _ => None,
+            },
             _ => None,
         };
         self.turn_back = why.map(|why| (why.to_owned(), Turn::Overtaken));

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::words::{HostName, ProxyName, ServiceName};
+use crate::words::{HostName, ProxyName, ServiceName, human_ms};
 
 /// The closed list of everything that is ever done to the world.
 ///
@@ -141,6 +141,19 @@ pub enum Effect {
         /// The host whose database must hold a commit before it is acknowledged.
         standby: Option<HostName>,
     },
+    /// Let a lease run on `host`: unless the observer, the slave or a proxy reaches it, its
+    /// services and its database are killed once the lease is over. One that runs is replaced.
+    SetLease {
+        /// The host.
+        host: HostName,
+        /// How long it goes on in silence, in milliseconds.
+        length_ms: u64,
+    },
+    /// Take the lease on `host` away.
+    DropLease {
+        /// The host.
+        host: HostName,
+    },
     /// Start a service of the application.
     StartService {
         /// The host.
@@ -187,6 +200,8 @@ impl Effect {
             | Effect::KeepDiverged { host, .. }
             | Effect::Rewind { host, .. }
             | Effect::Clone { host, .. }
+            | Effect::SetLease { host, .. }
+            | Effect::DropLease { host }
             | Effect::StartService { host, .. }
             | Effect::StopService { host, .. }
             | Effect::RestartService { host, .. } => Some(host),
@@ -255,6 +270,10 @@ impl fmt::Display for Effect {
             Effect::KeepDiverged { host, .. } => write!(f, "keep what only {host} has"),
             Effect::Rewind { host, source } => write!(f, "rewind {host} to {source}"),
             Effect::Clone { host, source } => write!(f, "clone {source} to {host}"),
+            Effect::SetLease { host, length_ms } => {
+                write!(f, "set a lease of {} on {host}", human_ms(*length_ms))
+            }
+            Effect::DropLease { host } => write!(f, "take the lease on {host} away"),
             Effect::LeaveTombstone { host } => write!(f, "leave tombstone on {host}"),
             Effect::StartService { host, service } => write!(f, "start {service} on {host}"),
             Effect::StopService { host, service } => write!(f, "stop {service} on {host}"),

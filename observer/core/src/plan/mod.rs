@@ -51,6 +51,7 @@ impl fmt::Display for Goal {
             Goal::Repair(Repair::Rejoin) => "rejoin",
             Goal::Repair(Repair::SetSynchrony) => "set whom commits wait for",
             Goal::Repair(Repair::DropSynchrony) => "let commits go on without the slave",
+            Goal::Repair(Repair::SetLease) => "set the master's lease",
         })
     }
 }

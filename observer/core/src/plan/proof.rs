@@ -131,6 +131,16 @@ pub enum Proof {
         /// The host whose database holds every acknowledged commit.
         standby: Option<HostName>,
     },
+    /// The lease that the policy asks for runs on `host`.
+    LeaseRuns {
+        /// The host.
+        host: HostName,
+    },
+    /// No lease runs on `host`.
+    NoLease {
+        /// The host.
+        host: HostName,
+    },
     /// The copy of what only `host` has lies there; or it has nothing that `source` has not.
     DivergedKept {
         /// The host.
@@ -257,6 +267,8 @@ impl fmt::Display for Proof {
             Proof::Synchronous { host, standby: None } => {
                 write!(f, "commits on {host} wait for nobody")
             }
+            Proof::LeaseRuns { host } => write!(f, "the lease on {host} runs"),
+            Proof::NoLease { host } => write!(f, "no lease runs on {host}"),
             Proof::DivergedKept { host, .. } => write!(f, "what only {host} has is kept"),
             Proof::TimelineSettled { host } => {
                 write!(f, "{host} has written a checkpoint on its timeline")

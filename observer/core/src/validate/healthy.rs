@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::policy::{Placement, Policy, Probed, ServiceSpec};
-use crate::sighting::{Admission, CheckResult, FileServer, ServerReport, UnitState};
+use crate::sighting::{Admission, CheckResult, FileServer, LeaseSeen, ServerReport, UnitState};
 
 pub(super) fn spec() -> PairSpec {
     let service = |name: &str, placement| ServiceSpec {
@@ -63,6 +63,9 @@ fn machine(scheduler: UnitState) -> MachineSurvey {
         database_owner: Ok(102),
         disk: Ok(DiskSurvey { place: "/".to_owned(), size_bytes: 100 << 30, free_bytes: 60 << 30 }),
         missing_programs: Vec::new(),
+        guard: Ok(GuardSurvey::InPlace),
+        lease: LeaseSeen::None,
+        renewers: None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::PairSpec;
-use crate::sighting::{FileServer, ServerReport, UnitState};
+use crate::sighting::{FileServer, LeaseSeen, ServerReport, UnitState};
 use crate::words::{HostName, ProxyName};
 
 /// Something that was read, or the reason why it was not.
@@ -81,6 +81,27 @@ pub struct MachineSurvey {
     pub disk: Datum<DiskSurvey>,
     /// Which of the programs that a rejoin needs are missing.
     pub missing_programs: Vec<String>,
+    /// The drop-in that keeps the database from starting as a second master.
+    pub guard: Datum<GuardSurvey>,
+    /// The lease that runs there.
+    pub lease: LeaseSeen,
+    /// How many ports of other machines answer it, of those that may renew a lease; none where the
+    /// policy asks for no lease.
+    pub renewers: Option<Datum<usize>>,
+}
+
+/// The guard's drop-in, held against the one that is printed now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GuardSurvey {
+    /// It is the same, and systemd has read it.
+    InPlace,
+    /// It is the same, and systemd has not read it.
+    NotRead,
+    /// It is another one.
+    Differs,
+    /// There is none.
+    Missing,
 }
 
 /// logind's `RemoveIPC`.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::healthy::{observer, roles, spec, survey};
 use super::*;
 use crate::policy::Durability;
-use crate::sighting::{Admission, UnitState};
+use crate::sighting::{Admission, LeaseSeen, UnitState};
 
 fn report(survey: &Survey, observer: &ObserverState) -> ValidationReport {
     let (spec, roles) = (spec(), roles());
@@ -83,6 +83,10 @@ const OF_THE_OBSERVER_AND_MACHINES: &[(&str, Break)] = &[
     ("rejoin-programs", |survey, _| {
         machine(survey, "node-a").missing_programs.push("pg_rewind".to_owned());
     }),
+    ("guard", |survey, _| machine(survey, "node-b").guard = Ok(GuardSurvey::Missing)),
+    ("guard", |survey, _| machine(survey, "node-a").guard = Ok(GuardSurvey::Differs)),
+    ("guard", |survey, _| machine(survey, "node-a").guard = Ok(GuardSurvey::NotRead)),
+    ("lease", |survey, _| machine(survey, "node-a").lease = LeaseSeen::Other),
     ("services", |survey, _| {
         machine(survey, "node-b").service_units[0].state = Some(UnitState::Failed);
     }),

@@ -244,6 +244,13 @@ pub(crate) enum ConfigAction {
         #[arg(hide = true, value_name = "DIR")]
         place: Option<PathBuf>,
     },
+    /// Print the drop-in that keeps a host's database from starting as a second master.
+    Guard {
+        /// The host's configured name.
+        host: String,
+        #[command(flatten)]
+        config: Directory,
+    },
     /// Print the exact sudo rights the observer needs on a host or proxy.
     Sudoers {
         /// The host's or proxy's configured name.

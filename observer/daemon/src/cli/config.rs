@@ -1,4 +1,5 @@
-//! `config`: default files, a check of what is written, and the sudo rights a machine needs.
+//! `config`: default files, a check of what is written, and what a machine needs: its
+//! sudo rights and the guard.
 
 use std::path::Path;
 
@@ -20,8 +21,11 @@ pub(super) fn carry_out(args: ConfigArgs, pair: Option<&str>) -> Result<Exit, Fa
         (None, Some(ConfigAction::Sudoers { host, config })) => {
             sudoers(&host, &config.directory, pair)?;
         }
+        (None, Some(ConfigAction::Guard { host, config })) => {
+            guard(&host, &config.directory, pair)?;
+        }
         (None, None) => {
-            let fix = "use --default, check or sudoers; `ha-observer config --help`";
+            let fix = "use --default, check, sudoers or guard; `ha-observer config --help`";
             return Err(Failure::Usage(format!("nothing to do\n  fix: {fix}")));
         }
     }
@@ -39,6 +43,20 @@ fn check(directory: &Path, pair: Option<&str>) -> Result<(), Failure> {
 }
 
 fn sudoers(machine: &str, directory: &Path, pair: Option<&str>) -> Result<(), Failure> {
+    of_machine(machine, directory, pair, |world| world.sudoers(machine))
+}
+
+fn guard(host: &str, directory: &Path, pair: Option<&str>) -> Result<(), Failure> {
+    of_machine(host, directory, pair, |world| world.guard(host))
+}
+
+/// Prints a text that is made for one machine, by the pair that it belongs to.
+fn of_machine(
+    machine: &str,
+    directory: &Path,
+    pair: Option<&str>,
+    text: impl Fn(&PairWorld) -> Option<String>,
+) -> Result<(), Failure> {
     let mut known = Vec::new();
     // The text depends on no file but these: it may be made on another machine.
     for access in pairs(directory, Reach::Text, pair)? {
@@ -47,7 +65,7 @@ fn sudoers(machine: &str, directory: &Path, pair: Option<&str>) -> Result<(), Fa
         known.extend(access.spec.proxies.iter().map(ToString::to_string));
         let world = PairWorld::connect(access)
             .map_err(|why| Failure::Config(format!("pair {name}: {why}")))?;
-        if let Some(text) = world.sudoers(machine) {
+        if let Some(text) = text(&world) {
             print(&text);
             return Ok(());
         }

@@ -80,6 +80,9 @@ fn standing_lines(status: &PairStatus, look: Look) -> Vec<String> {
         );
         lines.push(look.paint(Tone::Warn, &line));
     }
+    if let Some(lease) = &status.lease {
+        lines.push(format!("lease: a master whom nobody reaches stops itself after {lease}"));
+    }
     match status.mode {
         Mode::Auto => {}
         Mode::ObserveOnly => lines.push("mode: observe-only, it never acts by itself".to_owned()),

@@ -244,7 +244,8 @@ fn the_directory_has_one_name_and_its_old_ones_are_understood() {
         Verb::Run(config) | Verb::Rules(config) => config.directory,
         Verb::Config(args) => match args.action.unwrap() {
             args::ConfigAction::Check { config, place } => place.unwrap_or(config.directory),
-            args::ConfigAction::Sudoers { config, .. } => config.directory,
+            args::ConfigAction::Sudoers { config, .. }
+            | args::ConfigAction::Guard { config, .. } => config.directory,
         },
         _ => panic!("another verb"),
     };
@@ -254,6 +255,7 @@ fn the_directory_has_one_name_and_its_old_ones_are_understood() {
         "config check /x",
         "config sudoers node-a --config /x",
         "config sudoers node-a --directory /x",
+        "config guard node-a --config /x",
     ] {
         assert_eq!(directory(line), PathBuf::from("/x"), "{line}");
     }

@@ -12,6 +12,7 @@ use observer_core::policy::{
 use observer_core::words::ServiceName;
 
 use super::section::Section;
+use super::units;
 
 const MODES: &[(&str, Mode)] =
     &[("auto", Mode::Auto), ("observe-only", Mode::ObserveOnly), ("off", Mode::Off)];
@@ -66,6 +67,7 @@ pub(super) fn read(section: &Section<'_, '_>) -> Policy {
         on_slave_lost: section.choice("on_slave_lost", ON_LOST, shipped.on_slave_lost),
         sync_patience_ms: time("sync_patience", shipped.sync_patience_ms),
         on_return: section.choice("on_return", ON_RETURN, shipped.on_return),
+        lease_ms: lease(section),
         repair_window_ms: time("repair_window", shipped.repair_window_ms),
         fence: section.choice("fence", FENCES, shipped.fence),
         loss_budget_bytes: section.size_bytes("loss_budget", shipped.loss_budget_bytes),
@@ -90,6 +92,22 @@ pub(super) fn read(section: &Section<'_, '_>) -> Policy {
     }
     section.finish();
     policy
+}
+
+/// The shortest lease: a few checks a second apart must fall into it.
+const LEASE_MIN_MS: u64 = 6_000;
+/// The longest: a master that goes on alone for longer has no use of one.
+const LEASE_MAX_MS: u64 = 600_000;
+
+/// Reads how long a master goes on whom nobody reaches: a time, or `off`.
+fn lease(section: &Section<'_, '_>) -> Option<u64> {
+    let length_ms = section.time_or_off("lease")?;
+    let allowed = LEASE_MIN_MS..=LEASE_MAX_MS;
+    if !allowed.contains(&length_ms) {
+        let problem = format!("{} is no length for a lease", units::write_time(length_ms));
+        section.wrong("lease", &problem, "use \"off\", or a time from \"6s\" to \"10min\"");
+    }
+    Some(length_ms)
 }
 
 /// Reads every `[[service]]`, in start order.

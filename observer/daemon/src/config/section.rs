@@ -228,6 +228,15 @@ impl<'d, 't> Section<'d, 't> {
         ms
     }
 
+    /// A time with its unit, in milliseconds; none for `off`, or if it is missing.
+    pub(super) fn time_or_off(&self, key: &'static str) -> Option<u64> {
+        let found = self.find(key)?;
+        if found.value.as_str().is_some_and(|text| text.trim() == "off") {
+            return None;
+        }
+        Some(self.with_unit(key, 0, units::time_ms, "\"30s\", or \"off\""))
+    }
+
     /// A size with its unit, in bytes.
     pub(super) fn size_bytes(&self, key: &'static str, default: u64) -> u64 {
         self.with_unit(key, default, units::size_bytes, "\"16MiB\"")

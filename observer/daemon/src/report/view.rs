@@ -3,7 +3,7 @@
 //! `status` reads this and never waits for the pair itself.
 
 use observer_core::drive::Drive;
-use observer_core::facts::{Act, Asker, Facts, GateFacts, Journal};
+use observer_core::facts::{Act, Asker, Facts, GateFacts, Journal, Lease};
 use observer_core::journal::{OpenPlan, Way};
 use observer_core::judge::{Cause, Gate, Rule, Verdict};
 use observer_core::pair::Pair;
@@ -52,6 +52,9 @@ pub(crate) struct PairStatus {
     pub(crate) hosts: Vec<HostStatus>,
     /// Every proxy.
     pub(crate) proxies: Vec<ProxyStatus>,
+    /// The master's lease, in words; none where the policy asks for none.
+    #[serde(default)]
+    pub(crate) lease: Option<String>,
     /// What a failover now would lose, in words.
     pub(crate) loss: Option<String>,
     /// The plan that is open.
@@ -176,6 +179,7 @@ fn status(pair: &Pair, basis: Option<&Basis>, now: At) -> PairStatus {
         mode: pair.spec().policy.mode,
         hosts: members::hosts(pair),
         proxies: members::proxies(pair),
+        lease: lease(pair, basis),
         loss: pair.latest().map(|(digest, _)| digest.loss.text()),
         next: next(pair.spec(), basis, plan.as_ref()),
         plan,
@@ -192,6 +196,17 @@ fn status(pair: &Pair, basis: Option<&Basis>, now: At) -> PairStatus {
         journal: pair.journal(),
         advice: protection.cause.advice().to_owned(),
     }
+}
+
+fn lease(pair: &Pair, basis: Option<&Basis>) -> Option<String> {
+    let length = human_ms(pair.spec().policy.lease_ms?);
+    let word = match basis.map(|basis| basis.facts.lease) {
+        None => "not judged yet",
+        Some(Lease::AsAsked) => "as asked",
+        Some(Lease::Owed) => "about to be set",
+        Some(Lease::Amiss) => "not as asked, and setting it did not help",
+    };
+    Some(format!("{length}, {word}"))
 }
 
 fn open_plan(pair: &Pair, now: At) -> Option<PlanStatus> {

@@ -17,9 +17,9 @@ use observer_core::pair::Refusal;
 use observer_core::plan::{Effect, Proof};
 use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec};
 use observer_core::sighting::{
-    Admission, CheckResult, DatabaseReport, FileServer, Look, MachineReport, ProxyFileReport,
-    ProxyReport, Seen, ServerReport, Silent, SystemState, UnitReport, UnitState, Vantage,
-    Walreceiver,
+    Admission, CheckResult, DatabaseReport, FileServer, LeaseSeen, Look, MachineReport,
+    ProxyFileReport, ProxyReport, Seen, ServerReport, Silent, SystemState, UnitReport, UnitState,
+    Vantage, Walreceiver,
 };
 use observer_core::validate::{Roles, Survey};
 use observer_core::words::{Epoch, HostName, Lsn, PairName, Timeline};
@@ -150,6 +150,7 @@ impl State {
                 system: SystemState::Running,
                 units: ["database", "desk.service"].map(active).to_vec(),
                 tombstone: false,
+                lease: LeaseSeen::None,
             }),
             Look::Database(host) => Seen::Database(self.report(host)),
             Look::Write(_) => Seen::Written { latency_ms: 1 },

@@ -8,22 +8,33 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use observer_core::digest::DATABASE_UNIT;
-use observer_core::sighting::{MachineReport, Seen, Silent, SystemState, UnitReport, UnitState};
+use observer_core::sighting::{
+    LeaseSeen, MachineReport, Seen, Silent, SystemState, UnitReport, UnitState,
+};
 
 use super::silence;
 use crate::pair_world::{Host, Inner};
 use crate::ssh::{Command, ExecOutput};
 use crate::text::shown;
 
-/// Prints the machine's and the units' state. `systemctl show` prints one block per unit, in the
-/// order of its arguments, with a blank line between two.
+/// Renews the lease, if one was set there: its folder belongs to the account we enter with. Then
+/// prints the machine's and the units' state, and the lease's timer as systemd was given it.
+/// `systemctl show` prints one block per unit, in the order of its arguments, with a blank line
+/// between two.
 const SCRIPT: &str = r#"
 LC_ALL=C; export LC_ALL
+lease=/run/ha-observer-lease
+if [ -d $lease ]; then
+    IFS=. read -r up rest </proc/uptime && echo "$up" >$lease/renewed
+fi 2>/dev/null
 echo '=== ha-observer machine'
 cat /proc/sys/kernel/random/boot_id
 systemctl is-system-running 2>/dev/null
 echo '=== ha-observer units'
 systemctl show --property=LoadState,ActiveState,Result,ActiveEnterTimestampMonotonic -- "$@"
+echo '=== ha-observer lease'
+timer=/run/systemd/transient/ha-observer-lease.timer
+if [ -e $timer ]; then grep '^Description=' $timer; fi
 echo '=== ha-observer end'
 "#;
 
@@ -104,7 +115,7 @@ pub(crate) async fn unit(
 ) -> Result<UnitState, Silent> {
     let output = ssh.exec(&command(&[unit]), "", deadline, OUTPUT_MAX).await;
     let output = output.map_err(silence::of_command)?;
-    let (_, report) =
+    let (_, report, _) =
         parse(&output.stdout, &[unit]).ok_or_else(|| Silent::Garbage(shown(&output.stdout)))?;
     let found = report.unit(unit).map(|report| report.state);
     found.ok_or_else(|| Silent::Denied(format!("systemd knows no unit {unit}")))
@@ -164,8 +175,9 @@ fn read_output(world: &Inner, host: &Host, output: &ExecOutput) -> Result<Machin
     let mut names = vec![DATABASE_UNIT];
     names.extend(world.spec.services.iter().map(|service| service.unit.as_str()));
     match parse(&output.stdout, &names) {
-        Some((boot, mut report)) => {
+        Some((boot, mut report, lease)) => {
             host.ran.correct(&boot, &mut report.units);
+            report.lease = host.commands.lease.seen(lease.as_deref());
             Ok(report)
         }
         None if output.truncated => Err(Silent::Garbage("far too long".to_owned())),
@@ -173,13 +185,16 @@ fn read_output(world: &Inner, host: &Host, output: &ExecOutput) -> Result<Machin
     }
 }
 
-/// Reads what the script printed: the boot's id, and the report with each unit under the name
-/// that stands at its place in `names`. Units that systemd does not know are left out.
-fn parse(stdout: &[u8], names: &[&str]) -> Option<(String, MachineReport)> {
+/// Reads what the script printed: the boot's id, the report with each unit under the name that
+/// stands at its place in `names`, and the description of the lease's timer. Units that systemd
+/// does not know are left out.
+fn parse(stdout: &[u8], names: &[&str]) -> Option<(String, MachineReport, Option<String>)> {
     let text = String::from_utf8_lossy(stdout);
     let (_, rest) = text.rsplit_once("=== ha-observer machine\n")?;
     let (machine, rest) = rest.split_once("=== ha-observer units\n")?;
-    let (units, _) = rest.split_once("=== ha-observer end\n")?;
+    let (units, rest) = rest.split_once("=== ha-observer lease\n")?;
+    let (lease, _) = rest.split_once("=== ha-observer end\n")?;
+    let lease = lease.lines().find_map(|line| line.strip_prefix("Description="));
     let mut machine = machine.lines();
     let boot = machine.next()?.trim().to_owned();
     let system = system_state(machine.next().unwrap_or("").trim());
@@ -190,7 +205,9 @@ fn parse(stdout: &[u8], names: &[&str]) -> Option<(String, MachineReport)> {
     let states = names.iter().zip(blocks).filter_map(|(name, block)| {
         Some(UnitReport { unit: (*name).to_owned(), state: unit_state(block)? })
     });
-    Some((boot, MachineReport { system, units: states.collect(), tombstone: false }))
+    let (tombstone, units) = (false, states.collect());
+    let report = MachineReport { system, units, tombstone, lease: LeaseSeen::None };
+    Some((boot, report, lease.map(str::to_owned)))
 }
 
 /// A systemd that does not answer leaves the machine's own answer over SSH: it is up.

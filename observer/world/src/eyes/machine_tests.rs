@@ -24,6 +24,8 @@ Result=success
 LoadState=not-found
 ActiveState=inactive
 ActiveEnterTimestampMonotonic=0
+=== ha-observer lease
+Description=HA Observer lease of 30 s, 0123456789
 === ha-observer end
 ";
 
@@ -31,7 +33,8 @@ const NAMES: [&str; 3] = ["database", "desk.service", "nosuch.service"];
 
 #[test]
 fn what_a_real_systemd_prints_is_read() {
-    let (boot, report) = parse(RECORDED.as_bytes(), &NAMES).unwrap();
+    let (boot, report, lease) = parse(RECORDED.as_bytes(), &NAMES).unwrap();
+    assert_eq!(lease.as_deref(), Some("HA Observer lease of 30 s, 0123456789"));
     assert_eq!(boot, "c8b6b5a0-58b8-4d3b-95f5-3a2f5a3f8e11");
     assert_eq!(report.system, SystemState::Running);
     assert_eq!(report.unit("database").unwrap().state, UnitState::Active);
@@ -78,7 +81,7 @@ fn every_state_of_the_machine_has_a_meaning() {
 #[test]
 fn a_systemd_that_says_nothing_leaves_a_machine_that_is_up() {
     let silent = RECORDED.replace("running\n", "");
-    let (_, report) = parse(silent.as_bytes(), &NAMES).unwrap();
+    let (_, report, _) = parse(silent.as_bytes(), &NAMES).unwrap();
     assert_eq!(report.system, SystemState::Running);
 }
 
@@ -95,7 +98,7 @@ fn what_is_cut_short_or_has_other_blocks_is_no_report() {
 #[test]
 fn a_banner_that_imitates_us_does_not_hide_the_report() {
     let fake = "=== ha-observer machine\nx\nstopping\n=== ha-observer units\n";
-    let (boot, report) = parse(format!("{fake}{RECORDED}").as_bytes(), &NAMES).unwrap();
+    let (boot, report, _) = parse(format!("{fake}{RECORDED}").as_bytes(), &NAMES).unwrap();
     assert_eq!(boot, "c8b6b5a0-58b8-4d3b-95f5-3a2f5a3f8e11");
     assert_eq!(report.system, SystemState::Running);
 }

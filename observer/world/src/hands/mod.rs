@@ -7,6 +7,7 @@ mod admission;
 mod follow;
 mod history;
 mod job;
+mod lease;
 mod proofs;
 mod proxy_proofs;
 mod reload;
@@ -26,6 +27,7 @@ use observer_core::words::{HostName, ProxyName};
 
 pub(crate) use proofs::prove;
 pub(crate) use reload::reload;
+pub(crate) use run::hash;
 
 use crate::access::CommandLine;
 use crate::commands::Privileged;
@@ -63,6 +65,8 @@ pub(crate) async fn perform(world: &Inner, order: &Order, deadline: Duration) ->
         Effect::Synchronise { host, standby } => {
             synchrony::synchronise(world, host, standby.as_ref(), deadline).await
         }
+        Effect::SetLease { host, length_ms } => lease::set(world, host, *length_ms, deadline).await,
+        Effect::DropLease { host } => lease::drop_lease(world, host, deadline).await,
         Effect::KeepDiverged { host, source } => {
             job::keep(world, host, source, order.epoch, deadline).await
         }
@@ -119,6 +123,14 @@ pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
         }),
         Effect::Synchronise { host, .. } => world.host(host).map_or_else(Vec::new, |found| {
             let lines = synchrony::describe(found).into_iter().map(Privileged::line);
+            at(host.as_str(), lines.collect())
+        }),
+        Effect::SetLease { host, .. } => world.host(host).map_or_else(Vec::new, |found| {
+            let lines = lease::describe_set(found).into_iter().map(Privileged::line);
+            at(host.as_str(), lines.collect())
+        }),
+        Effect::DropLease { host } => world.host(host).map_or_else(Vec::new, |found| {
+            let lines = lease::describe_drop(found).into_iter().map(Privileged::line);
             at(host.as_str(), lines.collect())
         }),
         Effect::KeepDiverged { host, .. }

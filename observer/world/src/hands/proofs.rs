@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::proxy_proofs::{drained, file_keeps_out, file_says, is_in, is_out};
 use super::slave_proofs::{lag_within, not_promoted, replayed_shutdown, shut_down, streams};
-use super::{Fault, follow, history, host_of, proxy_of, slots, synchrony};
+use super::{Fault, follow, history, host_of, lease, proxy_of, slots, synchrony};
 use crate::eyes::{machine, port};
 use crate::pair_world::{Host, Inner};
 use crate::postgres::Failure;
@@ -134,6 +134,8 @@ async fn of_standbys(world: &Inner, proof: &Proof, deadline: Duration) -> Result
         Proof::Synchronous { host, standby } => {
             synchrony::synchronous(host_of(world, host)?, standby.as_ref(), deadline).await?
         }
+        Proof::LeaseRuns { host } => lease::runs(world, host_of(world, host)?, deadline).await,
+        Proof::NoLease { host } => lease::none(world, host_of(world, host)?, deadline).await,
         proof => Answer::Unknown(format!("{proof}: cannot be seen yet")),
     })
 }

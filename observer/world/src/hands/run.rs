@@ -31,7 +31,7 @@ pub(super) enum Put {
 const CHANGED: u32 = 79;
 
 /// The checksum of a file's content, as `sha256sum` prints it.
-pub(super) fn hash(bytes: &[u8]) -> String {
+pub(crate) fn hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -102,6 +102,8 @@ pub(super) fn commands<'a>(
         | Effect::MakeSlot { .. }
         | Effect::DropSlot { .. }
         | Effect::Synchronise { .. }
+        | Effect::SetLease { .. }
+        | Effect::DropLease { .. }
         | Effect::KeepDiverged { .. }
         | Effect::Rewind { .. }
         | Effect::Clone { .. } => Err(Fault::Refused(format!("{effect}: not done by a unit"))),

@@ -14,7 +14,9 @@ use tokio::time::Instant;
 
 use super::script::{Answers, DatabaseQuestions, Questions};
 use super::{clock, health, in_time, left, unread};
+use crate::commands::GUARD_FILE;
 use crate::eyes::{machine, port, silence};
+use crate::hands::hash;
 use crate::pair_world::{Host, Inner};
 use crate::postgres::{Failure, replication_login};
 use crate::ssh::Command;
@@ -46,15 +48,18 @@ async fn machine_of(world: &Inner, host: &Host, until: Instant) -> Datum<Machine
         see_disk: &host.commands.see_disk,
         see_owner: &host.commands.see_owner,
         bin: access.bin_directory.as_deref().map(path).unwrap_or_default(),
+        guard: format!("/etc/systemd/system/{}.d/{GUARD_FILE}", access.unit),
+        guard_hash: hash(host.guard.as_bytes()),
     };
     let commands = host.commands.all();
     let questions = Questions { database: Some(database), units, commands };
-    let (answers, states) = tokio::join!(
+    let (answers, states, renewers) = tokio::join!(
         questions.ask(&host.ssh, left(until)),
         machine::units(world, host, left(until)),
+        renewers(host, until),
     );
     let states = states.map_err(|silent| unread(&silent))?;
-    Ok(joined(world, host, answers?, &states))
+    Ok(MachineSurvey { renewers, ..joined(world, host, answers?, &states) })
 }
 
 fn joined(world: &Inner, host: &Host, answers: Answers, states: &MachineReport) -> MachineSurvey {
@@ -75,7 +80,21 @@ fn joined(world: &Inner, host: &Host, answers: Answers, states: &MachineReport) 
         database_owner: answers.owner,
         disk: answers.disk,
         missing_programs: answers.missing_programs,
+        guard: answers.guard,
+        lease: states.lease,
+        renewers: None,
     }
+}
+
+/// How many ports of other machines answer this one, where the policy asks for a lease.
+async fn renewers(host: &Host, until: Instant) -> Option<Datum<usize>> {
+    let set = host.commands.lease.set.as_ref()?;
+    let output = host.ssh.exec(&set.ask(), "", left(until), 4096).await;
+    let count = |output: crate::ssh::ExecOutput| {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().filter(|line| *line == "answered").count()
+    };
+    Some(output.map(count).map_err(|error| Unread(error.to_string())))
 }
 
 type Logins = BTreeMap<HostName, Datum<ReplicationLogin>>;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use observer_core::sighting::DiskRoom;
 use observer_core::validate::{
-    CommandRights, Datum, DiskSurvey, IpcRemoval, RefusedCommand, Unread,
+    CommandRights, Datum, DiskSurvey, GuardSurvey, IpcRemoval, RefusedCommand, Unread,
 };
 
 use crate::commands::Privileged;
@@ -16,12 +16,13 @@ use crate::ssh::{Command, Ssh};
 use crate::text::shown;
 
 /// Arguments: the data directory (empty on a proxy), the look at its disk, the look at its owner,
-/// the folder of PostgreSQL's programs (may be empty), the units, and then a question to sudo about
-/// each privileged command. Units are plain words, so that splitting at blanks is exact; the looks
-/// and the questions are quoted for a shell by `quote`, which is what makes `eval` safe.
+/// the folder of PostgreSQL's programs (may be empty), the guard's drop-in, the units, and then a
+/// question to sudo about each privileged command. Units are plain words, so that splitting at
+/// blanks is exact; the looks and the questions are quoted for a shell by `quote`, which is what
+/// makes `eval` safe.
 const SCRIPT: &str = r#"
 LC_ALL=C; export LC_ALL
-data=$1 disk=$2 owner=$3 bin=$4 units=$5; shift 5
+data=$1 disk=$2 owner=$3 bin=$4 guard=$5 units=$6; shift 6
 echo '=== ha-observer survey'
 systemctl show --property=UnitFileState -- $units
 if [ -n "$data" ]; then
@@ -31,6 +32,9 @@ if [ -n "$data" ]; then
         RemoveIPC 2>/dev/null)"
     echo "owner $(eval "$owner" 2>/dev/null || stat -c %u -- "$data" 2>/dev/null)"
     { eval "$disk" 2>/dev/null || df -PB1 -- "$data" 2>/dev/null; } | sed '1d; s/^/disk /'
+    [ -e "$guard" ] && echo "guard $(sha256sum <"$guard")" || echo 'guard -'
+    echo "drop-ins $(systemctl show --property=NeedDaemonReload,DropInPaths -- ${units%% *} \
+        | tr '\n' ' ')"
     for program in pg_rewind pg_basebackup pg_controldata; do
         found=
         for folder in "${bin:-/usr/lib/postgresql/*/bin}" '/usr/pgsql-*/bin' /usr/bin /usr/local/bin
@@ -66,6 +70,9 @@ pub(super) struct DatabaseQuestions<'a> {
     pub(super) see_disk: &'a Privileged,
     pub(super) see_owner: &'a Privileged,
     pub(super) bin: String,
+    /// The guard's drop-in: where it belongs, and the checksum of the one that is printed now.
+    pub(super) guard: String,
+    pub(super) guard_hash: String,
 }
 
 /// What the script printed, read.
@@ -79,22 +86,24 @@ pub(super) struct Answers {
     pub(super) owner: Datum<u32>,
     pub(super) disk: Datum<DiskSurvey>,
     pub(super) missing_programs: Vec<String>,
+    pub(super) guard: Datum<GuardSurvey>,
 }
 
 impl Questions<'_> {
     /// Asks the machine at the other end of `ssh`.
     pub(super) async fn ask(&self, ssh: &Ssh, deadline: Duration) -> Datum<Answers> {
-        let (data, disk, owner, bin) = match &self.database {
+        let (data, disk, owner, bin, guard) = match &self.database {
             Some(database) => (
                 database.data.as_str(),
                 database.see_disk.line(),
                 database.see_owner.line(),
                 database.bin.as_str(),
+                database.guard.as_str(),
             ),
-            None => ("", String::new(), String::new(), ""),
+            None => ("", String::new(), String::new(), "", ""),
         };
         let script = Command::new("/bin/sh").arg("-c").arg(SCRIPT).arg("sh");
-        let script = script.args([data, &disk, &owner, bin, &self.units.join(" ")]);
+        let script = script.args([data, &disk, &owner, bin, guard, &self.units.join(" ")]);
         let command = script.args(self.commands.iter().map(|command| command.question()));
         let output = ssh.exec(&command, "", deadline, OUTPUT_MAX).await;
         let output = output.map_err(|error| Unread(error.to_string()))?;
@@ -142,8 +151,26 @@ impl Questions<'_> {
             },
             owner: one("owner ").parse().map_err(|_| silent("who owns the data directory")),
             disk: least.ok_or_else(|| silent("how full its disk is (df)")),
+            guard: self.guard(one("guard "), one("drop-ins ")),
             missing_programs: values("missing ").map(|name| shown(name.as_bytes())).collect(),
         })
+    }
+}
+
+impl Questions<'_> {
+    /// What the checksum of the file and systemd's own words say of the guard.
+    fn guard(&self, hash: &str, drop_ins: &str) -> Datum<GuardSurvey> {
+        let Some(database) = &self.database else {
+            return Err(Unread("no database runs there".to_owned()));
+        };
+        let read = drop_ins.contains(&database.guard) && drop_ins.contains("NeedDaemonReload=no");
+        match hash.split_whitespace().next() {
+            None => Err(Unread("the machine does not say whether the guard is there".to_owned())),
+            Some("-") => Ok(GuardSurvey::Missing),
+            Some(found) if found != database.guard_hash => Ok(GuardSurvey::Differs),
+            Some(_) if read => Ok(GuardSurvey::InPlace),
+            Some(_) => Ok(GuardSurvey::NotRead),
+        }
     }
 }
 

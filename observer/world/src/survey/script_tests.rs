@@ -18,6 +18,8 @@ fn questions(commands: &[Privileged; 2]) -> Questions<'_> {
             see_disk: look,
             see_owner: look,
             bin: String::new(),
+            guard: "/etc/guard.conf".to_owned(),
+            guard_hash: "c0ffee".to_owned(),
         }),
         units: vec!["postgresql@15-main.service", "desk.service"],
         commands: commands.iter().collect(),
@@ -35,6 +37,8 @@ ipc b true
 owner 102
 disk /dev/sda1 1000 600 400 60% /
 disk overlay of mine 2000 1900 100 95% /data/pg_wal
+guard c0ffee  -
+drop-ins NeedDaemonReload=no DropInPaths=/a.conf /etc/guard.conf 
 missing pg_rewind
 may
 may-not sudo: a password is required
@@ -51,6 +55,7 @@ fn what_a_machine_says_is_read() {
     assert_eq!(answers.owner, Ok(102));
     let place = "/data/pg_wal".to_owned();
     assert_eq!(answers.disk, Ok(DiskSurvey { place, size_bytes: 2000, free_bytes: 100 }));
+    assert_eq!(answers.guard, Ok(GuardSurvey::InPlace));
     assert_eq!(answers.missing_programs, ["pg_rewind"]);
     let refused = RefusedCommand {
         line: "sudo -n -- /usr/bin/df -PB1 /data".to_owned(),
@@ -91,7 +96,17 @@ fn an_answer_that_is_cut_short_or_has_other_lines_is_none() {
 fn a_real_shell_runs_the_script() {
     let commands = privileged();
     let mut shell = Process::new("/bin/sh");
-    shell.args(["-c", SCRIPT, "sh", "/", "/usr/bin/df -PB1 /", "/usr/bin/stat -c %u /", "", ""]);
+    shell.args([
+        "-c",
+        SCRIPT,
+        "sh",
+        "/",
+        "/usr/bin/df -PB1 /",
+        "/usr/bin/stat -c %u /",
+        "",
+        "",
+        "",
+    ]);
     let output = shell.args(commands.iter().map(Privileged::question)).output().unwrap();
     let asked = Questions { units: Vec::new(), ..questions(&commands) };
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -99,4 +114,18 @@ fn a_real_shell_runs_the_script() {
     let answers = asked.read(text.as_bytes()).unwrap_or_else(|| panic!("{output:?}"));
     assert_eq!(answers.owner, Ok(0));
     assert!(answers.disk.is_ok_and(|disk| disk.size_bytes > 0));
+}
+
+#[test]
+fn a_guard_is_told_from_another_one_and_from_one_that_systemd_has_not_read() {
+    let commands = privileged();
+    let guard = |hash: &str, drop_ins: &str| questions(&commands).guard(hash, drop_ins).ok();
+    let read = "NeedDaemonReload=no DropInPaths=/etc/guard.conf";
+    assert_eq!(guard("c0ffee  -", read), Some(GuardSurvey::InPlace));
+    assert_eq!(guard("c0ffee  -", "NeedDaemonReload=no DropInPaths="), Some(GuardSurvey::NotRead));
+    let owed = "NeedDaemonReload=yes DropInPaths=/etc/guard.conf";
+    assert_eq!(guard("c0ffee  -", owed), Some(GuardSurvey::NotRead));
+    assert_eq!(guard("decaf  -", read), Some(GuardSurvey::Differs));
+    assert_eq!(guard("-", read), Some(GuardSurvey::Missing));
+    assert_eq!(guard("", read), None);
 }

@@ -6,6 +6,7 @@
 mod activity;
 mod application;
 mod contents;
+mod lease;
 mod machine;
 mod observer;
 mod proxy;
@@ -28,6 +29,8 @@ pub const CHECKS: &[Check] = &[
     machine::DISK_TIME,
     machine::C_LIBRARY,
     machine::REJOIN_PROGRAMS,
+    lease::GUARD,
+    lease::LEASE,
     replication::DATABASE_ROLE,
     replication::SAME_CLUSTER,
     replication::TIMELINE,
