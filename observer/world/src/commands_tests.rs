@@ -46,7 +46,8 @@ fn host(unit: &str, data: &str) -> Result<HostCommands, WorldError> {
     }];
     let policy = Policy::default();
     let (hosts, proxies) = (vec!["node-a".into()], Vec::new());
-    let spec = PairSpec { name: "desk".into(), hosts, proxies, services, policy };
+    let spec =
+        PairSpec { name: "desk".into(), hosts, proxies, bouncers: Vec::new(), services, policy };
     HostCommands::new(&access("node-a"), &spec, &[&access("node-b")])
 }
 
