@@ -134,7 +134,7 @@ fn an_observer_killed_while_sessions_wait() -> Result<()> {
         wait_state(&stage, "runs")?;
         stage.wait_protected()?;
         while_paused += usize::from(stage.events()?[before..].iter().any(|event| {
-            let taken_back = event["way"] == "back" && event["name"] == "pause bouncer";
+            let taken_back = event["way"] == "back" && event["name"] == "bouncer answers";
             event["kind"] == "step-proven" && taken_back
         }));
         let status = stage.status()?;
@@ -143,6 +143,7 @@ fn an_observer_killed_while_sessions_wait() -> Result<()> {
     }
     assert!(while_paused >= 2, "{while_paused} deaths while sessions waited");
     let sessions = stage.finish(sessions, &master)?;
+    println!("sessions waited {:.0} ms at most", sessions.summary.longest_gap_ms);
     assert_no_session_broke(&sessions);
     sessions.assert_kept(Promise::AllKept);
     Ok(())

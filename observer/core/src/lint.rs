@@ -145,7 +145,7 @@ pub fn lint(plan: Plan, spec: &PairSpec, epoch: Epoch) -> Result<ArmedPlan, Vec<
 
 /// A pause outlives the observer that ordered it: it must be taken back both ways.
 fn check_pauses(plan: &Plan, findings: &mut Vec<Finding>) {
-    for step in &plan.steps {
+    for (index, step) in plan.steps.iter().enumerate() {
         let Effect::PauseBouncer { bouncer } = &step.effect else { continue };
         if plan.goal != Goal::SwitchOver {
             findings.push(Finding::PausesForNothing);
@@ -154,7 +154,9 @@ fn check_pauses(plan: &Plan, findings: &mut Vec<Finding>) {
         let proof = Proof::BouncerRuns { bouncer: bouncer.clone() };
         let resumes = |step: &Step| step.effect == effect && step.proof == proof;
         let after = plan.pivot().map_or(&[][..], |pivot| &plan.steps[pivot + 1..]);
-        let undone = step.undo == Undo::By { effect: effect.clone(), proof: proof.clone() };
+        // An earlier step may bear it: what is taken back later is taken back all the same.
+        let undo = Undo::By { effect: effect.clone(), proof: proof.clone() };
+        let undone = plan.steps[..=index].iter().any(|step| step.undo == undo);
         if !undone || !after.iter().any(resumes) {
             findings.push(Finding::StaysPaused(bouncer.to_string()));
         }

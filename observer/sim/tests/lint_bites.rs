@@ -249,8 +249,9 @@ fn a_pgbouncer_that_could_stay_paused_is_found() {
         },
         found,
     );
+    let answers = |proof: &Proof| matches!(proof, Proof::BouncerRuns { .. });
+    expect_of_switchover(|plan| step(plan, answers).undo = Undo::NothingToUndo, found);
     let paused = |proof: &Proof| matches!(proof, Proof::BouncerPaused { .. });
-    expect_of_switchover(|plan| step(plan, paused).undo = Undo::NothingToUndo, found);
     // Nothing but a switchover keeps its promise to those who wait.
     let (switchover, _) = switchover_plan();
     let mut pause = switchover.steps.into_iter().find(|s| paused(&s.proof)).expect("it pauses");

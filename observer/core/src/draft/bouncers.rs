@@ -8,11 +8,13 @@ use crate::policy::PairSpec;
 use crate::words::BouncerName;
 
 /// How long an answer from the admin console may take, in milliseconds: it takes one or two.
-const ANSWER_MS: u64 = 5_000;
-/// How long a resume may take, in milliseconds: others wait behind it.
-const RESUME_MS: u64 = 2_000;
+const ANSWER_MS: u64 = 2_000;
 
 /// Finds out that a PgBouncer can not be spoken to before anybody has to wait.
+///
+/// It bears the undo of the pause that comes after the users are held. Plans are taken back in
+/// reverse: so users are let in first, and what the PgBouncer opens then finds a server at once. One
+/// whose first try finds none waits for its `server_login_retry`, fifteen seconds.
 pub(super) fn answers(bouncer: &BouncerName) -> Step {
     Step {
         name: format!("{bouncer} answers"),
@@ -20,7 +22,10 @@ pub(super) fn answers(bouncer: &BouncerName) -> Step {
         effect: Effect::Look,
         proof: Proof::BouncerRuns { bouncer: bouncer.clone() },
         lost_reply: LostReply::LookOnly,
-        undo: Undo::NothingToUndo,
+        undo: Undo::By {
+            effect: Effect::ResumeBouncer { bouncer: bouncer.clone() },
+            proof: Proof::BouncerRuns { bouncer: bouncer.clone() },
+        },
         on_failure: OnFailure::GiveUp,
         deadline_ms: ANSWER_MS,
     }
@@ -36,10 +41,8 @@ pub(super) fn pause(spec: &PairSpec, bouncer: &BouncerName) -> Step {
         effect: Effect::PauseBouncer { bouncer: bouncer.clone() },
         proof: Proof::BouncerPaused { bouncer: bouncer.clone() },
         lost_reply: LostReply::Repeat,
-        undo: Undo::By {
-            effect: Effect::ResumeBouncer { bouncer: bouncer.clone() },
-            proof: Proof::BouncerRuns { bouncer: bouncer.clone() },
-        },
+        // It is that of the step that found it answering.
+        undo: Undo::NothingToUndo,
         on_failure: OnFailure::GiveUp,
         deadline_ms: spec.policy.drain_deadline_ms,
     }
@@ -56,7 +59,7 @@ pub(super) fn resume(bouncer: &BouncerName) -> Step {
         lost_reply: LostReply::Repeat,
         undo: Undo::ForwardOnly,
         on_failure: OnFailure::GoOn,
-        deadline_ms: RESUME_MS,
+        deadline_ms: ANSWER_MS,
     }
 }
 

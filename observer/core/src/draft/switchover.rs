@@ -18,7 +18,6 @@ pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     plan.push(steps::near(heir, master, policy.lag_limit_bytes));
     plan.push(steps::checkpoint(master));
     plan.extend(steps::free_commits(spec, heir));
-    plan.extend(spec.bouncers.iter().map(bouncers::answers));
     for proxy in &spec.proxies {
         // A file that cannot be written is found before anybody has to wait.
         plan.push(Step {
@@ -41,6 +40,7 @@ pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
         ..steps::stop_service(master, service)
     };
     plan.extend(rest.into_iter().map(stop));
+    plan.extend(spec.bouncers.iter().map(bouncers::answers));
     for proxy in &spec.proxies {
         plan.push(steps::hold(spec, proxy, master));
     }

@@ -442,6 +442,7 @@ impl Drive {
                     | Proof::LossWithin { .. }
                     | Proof::LagWithin { .. }
                     | Proof::BouncerPaused { .. }
+                    | Proof::BouncerRuns { .. }
             )
     }
 
