@@ -45,6 +45,8 @@ pub struct Entry {
     pub on_both: Option<String>,
     /// When they were last seen to wait.
     pub waited_at: Option<At>,
+    /// For a PgBouncer: since when a database of it has been paused.
+    pub paused_since: Option<At>,
     /// For a proxy's table: since when its checks of each host have failed without a break.
     pub failing_since: BTreeMap<HostName, At>,
 }
@@ -124,6 +126,7 @@ impl Snapshot {
                 note_failing(&mut entry.failing_since, &sighting);
                 note_idle(&mut entry.idle_since, &sighting);
                 note_waiting(&mut entry.waits_since, &sighting);
+                note_paused(&mut entry.paused_since, &sighting);
                 note_on_both(&mut entry.on_both, &sighting);
                 if entry.waits_since.is_some() {
                     entry.waited_at = Some(sighting.at);
@@ -140,10 +143,13 @@ impl Snapshot {
                 note_idle(&mut idle_since, &sighting);
                 let mut waits_since = None;
                 note_waiting(&mut waits_since, &sighting);
+                let mut paused_since = None;
+                note_paused(&mut paused_since, &sighting);
                 let mut on_both = None;
                 note_on_both(&mut on_both, &sighting);
                 let entry = Entry {
                     idle_since,
+                    paused_since,
                     waits_since,
                     waited_at: waits_since,
                     on_both,
@@ -244,6 +250,16 @@ fn note_waiting(waits_since: &mut Option<At>, sighting: &Sighting) {
             waits_since.get_or_insert(sighting.at);
         }
         _ => *waits_since = None,
+    }
+}
+
+fn note_paused(paused_since: &mut Option<At>, sighting: &Sighting) {
+    let Ok(seen) = &sighting.seen else { return };
+    match seen {
+        Seen::Bouncer(report) if report.paused().next().is_some() => {
+            paused_since.get_or_insert(sighting.at);
+        }
+        _ => *paused_since = None,
     }
 }
 

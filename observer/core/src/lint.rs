@@ -71,6 +71,15 @@ pub enum Finding {
     /// A master that could serve is stopped while users are still sent to it.
     #[error("the master is stopped before users are held at {0}")]
     StoppedBeforeHeld(String),
+    /// The master is stopped under sessions that could have waited.
+    #[error("the master is stopped before {0} is paused, or that is paused before users are held")]
+    StoppedBeforePaused(String),
+    /// A PgBouncer would stay paused.
+    #[error("{0} is paused and not resumed both as the undo and after the pivot")]
+    StaysPaused(String),
+    /// A plan that promises its users nothing lets them wait.
+    #[error("only a switchover may pause a PgBouncer")]
+    PausesForNothing,
     /// The old master could start as one.
     #[error("no tombstone is proven on the old master before the pivot")]
     NoTombstone,
@@ -134,11 +143,32 @@ pub fn lint(plan: Plan, spec: &PairSpec, epoch: Epoch) -> Result<ArmedPlan, Vec<
     if plan.epoch != wanted {
         findings.push(Finding::WrongEpoch { found: plan.epoch, wanted });
     }
+    check_pauses(&plan, &mut findings);
     match plan.goal {
         Goal::FailOver | Goal::SwitchOver => check_change(&plan, spec, &mut findings),
         Goal::Repair(_) => check_repair(&plan, &mut findings),
     }
     if findings.is_empty() { Ok(ArmedPlan(plan)) } else { Err(findings) }
+}
+
+/// A pause outlives the observer that ordered it: it must be taken back both ways.
+fn check_pauses(plan: &Plan, findings: &mut Vec<Finding>) {
+    for (index, step) in plan.steps.iter().enumerate() {
+        let Effect::PauseBouncer { bouncer } = &step.effect else { continue };
+        if plan.goal != Goal::SwitchOver {
+            findings.push(Finding::PausesForNothing);
+        }
+        let effect = Effect::ResumeBouncer { bouncer: bouncer.clone() };
+        let proof = Proof::BouncerRuns { bouncer: bouncer.clone() };
+        let resumes = |step: &Step| step.effect == effect && step.proof == proof;
+        let after = plan.pivot().map_or(&[][..], |pivot| &plan.steps[pivot + 1..]);
+        // An earlier step may bear it: what is taken back later is taken back all the same.
+        let undo = Undo::By { effect: effect.clone(), proof: proof.clone() };
+        let undone = plan.steps[..=index].iter().any(|step| step.undo == undo);
+        if !undone || !after.iter().any(resumes) {
+            findings.push(Finding::StaysPaused(bouncer.to_string()));
+        }
+    }
 }
 
 fn check_repair(plan: &Plan, findings: &mut Vec<Finding>) {
@@ -270,6 +300,14 @@ fn check_nothing_is_lost(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &
         let held = Proof::Drained { proxy: proxy.clone(), host: master.clone() };
         if position(&held).is_none_or(|held| held >= first_stop) {
             findings.push(Finding::StoppedBeforeHeld(proxy.to_string()));
+        }
+    }
+    let held = |proxy| position(&Proof::Drained { proxy, host: master.clone() });
+    let last_held = spec.proxies.iter().cloned().filter_map(held).max();
+    for bouncer in &spec.bouncers {
+        let paused = position(&Proof::BouncerPaused { bouncer: bouncer.clone() });
+        if paused.is_none_or(|paused| paused >= first_stop || Some(paused) < last_held) {
+            findings.push(Finding::StoppedBeforePaused(bouncer.to_string()));
         }
     }
     if plan.hold_limit_ms.is_none() {

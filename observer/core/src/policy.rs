@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::words::{HostName, PairName, ProxyName, ServiceName};
+use crate::words::{BouncerName, HostName, PairName, ProxyName, ServiceName};
 
 /// One pair: its members and its policy.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct PairSpec {
     pub hosts: Vec<HostName>,
     /// The proxies in front of them.
     pub proxies: Vec<ProxyName>,
+    /// The PgBouncers that lead to these proxies.
+    #[serde(default)]
+    pub bouncers: Vec<BouncerName>,
     /// The application's services, in start order.
     pub services: Vec<ServiceSpec>,
     /// Thresholds and permissions.
@@ -197,7 +200,8 @@ pub struct Policy {
     pub promote_deadline_ms: u64,
     /// How long one proxy command may take to be proven.
     pub proxy_deadline_ms: u64,
-    /// How long requests in flight may take to finish when users are held for a switchover.
+    /// How long requests in flight, and transactions at a PgBouncer, may take to finish when users
+    /// are held for a switchover.
     pub drain_deadline_ms: u64,
     /// How long users may be held, in all, before a switchover is taken back: less than the waiting
     /// room keeps a request.

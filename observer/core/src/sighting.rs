@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::words::{At, HostName, Lsn, ProxyName, Timeline};
+use crate::words::{At, BouncerName, HostName, Lsn, ProxyName, Timeline};
 
 /// A place we look from.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -58,6 +58,8 @@ pub enum Look {
     Proxy(ProxyName),
     /// What the proxy's configuration file would do at the next start.
     ProxyFile(ProxyName),
+    /// The databases of a PgBouncer, by its admin console.
+    Bouncer(BouncerName),
 }
 
 impl Look {
@@ -70,7 +72,7 @@ impl Look {
             | Look::Disk(host)
             | Look::Port { host, .. }
             | Look::Application { host, .. } => Some(host),
-            Look::Proxy(_) | Look::ProxyFile(_) => None,
+            Look::Proxy(_) | Look::ProxyFile(_) | Look::Bouncer(_) => None,
         }
     }
 }
@@ -86,6 +88,7 @@ impl fmt::Display for Look {
             Look::Application { host, from } => write!(f, "application on {host} from {from}"),
             Look::Proxy(proxy) => write!(f, "runtime table of {proxy}"),
             Look::ProxyFile(proxy) => write!(f, "haproxy.cfg of {proxy}"),
+            Look::Bouncer(bouncer) => write!(f, "admin console of {bouncer}"),
         }
     }
 }
@@ -172,6 +175,8 @@ pub enum Seen {
     Proxy(ProxyReport),
     /// Answer to [`Look::ProxyFile`].
     ProxyFile(ProxyFileReport),
+    /// Answer to [`Look::Bouncer`].
+    Bouncer(BouncerReport),
 }
 
 /// A database that answers and takes no queries.
@@ -403,6 +408,31 @@ pub struct FileServer {
     pub admission: Admission,
 }
 
+/// What a PgBouncer says of the databases it leads to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BouncerReport {
+    /// Those that a switchover pauses.
+    pub databases: Vec<PooledDatabase>,
+}
+
+impl BouncerReport {
+    /// The names of those that are paused.
+    pub fn paused(&self) -> impl Iterator<Item = &str> {
+        self.databases.iter().filter(|database| database.paused).map(|one| one.name.as_str())
+    }
+}
+
+/// One database of a PgBouncer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PooledDatabase {
+    /// Its name, as clients give it.
+    pub name: String,
+    /// True if its clients are made to wait.
+    pub paused: bool,
+    /// Connections to the server that are open.
+    pub connections: u64,
+}
+
 /// How an answer counts as evidence of life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -435,7 +465,8 @@ impl Sighting {
                 | Seen::PortOpen
                 | Seen::ApplicationWell
                 | Seen::Proxy(_)
-                | Seen::ProxyFile(_),
+                | Seen::ProxyFile(_)
+                | Seen::Bouncer(_),
             ) => Class::Good,
         }
     }

@@ -81,6 +81,10 @@ name_type! {
     ProxyName
 }
 name_type! {
+    /// A PgBouncer's configured name.
+    BouncerName
+}
+name_type! {
     /// The name of the hosts, proxies and policy that are judged together.
     PairName
 }

@@ -38,6 +38,8 @@ pub struct Violation {
 pub struct Checks {
     open: Option<Plan>,
     paused: bool,
+    /// True once a step of the open plan was passed without its proof, which was told.
+    left_out: bool,
     /// The host that served users when the observer died with no plan open, until something else
     /// happens to the world.
     boring: Option<HostName>,
@@ -78,6 +80,7 @@ impl Checks {
                 }
                 a_served_master_is_not_failed_over(plan, world, users, now)?;
                 self.open = Some((**plan).clone());
+                self.left_out = false;
             }
             Record::PlanClosed { outcome, plan, .. } => {
                 let Some(open) = self.open.take() else {
@@ -86,10 +89,14 @@ impl Checks {
                 if *outcome == Outcome::Done {
                     what_was_promised_is_kept(&open, world, users, now)?;
                 }
+                if !self.left_out {
+                    no_client_waits_for_a_plan_that_is_over(&open, world, now)?;
+                }
                 if let Outcome::Undone { .. } = outcome {
                     an_undone_plan_leaves_the_pair_as_it_was(&open, world, now)?;
                 }
             }
+            Record::Step { mark: Mark::Skipped { .. }, .. } => self.left_out = true,
             Record::Paused { .. } => self.paused = true,
             Record::Resumed { .. } => self.paused = false,
             _ => {}
@@ -334,4 +341,17 @@ fn an_undone_plan_leaves_the_pair_as_it_was(plan: &Plan, world: &World, now: At)
         return broken(6, now, "undone, and the slave was promoted".to_owned());
     }
     Ok(())
+}
+
+/// Rule 6: a plan that is over, done or undone, leaves no PgBouncer as it had paused it, unless it
+/// told that it could not do what it should.
+fn no_client_waits_for_a_plan_that_is_over(plan: &Plan, world: &World, now: At) -> Checked {
+    let mut paused = world.paused_by_plan().filter(|bouncer| {
+        let pause = Effect::PauseBouncer { bouncer: (*bouncer).clone() };
+        plan.steps.iter().any(|step| step.effect == pause)
+    });
+    match paused.next() {
+        Some(bouncer) => broken(6, now, format!("the plan is over, and {bouncer} is paused")),
+        None => Ok(()),
+    }
 }

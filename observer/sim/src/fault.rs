@@ -1,6 +1,6 @@
 //! What can go wrong, as the scenario language and the fuzzer say it.
 
-use observer_core::words::{HostName, ProxyName};
+use observer_core::words::{BouncerName, HostName, ProxyName};
 
 /// One thing that happens to the world.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +48,16 @@ pub enum Fault {
     StartHaproxy(ProxyName),
     PowerOffProxy(ProxyName),
     PowerOnProxy(ProxyName),
+    StopBouncer(BouncerName),
+    StartBouncer(BouncerName),
+    PowerOffBouncer(BouncerName),
+    PowerOnBouncer(BouncerName),
+    /// By a person's hand.
+    PauseBouncer(BouncerName),
+    ResumeBouncer(BouncerName),
+    /// A transaction at this PgBouncer never ends.
+    NeverCommit(BouncerName),
+    LetCommit(BouncerName),
     EditRuntime(ProxyName, HostName),
     TakeOutByHand(ProxyName, HostName),
     MendDatabase(HostName),

@@ -4,7 +4,7 @@
 //! heal is healed, and within a bounded time users must be served and no plan may be open.
 
 use observer_core::policy::Durability;
-use observer_core::words::{HostName, ProxyName};
+use observer_core::words::{BouncerName, HostName, ProxyName};
 
 use crate::check::Violation;
 use crate::fault::Fault;
@@ -63,6 +63,10 @@ pub fn play(seed: u64) -> Result<Run, Failure> {
     if random.chance(50) {
         setup.guarded = Running::Yes;
     }
+    if random.chance(40) {
+        setup = setup.with_bouncers(1);
+    }
+    let bouncers = setup.spec.bouncers.clone();
     let hosts = setup.spec.hosts.clone();
     let names = setup.spec.proxies.clone();
     let mut run = Run::new(setup);
@@ -71,6 +75,13 @@ pub fn play(seed: u64) -> Result<Run, Failure> {
     for _ in 0..count {
         let at = random.between(3_000, CHAOS_MS);
         for (after, fault) in misfortune(&mut random, &hosts, &names) {
+            faults.push((at + after, fault.clone()));
+            run.schedule(at + after, fault);
+        }
+    }
+    for bouncer in &bouncers {
+        let at = random.between(3_000, CHAOS_MS);
+        for (after, fault) in misfortune_of(bouncer, &mut random) {
             faults.push((at + after, fault.clone()));
             run.schedule(at + after, fault);
         }
@@ -87,7 +98,7 @@ pub fn play(seed: u64) -> Result<Run, Failure> {
     if let Err(violation) = run.advance(CHAOS_MS + 5_000) {
         return Err(unsafe_run(&run, violation));
     }
-    heal(&mut run, &hosts, &names);
+    heal(&mut run, &hosts, &names, &bouncers);
     let mut what = String::new();
     for _ in 0..REST_MS / LOOK_MS {
         if let Err(violation) = run.advance(LOOK_MS) {
@@ -202,8 +213,25 @@ fn obstacle(
     }
 }
 
+/// One misfortune of a PgBouncer, or a switchover that needs it.
+fn misfortune_of(bouncer: &BouncerName, random: &mut Random) -> Vec<(u64, Fault)> {
+    let name = || bouncer.clone();
+    let later = random.between(200, 12_000);
+    match random.below(6) {
+        0 => vec![(0, Fault::NeverCommit(name())), (later, Fault::LetCommit(name()))],
+        1 => vec![(0, Fault::StopBouncer(name())), (later, Fault::StartBouncer(name()))],
+        2 => vec![(0, Fault::PowerOffBouncer(name())), (later, Fault::PowerOnBouncer(name()))],
+        3 => vec![(0, Fault::PauseBouncer(name()))],
+        4 => {
+            let (a, b) = ("observer".to_owned(), bouncer.to_string());
+            vec![(0, Fault::Cut(a.clone(), b.clone())), (later, Fault::Heal(a, b))]
+        }
+        _ => vec![(0, Fault::OrderSwitchover)],
+    }
+}
+
 /// Heals everything, and does what the on-call person would do: acknowledges.
-fn heal(run: &mut Run, hosts: &[HostName], proxies: &[ProxyName]) {
+fn heal(run: &mut Run, hosts: &[HostName], proxies: &[ProxyName], bouncers: &[BouncerName]) {
     let mut cures = vec![
         Fault::HealNetwork,
         Fault::LoseReplies(0),
@@ -228,6 +256,11 @@ fn heal(run: &mut Run, hosts: &[HostName], proxies: &[ProxyName]) {
     for proxy in proxies {
         cures.push(Fault::PowerOnProxy(proxy.clone()));
         cures.push(Fault::LetFinish(proxy.clone()));
+    }
+    for bouncer in bouncers {
+        cures.push(Fault::PowerOnBouncer(bouncer.clone()));
+        cures.push(Fault::StartBouncer(bouncer.clone()));
+        cures.push(Fault::LetCommit(bouncer.clone()));
     }
     for cure in cures {
         run.schedule(0, cure);
@@ -256,6 +289,9 @@ fn unrest(run: &Run) -> Option<String> {
             .map(|(host, machine)| format!("{host}: {:?}", machine.database.postmaster))
             .collect();
         return Some(format!("users are not served ({})", states.join(", ")));
+    }
+    if let Some((name, _)) = run.world.bouncers.iter().find(|(_, one)| one.paused.is_some()) {
+        return Some(format!("{name} is paused"));
     }
     let stale = run.world.spec.hosts.iter().filter(|host| {
         let database = &run.world.machine(host).database;

@@ -38,6 +38,14 @@ impl World {
             Fault::EditFile(proxy, host) => {
                 self.proxy_mut(&proxy).file.insert(host, Admission::LetIn);
             }
+            Fault::StopBouncer(_)
+            | Fault::StartBouncer(_)
+            | Fault::PowerOffBouncer(_)
+            | Fault::PowerOnBouncer(_)
+            | Fault::PauseBouncer(_)
+            | Fault::ResumeBouncer(_)
+            | Fault::NeverCommit(_)
+            | Fault::LetCommit(_) => self.harm_bouncer(fault),
             other => return self.harm_host(other, now),
         }
         false

@@ -5,6 +5,7 @@
 //! clock, no threads, no randomness from outside. After every event the checkers look at the whole
 //! world; a broken safety rule ends the run with what led there.
 
+pub mod bouncer;
 pub mod check;
 pub mod disk;
 pub mod fault;

@@ -18,6 +18,7 @@ impl World {
             | Proof::Drained { .. }
             | Proof::FileSays { .. }
             | Proof::FileKeepsOut { .. } => self.prove_at_proxy(proof),
+            Proof::BouncerPaused { .. } | Proof::BouncerRuns { .. } => self.prove_at_bouncer(proof),
             Proof::LagWithin { .. }
             | Proof::ReplayedShutdown { .. }
             | Proof::Streams { .. }

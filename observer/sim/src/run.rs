@@ -10,7 +10,7 @@ use observer_core::journal::{PauseOrder, Record};
 use observer_core::pair::{DryRun, Input, OperatorOrder, Pair, Ticket, Wish, Work};
 use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec};
 use observer_core::sighting::{Look, Seen, Sighting, Silent};
-use observer_core::words::{At, HostName, ProxyName};
+use observer_core::words::{At, BouncerName, HostName, ProxyName};
 
 use crate::check::{Checks, Violation};
 use crate::fault::Fault;
@@ -53,6 +53,7 @@ impl Setup {
             name: "pair".into(),
             hosts: vec!["node-a".into(), "node-b".into()],
             proxies: (1..=proxies).map(|n| ProxyName::new(&format!("proxy-{n}"))).collect(),
+            bouncers: Vec::new(),
             services: vec![
                 service("desk", Placement::All, Probed::Health),
                 service("desk-scheduler", Placement::Master, Probed::Unit),
@@ -60,6 +61,14 @@ impl Setup {
             policy: Policy::default(),
         };
         Self { spec, seed, guarded: Running::No }
+    }
+
+    /// The same with `bouncers` PgBouncers that lead to its proxies.
+    #[must_use]
+    pub fn with_bouncers(mut self, bouncers: usize) -> Self {
+        let name = |n| BouncerName::new(&format!("bouncer-{n}"));
+        self.spec.bouncers = (1..=bouncers).map(name).collect();
+        self
     }
 }
 
@@ -388,6 +397,9 @@ impl Run {
             if fate == Fate::Twice {
                 self.world.perform(&order.effect, order.epoch.0, self.now);
             }
+            if life != self.life {
+                self.world.note_late(&order.effect);
+            }
             done
         };
         if self.dies_at(Boundary::Effect) {
@@ -441,6 +453,7 @@ impl Run {
 
     fn client(&mut self) {
         self.push(self.now.plus(CLIENT_MS), Happening::Client);
+        self.world.work_in_sessions();
         let spec = &self.world.spec;
         let through =
             spec.proxies.iter().flat_map(|proxy| spec.hosts.iter().map(move |host| (proxy, host)));

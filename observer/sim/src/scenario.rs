@@ -14,7 +14,7 @@
 //! Rules of the world (one writer, proof before promote, …) need not be written: every scenario is
 //! checked against all of them after every event.
 
-use observer_core::words::{HostName, ProxyName};
+use observer_core::words::{BouncerName, HostName, ProxyName};
 
 use crate::fault::Fault;
 use crate::machine::Running;
@@ -27,6 +27,7 @@ pub struct Scenario {
     pub intent: String,
     lines: Vec<(usize, Line)>,
     proxies: usize,
+    bouncers: usize,
     settings: Vec<String>,
 }
 
@@ -58,6 +59,8 @@ enum Demand {
     Leased(HostName),
     LeaseEnded(HostName),
     GuardRefused,
+    PausedBouncer(BouncerName),
+    BrokenAtMost(u64),
 }
 
 /// Why a scenario failed, with its line.
@@ -91,8 +94,8 @@ pub enum ScenarioError {
 impl Scenario {
     /// Reads a scenario.
     pub fn parse(text: &str) -> Result<Self, ScenarioError> {
-        let mut scenario =
-            Self { intent: String::new(), lines: Vec::new(), proxies: 1, settings: Vec::new() };
+        let (intent, lines, settings) = Default::default();
+        let mut scenario = Self { intent, lines, proxies: 1, bouncers: 0, settings };
         for (index, raw) in text.lines().enumerate() {
             let number = index + 1;
             if let Some(said) = raw.strip_prefix('#') {
@@ -107,6 +110,7 @@ impl Scenario {
             let bad = || ScenarioError::Syntax(number, raw.to_owned());
             match words[0] {
                 "proxies" => scenario.proxies = number_at(&words, 1).ok_or_else(bad)? as usize,
+                "bouncers" => scenario.bouncers = number_at(&words, 1).ok_or_else(bad)? as usize,
                 "set" => scenario.settings.push(words[1..].join(" ")),
                 _ => scenario.lines.push((number, line(&words).ok_or_else(bad)?)),
             }
@@ -116,7 +120,7 @@ impl Scenario {
 
     /// Plays it with this seed.
     pub fn play(&self, seed: u64) -> Result<Run, ScenarioError> {
-        let mut setup = Setup::usual(seed, self.proxies);
+        let mut setup = Setup::usual(seed, self.proxies).with_bouncers(self.bouncers);
         for setting in &self.settings {
             apply_setting(&mut setup, setting)
                 .ok_or_else(|| ScenarioError::Syntax(0, setting.clone()))?;
@@ -220,7 +224,9 @@ fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
         | Demand::Slot(..)
         | Demand::Leased(_)
         | Demand::LeaseEnded(_)
-        | Demand::GuardRefused => evaluate_hosts(run, demand),
+        | Demand::GuardRefused
+        | Demand::PausedBouncer(_)
+        | Demand::BrokenAtMost(_) => evaluate_world(run, demand),
         Demand::Plans(count) => {
             let opened =
                 run.events.iter().filter(|event| event.kind.name() == "plan-opened").count();
@@ -229,8 +235,8 @@ fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
     }
 }
 
-/// What is demanded of the hosts themselves, whatever the observer believes.
-fn evaluate_hosts(run: &Run, demand: &Demand) -> (bool, String) {
+/// What is demanded of the machines themselves, whatever the observer believes.
+fn evaluate_world(run: &Run, demand: &Demand) -> (bool, String) {
     match demand {
         Demand::Streams(host) => {
             let database = &run.world.machine(host).database;
@@ -256,7 +262,15 @@ fn evaluate_hosts(run: &Run, demand: &Demand) -> (bool, String) {
             let refusals = run.world.guard_refusals;
             (refusals > 0, format!("{refusals} refusals"))
         }
-        _ => (false, "not a demand of a host".to_owned()),
+        Demand::PausedBouncer(name) => {
+            let paused = run.world.bouncers.get(name).and_then(|bouncer| bouncer.paused);
+            (paused.is_some(), format!("{paused:?}"))
+        }
+        Demand::BrokenAtMost(times) => {
+            let broken: u64 = run.world.bouncers.values().map(|bouncer| bouncer.broken).sum();
+            (broken <= *times, format!("sessions broke {broken} times"))
+        }
+        _ => (false, "not a demand of the machines".to_owned()),
     }
 }
 
@@ -297,6 +311,8 @@ fn demand(words: &[&str]) -> Option<Demand> {
         "leased" => Demand::Leased(host(1)?),
         "lease-ended" => Demand::LeaseEnded(host(1)?),
         "guard-refused" => Demand::GuardRefused,
+        "paused" => Demand::PausedBouncer(BouncerName::new(words.get(1)?)),
+        "broken-sessions" => Demand::BrokenAtMost(words.get(2)?.parse().ok()?),
         "no-open-plan" => Demand::NoOpenPlan,
         "plans" => Demand::Plans(words.get(1)?.parse().ok()?),
         _ => return None,
@@ -361,7 +377,23 @@ fn fault(words: &[&str]) -> Option<Fault> {
         "let-stop" => Fault::LetStop(host()?),
         "let-finish" => Fault::LetFinish(proxy()?),
         "never-finish" => Fault::NeverFinish(proxy()?),
-        _ => return of_the_observer(words),
+        _ => return of_a_bouncer(words).or_else(|| of_the_observer(words)),
+    })
+}
+
+/// What happens to a PgBouncer.
+fn of_a_bouncer(words: &[&str]) -> Option<Fault> {
+    let bouncer = || words.get(1).map(|name| BouncerName::new(name));
+    Some(match *words.first()? {
+        "stop-bouncer" => Fault::StopBouncer(bouncer()?),
+        "start-bouncer" => Fault::StartBouncer(bouncer()?),
+        "power-off-bouncer" => Fault::PowerOffBouncer(bouncer()?),
+        "power-on-bouncer" => Fault::PowerOnBouncer(bouncer()?),
+        "pause-bouncer" => Fault::PauseBouncer(bouncer()?),
+        "resume-bouncer" => Fault::ResumeBouncer(bouncer()?),
+        "never-commit" => Fault::NeverCommit(bouncer()?),
+        "let-commit" => Fault::LetCommit(bouncer()?),
+        _ => return None,
     })
 }
 

@@ -42,6 +42,7 @@ impl World {
             }),
             Look::Proxy(proxy) => self.see_proxy(proxy),
             Look::ProxyFile(proxy) => self.see_file(proxy),
+            Look::Bouncer(bouncer) => self.see_bouncer(bouncer),
         }
     }
 

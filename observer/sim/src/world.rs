@@ -5,11 +5,12 @@
 use std::collections::BTreeMap;
 
 use observer_core::drive::Reply;
-use observer_core::plan::{Effect, Stop};
+use observer_core::plan::{Effect, Sessions, Stop};
 use observer_core::policy::{PairSpec, Probed};
 use observer_core::sighting::Admission;
-use observer_core::words::{At, HostName, ProxyName, Timeline};
+use observer_core::words::{At, BouncerName, HostName, ProxyName, Timeline};
 
+use crate::bouncer::Bouncer;
 use crate::lease::LeaseEnd;
 use crate::machine::{Machine, OnPromote, Postmaster, Power, Running, ServiceState, Task};
 use crate::network::{Network, OBSERVER};
@@ -24,6 +25,8 @@ pub struct World {
     pub machines: BTreeMap<HostName, Machine>,
     /// The proxies.
     pub proxies: BTreeMap<ProxyName, Proxy>,
+    /// The PgBouncers.
+    pub bouncers: BTreeMap<BouncerName, Bouncer>,
     /// The links.
     pub network: Network,
     /// Which promotions were carried out: by which epoch, of which host.
@@ -70,6 +73,7 @@ impl World {
                 .iter()
                 .map(|proxy| (proxy.clone(), Proxy::new(&spec.hosts, &master)))
                 .collect(),
+            bouncers: spec.bouncers.iter().map(|name| (name.clone(), Bouncer::new())).collect(),
             network: Network::default(),
             promotions: Vec::new(),
             promoted_by_hand: Vec::new(),
@@ -223,10 +227,16 @@ impl World {
     pub fn perform(&mut self, effect: &Effect, epoch: u64, now: At) -> Option<Reply> {
         match effect {
             Effect::Look => Some(Reply::Did),
-            Effect::TakeOut { proxy, host, .. } => self.at_proxy(proxy, |proxy| {
-                proxy.file_if_stopped(host, Admission::TakenOut);
-                proxy.set_runtime(host, Admission::TakenOut)
-            }),
+            Effect::TakeOut { proxy, host, sessions } => {
+                let reply = self.at_proxy(proxy, |proxy| {
+                    proxy.file_if_stopped(host, Admission::TakenOut);
+                    proxy.set_runtime(host, Admission::TakenOut)
+                });
+                if reply == Some(Reply::Did) && *sessions != Sessions::Finish {
+                    self.end_sessions(host);
+                }
+                reply
+            }
             Effect::LetIn { proxy, host } => self.at_proxy(proxy, |proxy| proxy.let_in_only(host)),
             Effect::Rewrite { proxy, master } => self.at_proxy(proxy, |proxy| {
                 for (host, admission) in &mut proxy.file {
@@ -239,6 +249,7 @@ impl World {
                 proxy.file.insert(host.clone(), Admission::TakenOut);
                 Reply::Did
             }),
+            Effect::PauseBouncer { .. } | Effect::ResumeBouncer { .. } => self.at_bouncer(effect),
             Effect::Promote { host } => self.promote(host, epoch, now),
             Effect::SetLease { host, length_ms } => self.set_lease(host, *length_ms, now),
             Effect::StartDatabase { host } | Effect::RestartDatabase { host } => {

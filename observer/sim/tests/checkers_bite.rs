@@ -1,9 +1,10 @@
 //! A checker that cannot fail is worth nothing: each is shown a world or a record that breaks its
 //! rule, and must say so.
 
-use observer_core::drive::Order;
+use observer_core::drive::{Order, Reply};
 use observer_core::facts::Asker;
 use observer_core::journal::{Outcome, PauseOrder, Record, Way};
+use observer_core::pair::Wish;
 use observer_core::plan::{Effect, Goal, Plan};
 use observer_core::policy::FenceGrade;
 use observer_core::sighting::Admission;
@@ -110,6 +111,27 @@ fn rule_6_sees_an_undone_plan_that_left_its_mark() {
     let closed = Record::PlanClosed { at: At(2), plan: PlanId(1), outcome };
     let broken = checks.on_record(&closed, &world, &users, At(2));
     assert_eq!(broken.expect_err("undone and promoted").rule, 6);
+}
+
+#[test]
+fn rule_6_sees_a_pgbouncer_left_paused() {
+    let setup = Setup::usual(0, 1).with_bouncers(1);
+    let mut run = Run::new(setup);
+    run.advance(3_000).expect("a healthy run breaks nothing");
+    let plan = run.dry_run(Wish::SwitchOver).expect("a healthy pair has a plan").plan;
+    let id = plan.id;
+    let (mut world, mut checks) = (run.world, Checks::default());
+    let users = Users::default();
+    let opened = Record::PlanOpened { at: At(1), plan: Box::new(plan) };
+    checks.on_record(&opened, &world, &users, At(1)).expect("opening breaks nothing");
+    let pause = Effect::PauseBouncer { bouncer: "bouncer-1".into() };
+    assert_eq!(world.perform(&pause, 2, At(2)), Some(Reply::Did));
+    let closed = Record::PlanClosed { at: At(3), plan: id, outcome: Outcome::Done };
+    let broken = checks.clone().on_record(&closed, &world, &users, At(3));
+    assert_eq!(broken.expect_err("its clients wait").rule, 6);
+    let resume = Effect::ResumeBouncer { bouncer: "bouncer-1".into() };
+    assert_eq!(world.perform(&resume, 2, At(4)), Some(Reply::Did));
+    checks.on_record(&closed, &world, &users, At(5)).expect("nobody waits any more");
 }
 
 #[test]

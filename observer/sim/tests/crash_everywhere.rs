@@ -40,7 +40,7 @@ fn run_with(killer: impl Fn(u64) -> Fault, story: &Story) -> u64 {
     let begin = story.before.iter().map(|(at, _)| *at).max().unwrap_or(0) + 4_000;
     for boundary in 1..MOST {
         for seed in 0..3 {
-            let mut run = Run::new(Setup::usual(seed, 2));
+            let mut run = Run::new(Setup::usual(seed, 2).with_bouncers(1));
             for (at, fault) in &story.before {
                 run.schedule(*at, fault.clone());
             }
@@ -70,6 +70,11 @@ fn converged(run: &Run, boundary: u64, seed: u64, story: &Story) {
     let served = run.world.writable_hosts();
     assert_eq!(served.len(), 1, "users are served by {served:?}; {}", told());
     assert_eq!(pair.memory().master.as_ref(), served.first(), "{}", told());
+    for (name, bouncer) in &run.world.bouncers {
+        assert_eq!(bouncer.paused, None, "{name} is paused; {}", told());
+        let planned = matches!(story.trigger, Fault::OrderSwitchover);
+        assert!(!planned || bouncer.broken == 0, "a session of {name} broke; {}", told());
+    }
     if story.may_lose == Loss::None {
         assert_eq!(lost_rows(run), 0, "acknowledged rows are lost; {}", told());
     }
@@ -131,8 +136,9 @@ fn killed_anywhere_in_a_switchover_it_converges() {
 fn killed_anywhere_while_a_switchover_is_taken_back_it_converges() {
     let before = vec![(1_000, Fault::RefusePromotion("node-b".into()))];
     let trigger = Fault::OrderSwitchover;
+    // The promotion alone is tried for five seconds, and every boundary must lie before the end.
     let story =
-        Story { before, trigger, may_lose: Loss::None, dead_ms: 7_000, slave: Slave::Streams };
+        Story { before, trigger, may_lose: Loss::None, dead_ms: 9_000, slave: Slave::Streams };
     both(&story, 30, 15);
 }
 

@@ -5,6 +5,7 @@ use observer_core::draft::LossOverride;
 use observer_core::facts::Asker;
 use observer_core::lint::{Finding, lint};
 use observer_core::pair::Wish;
+use observer_core::plan::OnFailure::GoOn;
 use observer_core::plan::{Effect, OnFailure, Plan, Proof, Undo};
 use observer_core::policy::FenceGrade;
 use observer_core::words::Epoch;
@@ -139,7 +140,7 @@ fn the_grade_stopped_demands_a_proven_stop() {
 }
 
 fn switchover_plan() -> (Plan, Setup) {
-    let setup = Setup::usual(3, 2);
+    let setup = Setup::usual(3, 2).with_bouncers(2);
     let mut run = Run::new(setup.clone());
     run.advance(3_000).expect("a healthy run breaks nothing");
     (run.dry_run(Wish::SwitchOver).expect("a healthy pair has a plan").plan, setup)
@@ -203,6 +204,59 @@ fn users_held_without_a_limit_and_a_missing_tombstone_are_found() {
         |plan| plan.steps.retain(|step| !matches!(step.proof, Proof::TombstoneStands { .. })),
         |finding| *finding == Finding::NoTombstone,
     );
+}
+
+#[test]
+fn sessions_cut_off_although_they_could_have_waited_are_found() {
+    let pauses = |s: &observer_core::plan::Step| matches!(s.effect, Effect::PauseBouncer { .. });
+    let found = |finding: &Finding| matches!(finding, Finding::StoppedBeforePaused(_));
+    expect_of_switchover(|plan| plan.steps.retain(|step| !pauses(step)), found);
+    expect_of_switchover(
+        |plan| {
+            let at = plan.steps.iter().position(pauses).expect("it pauses");
+            let step = plan.steps.remove(at);
+            let stop = |s: &observer_core::plan::Step| matches!(s.proof, Proof::ShutDown { .. });
+            let after = plan.steps.iter().position(stop).expect("it stops the master") + 1;
+            plan.steps.insert(after, step);
+        },
+        found,
+    );
+    expect_of_switchover(
+        |plan| {
+            // Requests in flight may need their sessions.
+            let at = plan.steps.iter().position(pauses).expect("it pauses");
+            let step = plan.steps.remove(at);
+            plan.steps.insert(0, step);
+        },
+        found,
+    );
+    expect_of_switchover(
+        |plan| plan.steps.iter_mut().find(|s| pauses(s)).expect("it pauses").on_failure = GoOn,
+        found,
+    );
+}
+
+#[test]
+fn a_pgbouncer_that_could_stay_paused_is_found() {
+    let found = |finding: &Finding| matches!(finding, Finding::StaysPaused(_));
+    let resumes = |s: &observer_core::plan::Step| matches!(s.effect, Effect::ResumeBouncer { .. });
+    expect_of_switchover(|plan| plan.steps.retain(|step| !resumes(step)), found);
+    expect_of_switchover(
+        |plan| {
+            let at = plan.steps.iter().position(resumes).expect("it resumes");
+            let step = plan.steps.remove(at);
+            plan.steps.insert(0, step);
+        },
+        found,
+    );
+    let answers = |proof: &Proof| matches!(proof, Proof::BouncerRuns { .. });
+    expect_of_switchover(|plan| step(plan, answers).undo = Undo::NothingToUndo, found);
+    let paused = |proof: &Proof| matches!(proof, Proof::BouncerPaused { .. });
+    // Nothing but a switchover keeps its promise to those who wait.
+    let (switchover, _) = switchover_plan();
+    let mut pause = switchover.steps.into_iter().find(|s| paused(&s.proof)).expect("it pauses");
+    pause.deadline_ms = 1_000;
+    expect(|plan| plan.steps.insert(0, pause), |finding| *finding == Finding::PausesForNothing);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use observer_core::policy::PairSpec;
-use observer_core::words::{HostName, ProxyName};
+use observer_core::words::{BouncerName, HostName, ProxyName};
 
 use crate::ssh::{BadHostKey, HostKey, SshTarget, SshTiming};
 
@@ -19,6 +19,8 @@ pub struct PairAccess {
     pub hosts: Vec<HostAccess>,
     /// One entry per proxy of the pair.
     pub proxies: Vec<ProxyAccess>,
+    /// One entry per PgBouncer of the pair.
+    pub bouncers: Vec<BouncerAccess>,
 }
 
 /// How one machine is entered by SSH.
@@ -170,10 +172,25 @@ pub struct ProxyServer {
     pub host: HostName,
 }
 
+/// One PgBouncer that leads to the proxies.
+#[derive(Debug, Clone)]
+pub struct BouncerAccess {
+    /// Its configured name.
+    pub name: BouncerName,
+    /// How its machine is entered.
+    pub ssh: SshAccess,
+    /// Its Unix socket, for instance `/var/run/postgresql/.s.PGSQL.6432`.
+    pub socket: PathBuf,
+    /// Our account at its console (`admin_users`), which enters by `peer` authentication.
+    pub user: String,
+    /// The databases that lead to the pair. Empty: all of them do.
+    pub databases: Vec<String>,
+}
+
 /// One command as a dry run shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandLine {
-    /// The host or proxy it goes to.
+    /// The host, proxy or PgBouncer it goes to.
     pub host: String,
     /// The exact command: a shell line, a statement, or what is sent to a socket.
     pub command: String,

@@ -12,16 +12,17 @@ use observer_core::drive::{Answer, Order, Reply};
 use observer_core::plan::{Effect, Proof, Sessions};
 use observer_core::policy::PairSpec;
 use observer_core::sighting::{Look, Seen, Silent};
-use observer_core::words::{Epoch, HostName, ProxyName};
+use observer_core::words::{BouncerName, Epoch, HostName, ProxyName};
 use tokio::sync::{mpsc, watch};
 
 use crate::access::{
-    Alarm, CommandLine, Connection, HostAccess, PairAccess, ProxyAccess, ProxyServer, WorldError,
+    Alarm, BouncerAccess, CommandLine, Connection, HostAccess, PairAccess, ProxyAccess,
+    ProxyServer, WorldError,
 };
 use crate::commands::{self, HostCommands, ProxyCommands};
 use crate::eyes::{FileCache, Lineage, LittleRoom, RanInThisBoot, look};
 use crate::hands;
-use crate::postgres::{Database, DatabaseTarget, Door};
+use crate::postgres::{Console, Database, DatabaseTarget, Door};
 use crate::ssh::Ssh;
 
 /// The hands and eyes of one pair. Clones share the connections.
@@ -34,6 +35,7 @@ pub(crate) struct Inner {
     pub(crate) spec: PairSpec,
     pub(crate) hosts: BTreeMap<HostName, Host>,
     pub(crate) proxies: BTreeMap<ProxyName, Proxy>,
+    pub(crate) bouncers: BTreeMap<BouncerName, Bouncer>,
     epoch: AtomicU64,
 }
 
@@ -64,13 +66,20 @@ pub(crate) struct Proxy {
     pub(crate) ending: Mutex<BTreeMap<HostName, Sessions>>,
 }
 
+/// One PgBouncer with its connections.
+pub(crate) struct Bouncer {
+    pub(crate) access: BouncerAccess,
+    pub(crate) ssh: Ssh,
+    pub(crate) console: Console,
+}
+
 /// Alarms that nobody has taken yet; more than these say nothing new.
 const ALARMS_MAX: usize = 64;
 
 impl PairWorld {
     /// Makes the handles. Nothing is sent before the first look or order.
     pub fn connect(access: PairAccess) -> Result<Self, WorldError> {
-        let PairAccess { spec, hosts, proxies } = access;
+        let PairAccess { spec, hosts, proxies, bouncers } = access;
         let mut known_hosts = BTreeMap::new();
         for host in &hosts {
             let others: Vec<&HostAccess> =
@@ -82,10 +91,16 @@ impl PairWorld {
         for proxy in proxies {
             known_proxies.insert(proxy.name.clone(), Proxy::new(proxy)?);
         }
+        let mut known_bouncers = BTreeMap::new();
+        for bouncer in bouncers {
+            known_bouncers.insert(bouncer.name.clone(), Bouncer::new(bouncer)?);
+        }
         same_names(&spec.hosts, &known_hosts)?;
         same_names(&spec.proxies, &known_proxies)?;
-        let (hosts, proxies) = (known_hosts, known_proxies);
-        Ok(Self { inner: Arc::new(Inner { spec, hosts, proxies, epoch: AtomicU64::new(0) }) })
+        same_names(&spec.bouncers, &known_bouncers)?;
+        let (hosts, proxies, bouncers) = (known_hosts, known_proxies, known_bouncers);
+        let epoch = AtomicU64::new(0);
+        Ok(Self { inner: Arc::new(Inner { spec, hosts, proxies, bouncers, epoch }) })
     }
 
     /// Answers one look, or says why there is no answer. Takes at most `deadline`.
@@ -138,6 +153,10 @@ impl PairWorld {
         }
         for (name, proxy) in &self.inner.proxies {
             watch_over(proxy.ssh.broken(), name.as_str(), Connection::Ssh);
+        }
+        for (name, bouncer) in &self.inner.bouncers {
+            watch_over(bouncer.ssh.broken(), name.as_str(), Connection::Ssh);
+            watch_over(bouncer.console.broken(), name.as_str(), Connection::Database);
         }
         receiver
     }
@@ -196,6 +215,10 @@ impl Inner {
     pub(crate) fn proxy(&self, name: &ProxyName) -> Option<&Proxy> {
         self.proxies.get(name)
     }
+
+    pub(crate) fn bouncer(&self, name: &BouncerName) -> Option<&Bouncer> {
+        self.bouncers.get(name)
+    }
 }
 
 impl Host {
@@ -225,6 +248,15 @@ impl Proxy {
         let commands = ProxyCommands::new(&access)?;
         let (file, seen_servers, ending) = Default::default();
         Ok(Self { access, ssh, commands, file, seen_servers, ending })
+    }
+}
+
+impl Bouncer {
+    fn new(access: BouncerAccess) -> Result<Self, WorldError> {
+        let ssh = Ssh::new(access.ssh.target(access.name.as_str())?);
+        let path = access.socket.to_string_lossy().into_owned();
+        let console = Console::new(ssh.clone(), path, access.user.clone());
+        Ok(Self { access, ssh, console })
     }
 }
 

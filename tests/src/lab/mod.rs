@@ -8,7 +8,7 @@
 //!
 //! ```text
 //!   client .30 ──┐         ┌── observer .10
-//!                ├─ bridge ┼── proxy    .20   HAProxy :80 → desk, :5432 → desk_pg
+//!                ├─ bridge ┼── proxy    .20   HAProxy :80 → desk, :5432 → desk_pg; PgBouncer :6432
 //!                │  (hub)  ├── node-a   .11   primary, desk, desk-scheduler
 //!                └─────────┴── node-b   .12   standby, desk          all in 10.80.0.0/24
 //! ```
@@ -46,6 +46,9 @@ pub const POSTGRES_UNIT: &str = "postgresql@15-main.service";
 pub const DESK_UNIT: &str = "desk.service";
 /// The unit that must run on exactly one host.
 pub const SCHEDULER_UNIT: &str = "desk-scheduler.service";
+
+/// PgBouncer's unit on the proxies.
+pub const PGBOUNCER_UNIT: &str = "pgbouncer.service";
 
 /// Names a folder; when set, each lab leaves its machines' journals there.
 const JOURNALS_VARIABLE: &str = "HA_OBSERVER_LAB_JOURNALS";
@@ -95,6 +98,15 @@ impl Proxies {
     }
 }
 
+/// Whether a PgBouncer stands in front of the proxy's PostgreSQL frontend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooler {
+    /// None runs.
+    None,
+    /// One runs on the machine `proxy`, port 6432.
+    OnProxy,
+}
+
 /// What a lab is booted with.
 #[derive(Debug, Clone)]
 pub struct LabSpec {
@@ -108,6 +120,8 @@ pub struct LabSpec {
     pub services: Services,
     /// How many proxies it has.
     pub proxies: Proxies,
+    /// Whether it has a PgBouncer.
+    pub pooler: Pooler,
 }
 
 impl LabSpec {
@@ -121,6 +135,7 @@ impl LabSpec {
             turn: Turn::Alone,
             services: Services::InRole,
             proxies: Proxies::One,
+            pooler: Pooler::None,
         }
     }
 }
@@ -156,6 +171,9 @@ impl Lab {
         let lab = Self { assembly, seed, bin_dir: spec.bin_dir, _turn: turn };
         if spec.services == Services::InRole {
             lab.start_in_role()?;
+        }
+        if spec.pooler == Pooler::OnProxy {
+            lab.machine("proxy").run(&["systemctl", "start", PGBOUNCER_UNIT])?;
         }
         Ok(lab)
     }
@@ -197,6 +215,11 @@ impl Lab {
     pub fn sql_url(&self) -> Result<String> {
         let (host, password) = (self.machine("proxy").address(), self.seed.desk_password()?);
         Ok(format!("host={host} port=5432 user=desk password={password} dbname=desk"))
+    }
+
+    /// The same through the PgBouncer.
+    pub fn pooled_url(&self) -> Result<String> {
+        Ok(self.sql_url()?.replace("port=5432", "port=6432"))
     }
 
     /// The sample application's address through the proxy.

@@ -22,18 +22,20 @@ const NODE: &str = include_str!("assets/node.sh");
 const NODE_A: &str = include_str!("assets/node-a.sh");
 const NODE_B: &str = include_str!("assets/node-b.sh");
 const PROXY: &str = include_str!("assets/proxy.sh");
+const PGBOUNCER_INI: &str = include_str!("assets/pgbouncer.ini");
 const SCHEMA: &str = include_str!("assets/schema.sql");
 const DESK_UNIT: &str = include_str!("assets/desk.service");
 const SCHEDULER_UNIT: &str = include_str!("assets/desk-scheduler.service");
 const SEEDS_KEPT: usize = 4;
 /// A change of any of these makes another seed.
-const INPUTS: [&str; 11] = [
+const INPUTS: [&str; 12] = [
     HAPROXY_CFG,
     EVERY_HOST,
     NODE,
     NODE_A,
     NODE_B,
     PROXY,
+    PGBOUNCER_INI,
     SCHEMA,
     DESK_UNIT,
     SCHEDULER_UNIT,
@@ -175,7 +177,9 @@ fn configure(assembly: &Assembly, making: &Path) -> Result<()> {
     for proxy in ["proxy", SECOND_PROXY] {
         let (path, text) = ("/etc/haproxy/haproxy.cfg", HAPROXY_CFG.as_bytes());
         assembly.machine(proxy).put_file(path, text, 0o644, "root:root")?;
-        script(proxy, PROXY, &[])?;
+        let (path, text) = ("/etc/pgbouncer/pgbouncer.ini", PGBOUNCER_INI.as_bytes());
+        assembly.machine(proxy).put_file(path, text, 0o640, "root:root")?;
+        script(proxy, PROXY, &[&desk])?;
     }
     for host in ["node-a", "node-b"] {
         let node = assembly.machine(host);

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::record::{Attempt, Kind, Outcome, Record};
@@ -77,7 +78,10 @@ pub(super) async fn open(load: &SqlLoad) -> Result<Client, String> {
 /// Writes one row within the limit.
 pub(super) async fn insert(load: &SqlLoad, client: &Client, id: &str) -> (Outcome, String) {
     let insert = "insert into load_rows (id) values ($1)";
-    match timeout(load.statement_limit, client.execute(insert, &[&id])).await {
+    // Without a name on the server, which a session at a PgBouncer could not find again.
+    let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&id, Type::TEXT)];
+    let statement = client.query_typed(insert, &parameters);
+    match timeout(load.statement_limit, statement).await {
         Ok(Ok(_)) => (Outcome::Ok, String::new()),
         // A server that shuts down may do so after the commit and before its answer.
         Ok(Err(error)) if definite(&error) => (Outcome::Failed, said(&error)),

@@ -60,6 +60,12 @@ impl Stage {
         self.start("sessions", SQL_IDS, limit, &["--url", &url])
     }
 
+    /// The same through the PgBouncer.
+    pub fn start_pooled_sessions(&self, limit: Duration) -> Result<Load> {
+        let url = self.lab.pooled_url()?;
+        self.start("sessions", SQL_IDS, limit, &["--url", &url])
+    }
+
     fn start(
         &self,
         verb: &str,

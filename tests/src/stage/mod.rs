@@ -20,7 +20,8 @@ pub use promise::Promise;
 pub use told::{Told, texts};
 
 use crate::lab::{
-    Lab, LabError, LabSpec, Machine, Output, POSTGRES_UNIT, Proxies, Result, SECOND_PROXY, wait_for,
+    Lab, LabError, LabSpec, Machine, Output, POSTGRES_UNIT, Pooler, Proxies, Result, SECOND_PROXY,
+    wait_for,
 };
 
 /// The unit of the daemon in the observer machine.
@@ -192,6 +193,9 @@ impl Stage {
             let words: Vec<&str> = key.split_whitespace().take(2).collect();
             text = text.replacen("ssh-ed25519 REPLACE-THIS-KEY", &words.join(" "), 1);
         }
+        if spec.lab.pooler == Pooler::OnProxy {
+            text += &bouncer(self.lab.machine("proxy"))?;
+        }
         for (key, value) in &spec.policy {
             let was = text.lines().find(|line| line.starts_with(&format!("{key} =")));
             let was = was.unwrap_or_else(|| panic!("the default file has no `{key}`")).to_owned();
@@ -298,6 +302,14 @@ fn with_second_proxy(text: &str) -> String {
         .replace("name = \"proxy\"", &format!("name = \"{SECOND_PROXY}\""))
         .replace("192.0.2.10", SECOND_PROXY_SHOWN);
     format!("{}{second}{}", &text[..until], &text[until..])
+}
+
+/// The PgBouncer's part of the file.
+fn bouncer(machine: &Machine) -> Result<String> {
+    let key = machine.host_key()?;
+    let words: Vec<&str> = key.split_whitespace().take(2).collect();
+    let (address, key) = (address_line(machine), words.join(" "));
+    Ok(format!("\n[[bouncer]]\nname = \"bouncer\"\n{address}\nhost_keys = [\"{key}\"]\n"))
 }
 
 fn address_line(machine: &Machine) -> String {

@@ -105,6 +105,7 @@ mod tests {
             name: "desk".into(),
             hosts: vec![host],
             proxies: Vec::new(),
+            bouncers: Vec::new(),
             services: Vec::new(),
             policy: Policy::default(),
         };
@@ -136,7 +137,14 @@ mod tests {
         let hosts = vec![host.clone()];
         let policy = Policy::default();
         let (proxies, services) = (Vec::new(), Vec::new());
-        let spec = PairSpec { name: "desk".into(), hosts, proxies, services, policy };
+        let spec = PairSpec {
+            name: "desk".into(),
+            hosts,
+            proxies,
+            bouncers: Vec::new(),
+            services,
+            policy,
+        };
         let memory = Memory::default();
         let inputs = Inputs { snapshot: &snapshot, spec: &spec, memory: &memory, now: At(3) };
         assert!(!is_used_up(inputs, &host));

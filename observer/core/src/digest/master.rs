@@ -401,7 +401,7 @@ fn describe(entry: &Entry, now: At) -> String {
         Ok(Seen::PortOpen) => "takes connections".to_owned(),
         Ok(Seen::ApplicationWell) => "healthy".to_owned(),
         Ok(Seen::ApplicationIll(why)) => format!("not well: {why}"),
-        Ok(Seen::Proxy(_) | Seen::ProxyFile(_)) => "answers".to_owned(),
+        Ok(Seen::Proxy(_) | Seen::ProxyFile(_) | Seen::Bouncer(_)) => "answers".to_owned(),
         Err(silent) => silent.to_string(),
     };
     format!("{what} ({} looks, {for_how_long})", entry.streak)

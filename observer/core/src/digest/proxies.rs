@@ -6,10 +6,14 @@ use super::votes::{self, Vote};
 use crate::facts::{Fence, Master, Proxies};
 use crate::policy::FenceGrade;
 use crate::sighting::{Admission, FileServer, Look, ProxyReport, Seen, ServerReport};
-use crate::words::{HostName, ProxyName};
+use crate::words::{BouncerName, HostName, ProxyName};
 
 /// Rounds for which a proxy's checks of a healthy master must fail to be told.
 const FAILS_ROUNDS: u64 = 2;
+/// How long a PgBouncer may be paused before it counts as forgotten, in milliseconds: a person who
+/// pauses one to restart something takes about a second. No plan is judged meanwhile, and one of
+/// ours that ends resumes it.
+const PAUSED_MS: u64 = 5_000;
 
 /// The worst of the proxies, whether a fence is possible, and what was seen.
 pub(super) fn assess(
@@ -30,7 +34,38 @@ pub(super) fn assess(
             worst = state;
         }
     }
+    for bouncer in &inputs.spec.bouncers {
+        let (state, why) = one_bouncer(inputs, bouncer);
+        evidence.extend(why);
+        if rank(state) > rank(worst) {
+            worst = state;
+        }
+    }
     (worst, fence, evidence)
+}
+
+/// A PgBouncer that is not seen is told and changes nothing: a failover works without it, and a
+/// switchover looks at it before anybody waits.
+fn one_bouncer(inputs: Inputs<'_>, bouncer: &BouncerName) -> (Proxies, Option<String>) {
+    let say = |text: &str| Some(format!("{bouncer}: {text}"));
+    let entry = inputs.snapshot.get(&Look::Bouncer(bouncer.clone()));
+    let Some(seen) = entry.map(|entry| &entry.latest.seen) else { return (Proxies::True, None) };
+    match seen {
+        Ok(Seen::Bouncer(report)) => {
+            let since = entry.and_then(|entry| entry.paused_since);
+            let paused: Vec<&str> = report.paused().collect();
+            if since.is_some_and(|at| inputs.now.since(at) >= PAUSED_MS) {
+                (Proxies::Parked, say(&format!("paused: {}", paused.join(", "))))
+            } else {
+                (Proxies::True, None)
+            }
+        }
+        Ok(_) => (Proxies::True, say("PgBouncer is not running")),
+        Err(silent) => match votes::vote(entry, &inputs.spec.policy) {
+            Vote::Lost | Vote::Unasked => (Proxies::True, say(&silent.to_string())),
+            Vote::Alive | Vote::Undecided => (Proxies::True, None),
+        },
+    }
 }
 
 /// What a repair can put right is told before what only a person can.
@@ -40,7 +75,8 @@ fn rank(state: Proxies) -> u8 {
         Proxies::CutFromMaster => 1,
         Proxies::Stopped => 2,
         Proxies::Unreachable => 3,
-        Proxies::Drifted => 4,
+        Proxies::Parked => 4,
+        Proxies::Drifted => 5,
     }
 }
 

@@ -2,7 +2,7 @@
 //! let in to the new one; the files made to say the same.
 
 use super::steps::Patience;
-use super::{Brief, LossOverride, NoPlan, steps};
+use super::{Brief, LossOverride, NoPlan, bouncers, steps};
 use crate::digest::Reach;
 use crate::facts::Master;
 use crate::plan::{Goal, OnFailure, Plan, Promise, Step, Stop, Undo};
@@ -38,7 +38,7 @@ pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan
     }
     plan.push(steps::promote(spec, heir, after));
     plan.push(steps::first_write(heir));
-    plan.extend(steps::open_to_users(spec, heir));
+    plan.extend(steps::open_to_users(spec, heir, &[]));
     if digest.master_ssh == Reach::Answers && !is_alive(brief) {
         // Singletons of a dead database do nothing: users come first.
         plan.extend(singletons(brief).map(|service| Step {
@@ -46,6 +46,9 @@ pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan
             ..steps::stop_service(master, service)
         }));
     }
+    // Their connections to the old master were ended at the proxy. One that was left paused by a
+    // switchover that came to nothing would keep its clients waiting.
+    plan.extend(bouncers::resume_paused(spec));
     Ok(brief.plan(Goal::FailOver, memory.epoch.next(), heir, plan))
 }
 

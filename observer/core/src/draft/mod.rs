@@ -3,6 +3,7 @@
 //! Drafting looks at nothing but its arguments and does nothing. Whether a plan is safe is checked
 //! by `lint`, written without a look at this code.
 
+mod bouncers;
 mod failover;
 mod repair;
 mod slave;
@@ -35,6 +36,9 @@ pub enum NoPlan {
     /// There is no slave to repair.
     #[error("there is no slave to repair")]
     NoSlave,
+    /// There is no PgBouncer to resume.
+    #[error("no PgBouncer is configured")]
+    NoBouncer,
     /// No host is stale.
     #[error("no stale master is seen")]
     NothingStale,
@@ -139,6 +143,8 @@ pub fn switchover_allowed(facts: &Facts) -> Result<(), Cause> {
     match facts.proxies {
         Proxies::True | Proxies::CutFromMaster => Ok(()),
         Proxies::Drifted => Err(Cause::ProxyDrifted),
+        // Whoever paused it has a reason, and would find it resumed.
+        Proxies::Parked => Err(Cause::BouncerPaused),
         Proxies::Stopped | Proxies::Unreachable => Err(Cause::ProxyDown),
     }
 }

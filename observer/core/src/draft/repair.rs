@@ -1,6 +1,6 @@
 //! Repairs: small plans that move no role and have no pivot.
 
-use super::{Brief, NoPlan, slave, steps};
+use super::{Brief, NoPlan, bouncers, slave, steps};
 use crate::digest::Tombstone;
 use crate::judge::Repair;
 use crate::plan::{
@@ -17,6 +17,7 @@ pub(super) fn draft(brief: Brief<'_>, repair: Repair) -> Result<Plan, NoPlan> {
         Repair::RestartApplication => restart_application(spec, master)?,
         Repair::StopStaleMaster => stop_stale(spec, &digest.stale)?,
         Repair::CorrectProxies => correct_proxies(spec, master),
+        Repair::ResumeBouncers => resume_bouncers(spec)?,
         Repair::StartSlave => slave::start(spec, brief.slave()?),
         Repair::ResumeReplication => slave::resume(spec, brief.slave()?, master),
         Repair::Rejoin => slave::rejoin(spec, brief.slave()?, master),
@@ -134,6 +135,14 @@ fn set_lease(brief: Brief<'_>, master: &HostName) -> Vec<Step> {
     };
     let others = brief.spec.others(master).filter(|host| brief.digest.leased.contains(host));
     std::iter::once(of_master).chain(others.map(steps::drop_lease)).collect()
+}
+
+fn resume_bouncers(spec: &PairSpec) -> Result<Vec<Step>, NoPlan> {
+    if spec.bouncers.is_empty() {
+        return Err(NoPlan::NoBouncer);
+    }
+    let plan = bouncers::resume_paused(spec);
+    Ok(plan.map(|step| Step { undo: Undo::NothingToUndo, ..step }).collect())
 }
 
 fn take_out(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {

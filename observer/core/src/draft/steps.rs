@@ -4,9 +4,10 @@
 //! Every effect here may be repeated: doing it twice changes nothing, so a lost reply is answered
 //! by ordering it again, unless the step says otherwise and why.
 
+use super::bouncers;
 use crate::plan::{Effect, First, LostReply, OnFailure, Proof, Sessions, Step, Stop, Undo};
 use crate::policy::{Durability, PairSpec, Placement, Probed, ServiceSpec};
-use crate::words::{HostName, Lsn, ProxyName, Timeline};
+use crate::words::{BouncerName, HostName, Lsn, ProxyName, Timeline};
 
 /// How long stopping by SIGKILL or leaving a tombstone may take, in milliseconds: an SSH command
 /// takes tens of milliseconds, a loaded host a second or two.
@@ -68,8 +69,9 @@ pub(super) fn still_fenced(spec: &PairSpec, proxy: &ProxyName, host: &HostName) 
 }
 
 /// Lets users in to the new master, and puts the rest right behind them: they need what answers
-/// for the application's health, and do not wait for more.
-pub(super) fn open_to_users(spec: &PairSpec, heir: &HostName) -> Vec<Step> {
+/// for the application's health, and do not wait for more. Those at a `paused` PgBouncer come with
+/// them.
+pub(super) fn open_to_users(spec: &PairSpec, heir: &HostName, paused: &[BouncerName]) -> Vec<Step> {
     let (needed, rest): (Vec<_>, Vec<_>) = spec
         .services
         .iter()
@@ -78,6 +80,7 @@ pub(super) fn open_to_users(spec: &PairSpec, heir: &HostName) -> Vec<Step> {
     let mut plan: Vec<Step> = Vec::new();
     plan.extend(needed.into_iter().map(|service| start_service(heir, service)));
     plan.extend(spec.proxies.iter().map(|proxy| let_in(spec, proxy, heir)));
+    plan.extend(paused.iter().map(bouncers::resume));
     plan.extend(rest.into_iter().map(|service| start_service(heir, service)));
     plan.extend(spec.proxies.iter().map(|proxy| rewrite(spec, proxy, heir)));
     plan

@@ -1,9 +1,10 @@
-//! The switchover: users held at the proxies, the master shut down in order, the slave proven to
-//! hold all of it; the pivot; users released to the new master; the old one made its slave.
+//! The switchover: users held at the proxies, lasting sessions at the PgBouncers, the master shut
+//! down in order, the slave proven to hold all of it; the pivot; users released to the new master;
+//! the old one made its slave.
 //!
 //! Whatever users do not wait for is done before they are held or after they are released.
 
-use super::{Brief, NoPlan, steps};
+use super::{Brief, NoPlan, bouncers, steps};
 use crate::plan::{Goal, OnFailure, Plan, Step, Undo};
 use crate::policy::{Durability, Placement, Probed, ServiceSpec};
 
@@ -39,10 +40,13 @@ pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
         ..steps::stop_service(master, service)
     };
     plan.extend(rest.into_iter().map(stop));
+    plan.extend(spec.bouncers.iter().map(bouncers::answers));
     for proxy in &spec.proxies {
         plan.push(steps::hold(spec, proxy, master));
     }
     plan.extend(needed.into_iter().map(stop));
+    // Requests in flight, and what has just been stopped, may have needed their sessions.
+    plan.extend(spec.bouncers.iter().map(|bouncer| bouncers::pause(spec, bouncer)));
     plan.push(steps::shut_down(spec, master));
     for proxy in &spec.proxies {
         plan.push(steps::end_tunnels(spec, proxy, master));
@@ -54,7 +58,7 @@ pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     }
     plan.push(steps::promote_or_withdraw(spec, heir, after));
     plan.push(steps::first_write(heir));
-    plan.extend(steps::open_to_users(spec, heir));
+    plan.extend(steps::open_to_users(spec, heir, &spec.bouncers));
     plan.extend(steps::as_slave(spec, master, heir).into_iter().map(|step| Step {
         undo: Undo::ForwardOnly,
         on_failure: OnFailure::GoOn,

@@ -428,7 +428,8 @@ impl Drive {
     }
 
     /// True for a step that waited for the slave to hold what the master has, once the pivot was
-    /// ordered: it was shown then, and a primary can not show it any more.
+    /// ordered: it was shown then, and a primary can not show it any more. Nor is a PgBouncer
+    /// paused any more for a master that is gone: who goes on meanwhile waits at the proxy.
     fn is_settled_by_the_pivot(&self) -> bool {
         let before = self.plan().pivot().is_some_and(|pivot| self.cursor < pivot);
         let forward = self.way == Way::Forward && self.is_past_pivot();
@@ -440,6 +441,8 @@ impl Drive {
                     | Proof::ReplayedAll { .. }
                     | Proof::LossWithin { .. }
                     | Proof::LagWithin { .. }
+                    | Proof::BouncerPaused { .. }
+                    | Proof::BouncerRuns { .. }
             )
     }
 

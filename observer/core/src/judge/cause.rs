@@ -42,6 +42,7 @@ pub enum Cause {
     ProxyDown,
     ProxyDrifted,
     ProxyCutFromMaster,
+    BouncerPaused,
     MasterSuspect,
     MasterRestarting,
     MasterDatabaseDead,
@@ -97,6 +98,7 @@ impl Cause {
             Cause::ProxyDown => "A proxy does not serve or does not answer.",
             Cause::ProxyDrifted => "A proxy would send users to another host than the master.",
             Cause::ProxyCutFromMaster => "A proxy cannot reach the master, which is well.",
+            Cause::BouncerPaused => "A PgBouncer is paused, and its clients wait.",
             Cause::MasterSuspect => "The master looks wrong; the evidence is not enough to act.",
             Cause::MasterRestarting => "The master is being restarted; it has time to come back.",
             Cause::MasterDatabaseDead => "The master's database is not running.",
@@ -151,6 +153,9 @@ impl Cause {
             Cause::ProxyCutFromMaster => {
                 "Check the network from the proxy to the master; `failover` if it will not heal."
             }
+            Cause::BouncerPaused => {
+                "Nothing if it is resumed by itself; `pause` keeps the observer from that."
+            }
             Cause::MasterSuspect => "Wait a few seconds; `why` shows what is missing.",
             Cause::MasterRestarting => "Wait, or look at the unit's journal if it takes long.",
             Cause::MasterDatabaseDead => "Look at PostgreSQL's log on the master.",
@@ -183,10 +188,7 @@ impl Cause {
             Cause::CannotFence => {
                 "Bring the proxy back, or cut the old master's power and take the proxy out of use."
             }
-            Cause::LossOverBudget => {
-                "`failover --accept-loss --reason TEXT` accepts it; the old master back loses none."
-            }
-            Cause::LossUnknown => {
+            Cause::LossOverBudget | Cause::LossUnknown => {
                 "`failover --accept-loss --reason TEXT` accepts it; the old master back loses none."
             }
             Cause::Flapping => "`ack` allows the next automatic failover.",

@@ -50,6 +50,7 @@ impl Verdict {
             Verdict::Repair(Repair::RestartApplication) => "repair: restart the application",
             Verdict::Repair(Repair::StopStaleMaster) => "repair: stop the stale master",
             Verdict::Repair(Repair::CorrectProxies) => "repair: correct the proxies",
+            Verdict::Repair(Repair::ResumeBouncers) => "repair: resume the PgBouncers",
             Verdict::Repair(Repair::StartSlave) => "repair: start the slave",
             Verdict::Repair(Repair::ResumeReplication) => "repair: resume replication",
             Verdict::Repair(Repair::Rejoin) => "rejoin",
@@ -72,6 +73,8 @@ pub enum Repair {
     StopStaleMaster,
     /// Make every proxy's runtime table and file say who the master is.
     CorrectProxies,
+    /// Let clients of every PgBouncer go on.
+    ResumeBouncers,
     /// Start the slave's database and services.
     StartSlave,
     /// Make the slave receive the master's log again: its slot, where it streams from.

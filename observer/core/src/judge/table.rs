@@ -26,6 +26,14 @@ const ANY: When = When {
 const SEEING: When = When { sight: &[Sight::Clear], ..ANY };
 /// Any world with exactly the master the journal knows.
 const ONE: When = When { roles: &[Roles::One], ..SEEING };
+/// Proxies to which no paused PgBouncer leads: what stands still behind one may only wait for it.
+const OPEN: &[Proxies] = &[
+    Proxies::True,
+    Proxies::Drifted,
+    Proxies::Stopped,
+    Proxies::CutFromMaster,
+    Proxies::Unreachable,
+];
 /// Any world with a healthy master, seen from its users' side.
 const SERVING: When = When { master: &[Master::Healthy], ..ONE };
 /// Any such world in which nothing is to be done about the lease.
@@ -252,14 +260,14 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "D2",
-        when: When { master: &[Master::ApplicationCrashed], ..ONE },
+        when: When { master: &[Master::ApplicationCrashed], proxies: OPEN, ..ONE },
         cause: Cause::MasterApplicationDead,
         verdict: Verdict::Repair(Repair::RestartApplication),
         why: "the application does not serve while its host and database are well",
     },
     Rule {
         id: "D3",
-        when: When { master: &[Master::ApplicationDead], ..NO_HEIR },
+        when: When { master: &[Master::ApplicationDead], proxies: OPEN, ..NO_HEIR },
         cause: Cause::MasterApplicationDead,
         verdict: Verdict::Hold,
         why: "the application does not serve, restarting it did not help, and no slave is ready",
@@ -310,21 +318,21 @@ pub const RULES: &[Rule] = &[
     // Database and host are well, so that moving users loses nothing.
     Rule {
         id: "D10",
-        when: When { master: &[Master::ApplicationDead], ..UNFENCEABLE },
+        when: When { master: &[Master::ApplicationDead], proxies: OPEN, ..UNFENCEABLE },
         cause: Cause::CannotFence,
         verdict: Verdict::Hold,
         why: "the application does not serve, and the master cannot be kept from users",
     },
     Rule {
         id: "D11",
-        when: When { master: &[Master::ApplicationDead], ..SWITCHABLE },
+        when: When { master: &[Master::ApplicationDead], proxies: OPEN, ..SWITCHABLE },
         cause: Cause::MasterApplicationDead,
         verdict: Verdict::SwitchOver,
         why: "the application does not serve, restarting it did not help, and a slave is ready",
     },
     Rule {
         id: "D12",
-        when: When { master: &[Master::ApplicationStuck], ..ONE },
+        when: When { master: &[Master::ApplicationStuck], proxies: OPEN, ..ONE },
         cause: Cause::MasterApplicationDead,
         verdict: Verdict::Hold,
         why: "the application does not serve, and neither a restart nor a switchover has helped",
@@ -430,6 +438,29 @@ pub const RULES: &[Rule] = &[
         why: "a proxy cannot reach a master that is well",
     },
     Rule {
+        id: "P4",
+        when: When { proxies: &[Proxies::Parked], ..WELL },
+        cause: Cause::BouncerPaused,
+        verdict: Verdict::Repair(Repair::ResumeBouncers),
+        why: "a PgBouncer is paused, and no plan of the observer's is at it",
+    },
+    // An application whose sessions go through it can not answer before they do.
+    Rule {
+        id: "P5",
+        when: When {
+            master: &[
+                Master::ApplicationCrashed,
+                Master::ApplicationDead,
+                Master::ApplicationStuck,
+            ],
+            proxies: &[Proxies::Parked],
+            ..ONE
+        },
+        cause: Cause::BouncerPaused,
+        verdict: Verdict::Repair(Repair::ResumeBouncers),
+        why: "the application does not serve, and a PgBouncer that it may wait for is paused",
+    },
+    Rule {
         id: "S2",
         when: When { slave: &[Slave::Down], proxies: &[Proxies::True], ..WELL },
         cause: Cause::SlaveDown,
@@ -532,6 +563,7 @@ pub const RULES: &[Rule] = &[
         when: When {
             proxies: &[
                 Proxies::Drifted,
+                Proxies::Parked,
                 Proxies::Stopped,
                 Proxies::CutFromMaster,
                 Proxies::Unreachable,

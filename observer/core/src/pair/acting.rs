@@ -9,9 +9,9 @@ use crate::facts::{Asker, Facts, Journal, Master, Roles, Sight, Slave};
 use crate::journal::{OpenPlan, Record, Turn, Way};
 use crate::judge::{Repair, Verdict};
 use crate::lint::{ArmedPlan, lint};
-use crate::plan::{Goal, Plan};
+use crate::plan::{Effect, Goal, Plan, Step, Undo};
 use crate::policy::Mode;
-use crate::sighting::{Look, Vantage};
+use crate::sighting::{Class, Look, Vantage};
 use crate::telling::told_by;
 use crate::words::{At, Epoch};
 
@@ -40,6 +40,7 @@ impl Pair {
             looks.push(Look::Proxy(proxy.clone()));
             looks.push(Look::ProxyFile(proxy.clone()));
         }
+        looks.extend(spec.bouncers.iter().cloned().map(Look::Bouncer));
         looks
     }
 
@@ -178,7 +179,8 @@ impl Pair {
         let gone = digest.facts.master == Master::HostGone;
         if way == Way::Back {
             let Some(step_now) = drive.plan().steps.get(step) else { return };
-            if gone && step_now.touches(&drive.plan().master) {
+            let parts = step_now.touches(&drive.plan().master) || self.is_out_of_sight(step_now);
+            if gone && parts {
                 self.pass = Some((step, "the master is gone".to_owned()));
             }
             return;
@@ -218,6 +220,16 @@ impl Pair {
             _ => None,
         };
         self.turn_back = why.map(|why| (why.to_owned(), Turn::Overtaken));
+    }
+
+    /// True for the undo at a PgBouncer that does not answer: it may be on the machine that died.
+    /// Should it be back and still paused, that is found and repaired.
+    fn is_out_of_sight(&self, step: &Step) -> bool {
+        let Undo::By { effect: Effect::ResumeBouncer { bouncer }, .. } = &step.undo else {
+            return false;
+        };
+        let entry = self.snapshot.get(&Look::Bouncer(bouncer.clone()));
+        entry.is_some_and(|entry| entry.class == Class::Silent)
     }
 
     /// Continues, or takes back, a plan that an earlier life left open. The world is looked at

@@ -346,6 +346,9 @@ fn small_trouble(facts: &Facts) -> Option<Repair> {
     if facts.proxies == Proxies::Drifted {
         return Some(Repair::CorrectProxies);
     }
+    if facts.proxies == Proxies::Parked {
+        return Some(Repair::ResumeBouncers);
+    }
     match facts.slave {
         Slave::Down | Slave::Startable => Some(Repair::StartSlave),
         Slave::NotStreaming | Slave::Resumable => Some(Repair::ResumeReplication),

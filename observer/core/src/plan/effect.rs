@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::words::{HostName, ProxyName, ServiceName, human_ms};
+use crate::words::{BouncerName, HostName, ProxyName, ServiceName, human_ms};
 
 /// The closed list of everything that is ever done to the world.
 ///
@@ -47,6 +47,17 @@ pub enum Effect {
         proxy: ProxyName,
         /// The host that its file keeps out.
         host: HostName,
+    },
+    /// At a PgBouncer, let clients wait from the end of their transactions on; connections to the
+    /// server are closed as they come free. It lasts until it is resumed, whoever goes away.
+    PauseBouncer {
+        /// The PgBouncer.
+        bouncer: BouncerName,
+    },
+    /// At a PgBouncer, let clients go on.
+    ResumeBouncer {
+        /// The PgBouncer.
+        bouncer: BouncerName,
     },
     /// Write a checkpoint, so that a stop in order soon has little left to write.
     Checkpoint {
@@ -178,14 +189,16 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// The host it is done on; none for what is done at a proxy, or nowhere.
+    /// The host it is done on; none for what is done at a proxy or a PgBouncer, or nowhere.
     pub fn on_host(&self) -> Option<&HostName> {
         match self {
             Effect::Look
             | Effect::TakeOut { .. }
             | Effect::LetIn { .. }
             | Effect::Rewrite { .. }
-            | Effect::KeepOut { .. } => None,
+            | Effect::KeepOut { .. }
+            | Effect::PauseBouncer { .. }
+            | Effect::ResumeBouncer { .. } => None,
             Effect::Checkpoint { host }
             | Effect::StopDatabase { host, .. }
             | Effect::StartDatabase { host }
@@ -251,6 +264,8 @@ impl fmt::Display for Effect {
             Effect::KeepOut { proxy, host } => {
                 write!(f, "make haproxy.cfg on {proxy} keep {host} out")
             }
+            Effect::PauseBouncer { bouncer } => write!(f, "pause {bouncer}"),
+            Effect::ResumeBouncer { bouncer } => write!(f, "resume {bouncer}"),
             Effect::LiftTombstone { host } => write!(f, "lift the tombstone on {host}"),
             Effect::StopDatabase { host, how: Stop::Clean } => write!(f, "stop database on {host}"),
             Effect::StopDatabase { host, how: Stop::Kill } => write!(f, "kill database on {host}"),

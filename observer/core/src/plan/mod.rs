@@ -46,6 +46,7 @@ impl fmt::Display for Goal {
             Goal::Repair(Repair::RestartApplication) => "restart the application",
             Goal::Repair(Repair::StopStaleMaster) => "stop the stale master",
             Goal::Repair(Repair::CorrectProxies) => "correct the proxies",
+            Goal::Repair(Repair::ResumeBouncers) => "resume the PgBouncers",
             Goal::Repair(Repair::StartSlave) => "start the slave",
             Goal::Repair(Repair::ResumeReplication) => "resume replication",
             Goal::Repair(Repair::Rejoin) => "rejoin",

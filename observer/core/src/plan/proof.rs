@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::words::{HostName, Lsn, ProxyName, ServiceName, Timeline};
+use crate::words::{BouncerName, HostName, Lsn, ProxyName, ServiceName, Timeline};
 
 /// What must be seen for a step to count as done.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -49,6 +49,18 @@ pub enum Proof {
         proxy: ProxyName,
         /// The host.
         host: HostName,
+    },
+    /// Read back from the PgBouncer: each of its databases is paused, and no connection to a server
+    /// is left; or it is definitely not running, so that nobody comes through it.
+    BouncerPaused {
+        /// The PgBouncer.
+        bouncer: BouncerName,
+    },
+    /// Read back from the PgBouncer: none of its databases is paused; or it is definitely not
+    /// running, and starts unpaused.
+    BouncerRuns {
+        /// The PgBouncer.
+        bouncer: BouncerName,
     },
     /// The database accepts no connection and its unit does not run.
     DatabaseStopped {
@@ -240,6 +252,10 @@ impl fmt::Display for Proof {
             Proof::Drained { proxy, host } => {
                 write!(f, "{proxy} sends nothing to {host}, and no request is left there")
             }
+            Proof::BouncerPaused { bouncer } => {
+                write!(f, "clients of {bouncer} wait, and no transaction of theirs is open")
+            }
+            Proof::BouncerRuns { bouncer } => write!(f, "{bouncer} lets its clients work"),
             Proof::ShutDown { host } => write!(f, "database on {host} was shut down in order"),
             Proof::CheckpointNear { host, .. } => write!(f, "last checkpoint on {host} is near"),
             Proof::LagWithin { host, master, .. } => {

@@ -18,6 +18,7 @@ pub(super) fn spec() -> PairSpec {
         name: "desk".into(),
         hosts: vec!["node-a".into(), "node-b".into()],
         proxies: vec!["proxy".into()],
+        bouncers: vec!["bouncer".into()],
         services: vec![
             service("desk", Placement::All),
             service("desk-scheduler", Placement::Master),
@@ -38,6 +39,7 @@ pub(super) fn survey() -> Survey {
     Survey {
         hosts: BTreeMap::from([("node-a".into(), master()), ("node-b".into(), slave())]),
         proxies: BTreeMap::from([("proxy".into(), proxy())]),
+        bouncers: BTreeMap::from([("bouncer".into(), Ok(Some(bouncer())))]),
         took_ms: 300,
     }
 }
@@ -185,5 +187,23 @@ fn proxy() -> ProxySurvey {
         at_boot: Ok("enabled".to_owned()),
         clock: Ok(CLOCK),
         application: vec![("127.0.0.1:80".to_owned(), Ok(Health::Well))],
+    }
+}
+
+fn bouncer() -> BouncerSurvey {
+    let settings = [("admin_users", "postgres, ha-observer"), ("query_wait_timeout", "120")];
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let database = BouncerDatabase {
+        name: "desk".to_owned(),
+        paused: false,
+        pool_mode: "transaction".to_owned(),
+        past_proxies: None,
+    };
+    BouncerSurvey {
+        version: "PgBouncer 1.18.0".to_owned(),
+        settings: settings.map(owned).into(),
+        user: "ha-observer".to_owned(),
+        databases: vec![database],
+        missing: Vec::new(),
     }
 }

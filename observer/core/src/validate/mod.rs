@@ -22,7 +22,7 @@ pub use survey::*;
 
 use crate::facts::Journal;
 use crate::policy::{Mode, PairSpec};
-use crate::words::{HostName, PlanId, ProxyName};
+use crate::words::{BouncerName, HostName, PlanId, ProxyName};
 
 /// What the pair may be ready for.
 #[derive(
@@ -112,6 +112,8 @@ pub enum Examine {
     Hosts(fn(&Inputs<'_>, &HostName) -> Examined),
     /// Each proxy.
     Proxies(fn(&Inputs<'_>, &ProxyName) -> Examined),
+    /// Each PgBouncer that runs.
+    Bouncers(fn(&Inputs<'_>, &BouncerSurvey) -> Examined),
 }
 
 impl Examine {
@@ -123,6 +125,7 @@ impl Examine {
             Examine::Slaves(_) => "each slave",
             Examine::Hosts(_) => "each host",
             Examine::Proxies(_) => "each proxy",
+            Examine::Bouncers(_) => "each PgBouncer",
         }
     }
 }
@@ -207,6 +210,20 @@ impl<'a> Inputs<'a> {
         found.ok_or_else(|| Unread(format!("{name} was not surveyed")))
     }
 
+    /// Examines the PgBouncer of that name, if it runs: nobody comes through one that does not.
+    fn bouncer(
+        &self,
+        name: &BouncerName,
+        examine: fn(&Inputs<'_>, &BouncerSurvey) -> Examined,
+    ) -> Examined {
+        let found = self.survey.bouncers.get(name);
+        match found.ok_or_else(|| Unread(format!("{name} was not surveyed")))? {
+            Ok(Some(survey)) => examine(self, survey),
+            Ok(None) => Outcome::skipped("PgBouncer is not running there"),
+            Err(why) => Err(Unread(format!("{name}: {}", why.0))),
+        }
+    }
+
     fn is_auto(&self) -> bool {
         self.spec.policy.mode == Mode::Auto
     }
@@ -243,6 +260,11 @@ pub fn validate(inputs: &Inputs<'_>) -> ValidationReport {
             Examine::Proxies(examine) => {
                 inputs.spec.proxies.iter().for_each(|proxy| {
                     add(proxy.as_str(), examine(inputs, proxy));
+                });
+            }
+            Examine::Bouncers(examine) => {
+                inputs.spec.bouncers.iter().for_each(|bouncer| {
+                    add(bouncer.as_str(), inputs.bouncer(bouncer, examine));
                 });
             }
         }

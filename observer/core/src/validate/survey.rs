@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::PairSpec;
 use crate::sighting::{FileServer, LeaseSeen, ServerReport, UnitState};
-use crate::words::{HostName, ProxyName};
+use crate::words::{BouncerName, HostName, ProxyName};
 
 /// Something that was read, or the reason why it was not.
 pub type Datum<T> = Result<T, Unread>;
@@ -41,6 +41,9 @@ pub struct Survey {
     pub hosts: BTreeMap<HostName, HostSurvey>,
     /// Every proxy.
     pub proxies: BTreeMap<ProxyName, ProxySurvey>,
+    /// Every PgBouncer; none where it is definitely not running.
+    #[serde(default)]
+    pub bouncers: BTreeMap<BouncerName, Datum<Option<BouncerSurvey>>>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
 }
@@ -368,4 +371,32 @@ pub enum LintSubject {
     WaitingRoom,
     /// Anything else.
     Rest,
+}
+
+/// One PgBouncer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BouncerSurvey {
+    /// What it calls itself.
+    pub version: String,
+    /// Its settings, by name.
+    pub settings: BTreeMap<String, String>,
+    /// The account with which the observer enters.
+    pub user: String,
+    /// The databases that lead to the pair.
+    pub databases: Vec<BouncerDatabase>,
+    /// Databases that are configured to lead to the pair, and that it does not list.
+    pub missing: Vec<String>,
+}
+
+/// One database of a PgBouncer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BouncerDatabase {
+    /// Its name, as clients give it.
+    pub name: String,
+    /// Whether its clients are made to wait.
+    pub paused: bool,
+    /// How long a client keeps a connection: `session`, `transaction` or `statement`.
+    pub pool_mode: String,
+    /// The host of the pair that it leads to past the proxies.
+    pub past_proxies: Option<HostName>,
 }

@@ -205,8 +205,36 @@ const OF_THE_APPLICATION_AND_PROXIES: &[(&str, Break)] = &[
     }),
 ];
 
+fn bouncer(survey: &mut Survey) -> &mut BouncerSurvey {
+    let found = survey.bouncers.get_mut(&"bouncer".into()).unwrap();
+    found.as_mut().unwrap().as_mut().unwrap()
+}
+
+fn configure(survey: &mut Survey, name: &str, value: &str) {
+    bouncer(survey).settings.insert(name.to_owned(), value.to_owned());
+}
+
+const OF_THE_BOUNCERS: &[(&str, Break)] = &[
+    ("bouncer-admin", |survey, _| configure(survey, "admin_users", "postgres")),
+    ("bouncer-paused", |survey, _| bouncer(survey).databases[0].paused = true),
+    ("bouncer-leads-past", |survey, _| {
+        bouncer(survey).databases[0].past_proxies = Some("node-a".into());
+    }),
+    // The shipped hold_limit is 30 s.
+    ("bouncer-wait", |survey, _| configure(survey, "query_wait_timeout", "30")),
+    ("bouncer-pool-mode", |survey, _| {
+        bouncer(survey).databases[0].pool_mode = "session".to_owned();
+    }),
+    ("bouncer-databases", |survey, _| bouncer(survey).missing.push("desc".to_owned())),
+];
+
 fn breakages() -> impl Iterator<Item = &'static (&'static str, Break)> {
-    let all = [OF_THE_OBSERVER_AND_MACHINES, OF_THE_DATABASE, OF_THE_APPLICATION_AND_PROXIES];
+    let all = [
+        OF_THE_OBSERVER_AND_MACHINES,
+        OF_THE_DATABASE,
+        OF_THE_APPLICATION_AND_PROXIES,
+        OF_THE_BOUNCERS,
+    ];
     all.into_iter().flatten()
 }
 
@@ -282,6 +310,23 @@ fn a_database_that_was_not_read_keeps_its_extensions_unknown() {
     let report = report(&survey, &observer());
     assert_eq!(amiss(&report), BTreeSet::from(["extensions".to_owned()]));
     assert!(!report.readiness[0].ready);
+}
+
+/// Nobody comes through a PgBouncer that does not run; one that cannot be asked is not taken for
+/// one that can be paused; and a client without a limit waits for as long as it takes.
+#[test]
+fn a_pgbouncer_that_is_not_there_is_told_from_one_that_does_not_answer() {
+    let with = |seen: Datum<Option<BouncerSurvey>>| {
+        let mut survey = survey();
+        survey.bouncers.insert("bouncer".into(), seen);
+        report(&survey, &observer())
+    };
+    assert_eq!(amiss(&with(Ok(None))), BTreeSet::new());
+    let silent = with(Err(Unread("no answer in time".to_owned())));
+    assert!(!silent.readiness[0].ready && silent.readiness[0].failed == 0);
+    let mut endless = survey();
+    configure(&mut endless, "query_wait_timeout", "0");
+    assert_eq!(amiss(&report(&endless, &observer())), BTreeSet::new());
 }
 
 #[test]

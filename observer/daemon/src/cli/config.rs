@@ -36,8 +36,14 @@ fn check(directory: &Path, pair: Option<&str>) -> Result<(), Failure> {
     for access in pairs(directory, Reach::Files, pair)? {
         let name = access.spec.name.clone();
         let (hosts, proxies) = (access.hosts.len(), access.proxies.len());
+        let bouncers = match access.bouncers.len() {
+            0 => String::new(),
+            count => format!(", PgBouncers: {count}"),
+        };
         PairWorld::connect(access).map_err(|why| Failure::Config(format!("pair {name}: {why}")))?;
-        print(&format!("pair {name}: nothing wrong (hosts: {hosts}, proxies: {proxies})\n"));
+        print(&format!(
+            "pair {name}: nothing wrong (hosts: {hosts}, proxies: {proxies}{bouncers})\n"
+        ));
     }
     Ok(())
 }

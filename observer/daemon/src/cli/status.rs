@@ -8,7 +8,7 @@ use observer_core::words::{At, HostName, human_bytes, human_ms};
 use super::output::{Look, Tone, one_line, print, wrap};
 use super::{Desk, Exit, Failure, print_json, when};
 use crate::report::date_time;
-use crate::report::members::{HostStatus, ProxyStatus, Role};
+use crate::report::members::{BouncerStatus, HostStatus, ProxyStatus, Role};
 use crate::report::view::{PairStatus, PlanStatus};
 
 pub(super) async fn show(desk: &Desk) -> Result<Exit, Failure> {
@@ -45,6 +45,10 @@ pub(super) fn text(status: &PairStatus, look: Look) -> String {
     text.push_str(
         &look.table(&["PROXY", "STATE", "USERS GO TO", "ITS FILE SAYS", "SESSIONS"], &proxies),
     );
+    if !status.bouncers.is_empty() {
+        let bouncers: Vec<Vec<String>> = status.bouncers.iter().map(bouncer).collect();
+        text.push_str(&look.table(&["PGBOUNCER", "STATE", "CONNECTIONS"], &bouncers));
+    }
     let mut lines = Vec::new();
     if let Some(plan) = &status.plan {
         lines.extend(plan_lines(plan, status.at, look));
@@ -141,6 +145,11 @@ fn proxy(proxy: &ProxyStatus) -> Vec<String> {
         proxy.file_lets_in.as_deref().map_or_else(|| "not read".to_owned(), names),
         proxy.sessions.to_string(),
     ]
+}
+
+fn bouncer(bouncer: &BouncerStatus) -> Vec<String> {
+    let connections = bouncer.connections.map_or_else(|| "-".to_owned(), |count| count.to_string());
+    vec![bouncer.name.to_string(), one_line(&bouncer.state), connections]
 }
 
 fn plan_lines(plan: &PlanStatus, now: At, look: Look) -> Vec<String> {

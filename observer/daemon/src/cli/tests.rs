@@ -286,8 +286,8 @@ mod validation {
     fn text(args: &ValidateArgs) -> String {
         let (spec, observer) = (spec(), observer());
         let roles = Roles::of(&spec, &"node-a".into());
-        let (hosts, proxies) = Default::default();
-        let survey = Survey { hosts, proxies, took_ms: 12 };
+        let (hosts, proxies, bouncers) = Default::default();
+        let survey = Survey { hosts, proxies, bouncers, took_ms: 12 };
         let inputs = Inputs { spec: &spec, roles: &roles, survey: &survey, observer: &observer };
         crate::cli::validate::text(&validate(&inputs), args, Look::Aligned)
     }

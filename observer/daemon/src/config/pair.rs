@@ -8,11 +8,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use observer_core::policy::{PairSpec, Probed};
-use observer_core::words::{HostName, PairName, ProxyName};
+use observer_core::words::{BouncerName, HostName, PairName, ProxyName};
 use observer_world::ssh::HostKey;
 
 use super::access::{
-    DatabaseAccess, HostAccess, HttpProbe, PairAccess, ProxyAccess, ProxyServer, SshAccess,
+    BouncerAccess, DatabaseAccess, HostAccess, HttpProbe, PairAccess, ProxyAccess, ProxyServer,
+    SshAccess,
 };
 use super::finding::Finding;
 use super::policy;
@@ -59,6 +60,8 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
     let names: Vec<HostName> = hosts.iter().map(|host| host.name.clone()).collect();
     let proxies: Vec<ProxyAccess> =
         root.tables("proxy").iter().map(|proxy| readers.proxy(proxy, &names)).collect();
+    let bouncers: Vec<BouncerAccess> =
+        root.tables("bouncer").iter().map(|bouncer| readers.bouncer(bouncer)).collect();
     if hosts.len() < 2 {
         root.wrong(
             "host",
@@ -78,10 +81,11 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
         name: PairName::new(&name),
         hosts: names,
         proxies: proxies.iter().map(|proxy| proxy.name.clone()).collect(),
+        bouncers: bouncers.iter().map(|bouncer| bouncer.name.clone()).collect(),
         services,
         policy: policy::read(&root.table("policy")),
     };
-    PairAccess { spec, hosts, proxies }
+    PairAccess { spec, hosts, proxies, bouncers }
 }
 
 const NAME_FIX: &str = "use letters, digits, dots, dashes and underscores, 64 at most";
@@ -139,6 +143,23 @@ impl<'d, 't> Readers<'d, 't> {
         access
     }
 
+    fn bouncer(&mut self, section: &Section<'d, 't>) -> BouncerAccess {
+        let name = self.name(section, "bouncer");
+        let address = address(section);
+        let port = section.number("port", 6_432, 1..=65_535);
+        let default = "/var/run/postgresql";
+        let directory = absolute(section, "socket_directory", Some(default)).unwrap_or_default();
+        let access = BouncerAccess {
+            name: BouncerName::new(&name),
+            ssh: self.ssh(section, &address),
+            socket: directory.join(format!(".s.PGSQL.{port}")),
+            user: section.text("user").unwrap_or_else(|| "ha-observer".to_owned()),
+            databases: section.texts("databases"),
+        };
+        section.finish();
+        access
+    }
+
     fn name(&mut self, section: &Section<'d, 't>, such_as: &str) -> String {
         let name = section.required("name", &format!("name it, like name = \"{such_as}\""));
         if name.is_empty() {
@@ -150,7 +171,7 @@ impl<'d, 't> Readers<'d, 't> {
             section.wrong(
                 "name",
                 &format!("another machine of this pair is called \"{name}\""),
-                "give each host and proxy its own name",
+                "give each host, proxy and PgBouncer its own name",
             );
         }
         name

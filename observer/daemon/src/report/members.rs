@@ -1,4 +1,4 @@
-//! What each host and proxy shows of itself, in words for a table.
+//! What each host, proxy and PgBouncer shows of itself, in words for a table.
 //!
 //! It repeats what was seen and judges nothing: what it means is the digest's.
 
@@ -7,7 +7,7 @@ use observer_core::pair::Pair;
 use observer_core::sighting::{
     Admission, DatabaseBusy, DatabaseReport, Look, ProxyReport, Seen, Silent, SystemState, Vantage,
 };
-use observer_core::words::{HostName, ProxyName};
+use observer_core::words::{BouncerName, HostName, ProxyName};
 use serde::{Deserialize, Serialize};
 
 /// What a host is now.
@@ -54,6 +54,17 @@ pub(crate) struct ProxyStatus {
     pub(crate) file_lets_in: Option<Vec<HostName>>,
     /// Sessions open to hosts of the pair.
     pub(crate) sessions: u64,
+}
+
+/// One PgBouncer's line.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct BouncerStatus {
+    /// Its name.
+    pub(crate) name: BouncerName,
+    /// Whether it runs and is paused, in words.
+    pub(crate) state: String,
+    /// Its connections to a server; none where it was not seen.
+    pub(crate) connections: Option<u64>,
 }
 
 /// Every host's line, in configured order.
@@ -117,6 +128,28 @@ pub(crate) fn proxies(pair: &Pair) -> Vec<ProxyStatus> {
         }
     };
     pair.spec().proxies.iter().map(line).collect()
+}
+
+/// Every PgBouncer's line, in configured order.
+pub(crate) fn bouncers(pair: &Pair) -> Vec<BouncerStatus> {
+    let line = |name: &BouncerName| {
+        let entry = pair.snapshot().get(&Look::Bouncer(name.clone()));
+        let (state, connections) = match entry.map(|entry| &entry.latest.seen) {
+            None => ("not seen yet".to_owned(), None),
+            Some(Ok(Seen::Bouncer(report))) => {
+                let paused: Vec<&str> = report.paused().collect();
+                let state = match paused[..] {
+                    [] => "runs".to_owned(),
+                    _ => format!("paused: {}", paused.join(", ")),
+                };
+                (state, Some(report.databases.iter().map(|one| one.connections).sum()))
+            }
+            Some(Ok(_)) => ("PgBouncer is not running".to_owned(), None),
+            Some(Err(silent)) => (silence(silent), None),
+        };
+        BouncerStatus { name: name.clone(), state, connections }
+    };
+    pair.spec().bouncers.iter().map(line).collect()
 }
 
 fn runtime_let_in(report: &ProxyReport) -> Vec<HostName> {

@@ -12,7 +12,7 @@ use observer_core::policy::{Mode, PairSpec};
 use observer_core::words::{At, Epoch, HostName, PairName, PlanId, human_ms};
 use serde::{Deserialize, Serialize};
 
-use super::members::{self, HostStatus, ProxyStatus};
+use super::members::{self, BouncerStatus, HostStatus, ProxyStatus};
 
 /// The answer to `status`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -55,6 +55,9 @@ pub(crate) struct PairStatus {
     /// The master's lease, in words; none where the policy asks for none.
     #[serde(default)]
     pub(crate) lease: Option<String>,
+    /// Every PgBouncer.
+    #[serde(default)]
+    pub(crate) bouncers: Vec<BouncerStatus>,
     /// What a failover now would lose, in words.
     pub(crate) loss: Option<String>,
     /// The plan that is open.
@@ -180,6 +183,7 @@ fn status(pair: &Pair, basis: Option<&Basis>, now: At) -> PairStatus {
         hosts: members::hosts(pair),
         proxies: members::proxies(pair),
         lease: lease(pair, basis),
+        bouncers: members::bouncers(pair),
         loss: pair.latest().map(|(digest, _)| digest.loss.text()),
         next: next(pair.spec(), basis, plan.as_ref()),
         plan,

@@ -389,5 +389,6 @@ fn sample_name(look: &Look) -> String {
         Look::Application { host, from } => format!("application:{host}:{from}"),
         Look::Proxy(proxy) => format!("proxy:{proxy}"),
         Look::ProxyFile(proxy) => format!("proxy-file:{proxy}"),
+        Look::Bouncer(bouncer) => format!("bouncer:{bouncer}"),
     }
 }

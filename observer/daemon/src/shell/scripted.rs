@@ -4,7 +4,7 @@
 //! can be told to die, to hang, or to take its time. Everything that is written or performed goes
 //! into one log, so that the order between the two can be asserted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,9 +17,9 @@ use observer_core::pair::Refusal;
 use observer_core::plan::{Effect, Proof};
 use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec};
 use observer_core::sighting::{
-    Admission, CheckResult, DatabaseReport, FileServer, LeaseSeen, Look, MachineReport,
-    ProxyFileReport, ProxyReport, Seen, ServerReport, Silent, SystemState, UnitReport, UnitState,
-    Vantage, Walreceiver,
+    Admission, BouncerReport, CheckResult, DatabaseReport, FileServer, LeaseSeen, Look,
+    MachineReport, ProxyFileReport, ProxyReport, Seen, ServerReport, Silent, SystemState,
+    UnitReport, UnitState, Vantage, Walreceiver,
 };
 use observer_core::validate::{Roles, Survey};
 use observer_core::words::{Epoch, HostName, Lsn, PairName, Timeline};
@@ -40,6 +40,7 @@ pub(crate) fn spec() -> PairSpec {
         name: "desk".into(),
         hosts: vec!["node-a".into(), "node-b".into()],
         proxies: vec!["proxy".into()],
+        bouncers: Vec::new(),
         services: vec![ServiceSpec {
             name: "desk".into(),
             unit: "desk.service".to_owned(),
@@ -163,6 +164,7 @@ impl State {
             Look::ProxyFile(_) => Seen::ProxyFile(ProxyFileReport {
                 servers: spec().hosts.iter().map(|host| self.file_server(host)).collect(),
             }),
+            Look::Bouncer(_) => Seen::Bouncer(BouncerReport { databases: Vec::new() }),
         })
     }
 
@@ -254,7 +256,8 @@ impl World for Scripted {
     /// Nobody answers a survey: every datum is missing.
     async fn survey(&self, _: &Roles, _: Duration) -> Survey {
         tokio::task::yield_now().await;
-        Survey { hosts: BTreeMap::new(), proxies: BTreeMap::new(), took_ms: 0 }
+        let (hosts, proxies, bouncers) = Default::default();
+        Survey { hosts, proxies, bouncers, took_ms: 0 }
     }
 
     async fn before_switchover(&self, _: Result<Asked, Refusal>) -> Result<(), Unready> {

@@ -2,6 +2,7 @@
 //!
 //! It judges nothing: what an answer means for the pair is the core's work.
 
+pub(crate) mod bouncer;
 mod database;
 pub(crate) mod disk;
 mod lineage;
@@ -14,14 +15,14 @@ pub(crate) mod silence;
 use std::time::Duration;
 
 use observer_core::sighting::{Look, Seen, Silent};
-use observer_core::words::{HostName, ProxyName};
+use observer_core::words::{BouncerName, HostName, ProxyName};
 
 pub(crate) use disk::LittleRoom;
 pub(crate) use lineage::Lineage;
 pub(crate) use machine::RanInThisBoot;
 pub(crate) use proxy_file::FileCache;
 
-use crate::pair_world::{Host, Inner, Proxy};
+use crate::pair_world::{Bouncer, Host, Inner, Proxy};
 
 /// Answers one look within `deadline`, which the caller enforces.
 pub(crate) async fn look(
@@ -42,6 +43,7 @@ pub(crate) async fn look(
         }
         Look::Proxy(name) => proxy::look(world, proxy_of(world, name)?, deadline).await,
         Look::ProxyFile(name) => proxy_file::look(world, proxy_of(world, name)?, deadline).await,
+        Look::Bouncer(name) => bouncer::look(bouncer_of(world, name)?, deadline).await,
     }
 }
 
@@ -51,4 +53,8 @@ fn host<'a>(world: &'a Inner, name: &HostName) -> Result<&'a Host, Silent> {
 
 fn proxy_of<'a>(world: &'a Inner, name: &ProxyName) -> Result<&'a Proxy, Silent> {
     world.proxy(name).ok_or_else(|| Silent::Denied(format!("{name} is no proxy of the pair")))
+}
+
+fn bouncer_of<'a>(world: &'a Inner, name: &BouncerName) -> Result<&'a Bouncer, Silent> {
+    world.bouncer(name).ok_or_else(|| Silent::Denied(format!("{name} is no PgBouncer of the pair")))
 }

@@ -4,6 +4,7 @@
 //! came of it is seen by a proof, never by an exit code.
 
 mod admission;
+mod bouncers;
 mod follow;
 mod history;
 mod job;
@@ -54,6 +55,8 @@ pub(crate) async fn perform(world: &Inner, order: &Order, deadline: Duration) ->
             Ok(found) => rewrite::keep_out(world, found, host, deadline).await,
             Err(fault) => Err(fault),
         },
+        Effect::PauseBouncer { bouncer } => bouncers::pause(world, bouncer, deadline).await,
+        Effect::ResumeBouncer { bouncer } => bouncers::resume(world, bouncer, deadline).await,
         Effect::Promote { host } => match host_of(world, host) {
             Ok(found) => promote(world, found, deadline).await,
             Err(fault) => Err(fault),
@@ -108,6 +111,10 @@ pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
             .map_or_else(Vec::new, |p| at(proxy.as_str(), admission::describe_in(p, host))),
         Effect::Rewrite { proxy, .. } | Effect::KeepOut { proxy, .. } => {
             world.proxy(proxy).map_or_else(Vec::new, |p| at(proxy.as_str(), rewrite::describe(p)))
+        }
+        Effect::PauseBouncer { .. } | Effect::ResumeBouncer { .. } => {
+            let orders = bouncers::describe(world, effect).into_iter();
+            orders.map(|(host, command)| CommandLine { host, command }).collect()
         }
         Effect::Promote { host } => {
             let mut lines = vec![format!("psql: {}", crate::postgres::PROMOTE)];

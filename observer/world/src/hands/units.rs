@@ -96,6 +96,8 @@ pub(super) fn commands<'a>(
         | Effect::LetIn { .. }
         | Effect::KeepOut { .. }
         | Effect::Rewrite { .. }
+        | Effect::PauseBouncer { .. }
+        | Effect::ResumeBouncer { .. }
         | Effect::Promote { .. }
         | Effect::Checkpoint { .. }
         | Effect::Follow { .. }

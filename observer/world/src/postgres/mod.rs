@@ -3,6 +3,7 @@
 //! It starts and stops no server and keeps no password: the way in is the Unix socket with `peer`
 //! authentication. Every call has a deadline and ends in an answer or a [`Failure`].
 
+pub(crate) mod console;
 pub(crate) mod control;
 mod failure;
 mod growth;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_postgres::SimpleQueryMessage;
 
+pub use console::{Console, Pooled};
 pub use failure::Failure;
 pub use heartbeat::{Beat, BeatSeen};
 pub use look::{Look, Slot, Standby, Walreceiver, lsn_text, synchronous_names};

@@ -16,8 +16,9 @@ use super::{DatabaseTarget, Door};
 
 pub(super) struct Session {
     target: Arc<DatabaseTarget>,
-    /// The server gives up a statement of this session after this time.
-    limit: Duration,
+    /// The server gives up a statement of this session after this time; none for a PgBouncer's
+    /// console, which takes no settings.
+    limit: Option<Duration>,
     live: Mutex<Option<Arc<Live>>>,
     deaths: watch::Sender<u64>,
     farewell: Arc<std::sync::Mutex<Option<Failure>>>,
@@ -37,8 +38,13 @@ impl Drop for Live {
 
 impl Session {
     pub(super) fn new(target: Arc<DatabaseTarget>, limit: Duration) -> Self {
+        Self { limit: Some(limit), ..Self::of_console(target) }
+    }
+
+    /// A session at a PgBouncer's admin console.
+    pub(super) fn of_console(target: Arc<DatabaseTarget>) -> Self {
         let (live, deaths) = (Mutex::new(None), watch::Sender::new(0));
-        Self { target, limit, live, deaths, farewell: Arc::default() }
+        Self { target, limit: None, live, deaths, farewell: Arc::default() }
     }
 
     /// How the last connection that ended by itself said farewell; told once.
@@ -109,17 +115,18 @@ impl Session {
 
     fn config(&self) -> Config {
         let mut config = Config::new();
-        let limit = self.limit.as_millis();
         config
             .user(&self.target.user)
             .dbname(&self.target.database)
-            .application_name(super::APPLICATION_NAME)
+            .application_name(super::APPLICATION_NAME);
+        if let Some(limit) = self.limit.map(|limit| limit.as_millis()) {
             // The caller's deadline is what counts; the server's own limits only clean up after
             // a caller that has hung up.
-            .options(format!(
+            config.options(format!(
                 "-c statement_timeout={limit} -c idle_in_transaction_session_timeout={limit} \
                  -c search_path=pg_catalog -c client_min_messages=error"
             ));
+        }
         config
     }
 

@@ -3,6 +3,7 @@
 //! It changes nothing and judges nothing. Whatever does not answer within the deadline is in the
 //! survey with the reason; a survey is never missing.
 
+mod bouncer;
 mod host;
 mod proxy;
 mod script;
@@ -31,10 +32,13 @@ impl PairWorld {
             join_all(world.proxies.iter().map(async |(name, proxy)| {
                 (name.clone(), proxy::survey(world, proxy, until).await)
             }));
-        let (hosts, proxies) = tokio::join!(hosts, proxies);
+        let bouncers = join_all(world.bouncers.iter().map(async |(name, bouncer)| {
+            (name.clone(), in_time(until, bouncer::survey(world, bouncer, until)).await)
+        }));
+        let (hosts, proxies, bouncers) = tokio::join!(hosts, proxies, bouncers);
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (hosts, proxies) = (hosts.into_iter().collect(), proxies.into_iter().collect());
-        Survey { hosts, proxies, took_ms }
+        Survey { hosts, proxies, bouncers: bouncers.into_iter().collect(), took_ms }
     }
 }
 

@@ -33,6 +33,7 @@ pub fn spec() -> PairSpec {
         name: "pair".into(),
         hosts: vec!["node-a".into(), "node-b".into()],
         proxies: vec!["proxy".into()],
+        bouncers: Vec::new(),
         services: Vec::new(),
         policy: Policy::default(),
     }
@@ -85,13 +86,14 @@ pub fn behind(sshd: &Sshd, haproxy: &Haproxy) -> PairWorld {
 pub fn behind_folder(sshd: &Sshd, folder: &Path) -> PairWorld {
     let hosts = vec![host(sshd, "node-a", NODE_A), host(sshd, "node-b", NODE_B)];
     let proxies = vec![proxy(sshd, folder)];
-    PairWorld::connect(PairAccess { spec: spec(), hosts, proxies }).unwrap()
+    PairWorld::connect(PairAccess { spec: spec(), hosts, proxies, bouncers: Vec::new() }).unwrap()
 }
 
 /// Two hosts with databases, and no proxy.
 pub fn databases(a: HostAccess, b: HostAccess) -> PairWorld {
     let spec = PairSpec { proxies: Vec::new(), ..spec() };
-    PairWorld::connect(PairAccess { spec, hosts: vec![a, b], proxies: Vec::new() }).unwrap()
+    let (proxies, bouncers) = Default::default();
+    PairWorld::connect(PairAccess { spec, hosts: vec![a, b], proxies, bouncers }).unwrap()
 }
 
 pub fn order(epoch: u64, effect: Effect) -> Order {

@@ -5,6 +5,7 @@
 
 mod activity;
 mod application;
+mod bouncer;
 mod contents;
 mod lease;
 mod machine;
@@ -72,6 +73,12 @@ pub const CHECKS: &[Check] = &[
     proxy::PROXY_WARNINGS,
     proxy::PROXY_AT_BOOT,
     proxy::PROXY_CLOCK,
+    bouncer::BOUNCER_ADMIN,
+    bouncer::BOUNCER_PAUSED,
+    bouncer::BOUNCER_LEADS_PAST,
+    bouncer::BOUNCER_WAIT,
+    bouncer::BOUNCER_POOL_MODE,
+    bouncer::BOUNCER_DATABASES,
 ];
 
 const ALL: &[Readiness] = &[Readiness::Switchover, Readiness::Failover, Readiness::SwitchBack];
