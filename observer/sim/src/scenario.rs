@@ -14,9 +14,11 @@
 //! Rules of the world (one writer, proof before promote, …) need not be written: every scenario is
 //! checked against all of them after every event.
 
+use observer_core::policy::{PowerFence, WhenUndone};
 use observer_core::words::{HostName, ProxyName};
 
 use crate::fault::Fault;
+use crate::machine::{Machine, Power};
 use crate::run::{Run, Setup};
 
 /// A scenario, parsed.
@@ -53,6 +55,7 @@ enum Demand {
     Plans(usize),
     Streams(HostName),
     Kept(HostName),
+    PoweredOff(HostName),
 }
 
 /// Why a scenario failed, with its line.
@@ -210,19 +213,23 @@ fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
             let open = run.pair().is_some_and(|pair| pair.memory().open.is_some());
             (!open, "a plan is open".to_owned())
         }
-        Demand::Streams(host) => {
-            let database = &run.world.machine(host).database;
-            (database.heard_at.is_some(), format!("{:?}", database.postmaster))
-        }
-        Demand::Kept(host) => {
-            let kept = run.world.machine(host).database.kept;
-            (kept, "nothing was kept".to_owned())
+        Demand::Streams(host) | Demand::PoweredOff(host) | Demand::Kept(host) => {
+            evaluate_of_host(demand, run.world.machine(host))
         }
         Demand::Plans(count) => {
             let opened =
                 run.events.iter().filter(|event| event.kind.name() == "plan-opened").count();
             (opened == *count, format!("{opened} plans"))
         }
+    }
+}
+
+fn evaluate_of_host(demand: &Demand, machine: &Machine) -> (bool, String) {
+    let database = &machine.database;
+    match demand {
+        Demand::PoweredOff(_) => (machine.power == Power::Off, format!("{:?}", machine.power)),
+        Demand::Kept(_) => (database.kept, "nothing was kept".to_owned()),
+        _ => (database.heard_at.is_some(), format!("{:?}", database.postmaster)),
     }
 }
 
@@ -259,6 +266,7 @@ fn demand(words: &[&str]) -> Option<Demand> {
         "lost" => Demand::LostAtMost(words.get(2)?.parse().ok()?),
         "streams" => Demand::Streams(host(1)?),
         "kept" => Demand::Kept(host(1)?),
+        "powered-off" => Demand::PoweredOff(host(1)?),
         "no-open-plan" => Demand::NoOpenPlan,
         "plans" => Demand::Plans(words.get(1)?.parse().ok()?),
         _ => return None,
@@ -316,6 +324,10 @@ fn fault(words: &[&str]) -> Option<Fault> {
         "allow-promotion" => Fault::AllowPromotion(host()?),
         "refuse-to-stop" => Fault::RefuseToStop(host()?),
         "let-stop" => Fault::LetStop(host()?),
+        "break-switch" => Fault::BreakSwitch(host()?),
+        "deafen-switch" => Fault::DeafenSwitch(host()?),
+        "slow-switch" => Fault::SlowSwitch(host()?),
+        "mend-switch" => Fault::MendSwitch(host()?),
         "let-finish" => Fault::LetFinish(proxy()?),
         "never-finish" => Fault::NeverFinish(proxy()?),
         _ => return of_the_observer(words),
@@ -363,6 +375,10 @@ fn duration(text: &&str) -> Option<u64> {
     Some((seconds * 1_000.0) as u64)
 }
 
+fn power_fence(when_undone: WhenUndone) -> PowerFence {
+    PowerFence { deadline_ms: 10_000, when_undone }
+}
+
 fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
     use observer_core::policy::{
         Durability, FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnReturn, OnSlaveLost,
@@ -372,6 +388,9 @@ fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
         "mode observe-only" => policy.mode = Mode::ObserveOnly,
         "mode off" => policy.mode = Mode::Off,
         "fence stopped" => policy.fence = FenceGrade::Stopped,
+        "fence powered-off" => policy.fence = FenceGrade::PoweredOff,
+        "power-fence" => policy.power_fence = Some(power_fence(WhenUndone::StaysOff)),
+        "power-fence switch-on" => policy.power_fence = Some(power_fence(WhenUndone::SwitchOn)),
         "on-database-crash fail-over" => policy.on_database_crash = OnDatabaseCrash::FailOver,
         "on-clean-shutdown fail-over" => policy.on_clean_shutdown = OnCleanShutdown::FailOver,
         "durability sync" => policy.durability = Durability::Sync,

@@ -227,6 +227,8 @@ impl World {
                 Reply::Did
             }),
             Effect::Promote { host } => self.promote(host, epoch, now),
+            Effect::PowerOff { host } => self.power_off(host, now),
+            Effect::PowerOn { host } => self.power_on(host),
             Effect::StopDatabase { how: Stop::Clean, .. } => {
                 // It ends its streams with everything it holds.
                 self.replicate(now);

@@ -9,6 +9,7 @@ use observer_core::policy::FenceGrade;
 use observer_core::sighting::Admission;
 use observer_core::words::{At, Epoch, PlanId};
 use observer_sim::check::Checks;
+use observer_sim::machine::Power;
 use observer_sim::run::{Run, Setup, Users};
 use observer_sim::world::World;
 
@@ -149,4 +150,18 @@ fn rule_5_sees_a_switchover_to_a_slave_that_lacks_a_row() {
     world.machine_mut(&"node-a".into()).database.rows.push(1);
     let broken = checks.before_effect(&order(2), &world, At(2));
     assert_eq!(broken.expect_err("a row is missing").rule, 5);
+}
+
+#[test]
+fn rule_2_sees_a_promotion_over_a_master_that_has_power() {
+    let mut world = world();
+    world.spec.policy.fence = FenceGrade::PoweredOff;
+    world.proxy_mut(&"proxy-1".into()).runtime.insert("node-a".into(), Admission::TakenOut);
+    let mut checks = Checks::default();
+    checks.on_record(&opened(1, 2), &world, &Users::default(), At(1)).expect("it was ordered");
+    let broken = checks.before_effect(&order(2), &world, At(2));
+    assert_eq!(broken.expect_err("node-a has power").rule, 2);
+    world.machine_mut(&"node-a".into()).lose_power(Power::Off);
+    checks.after_event(&world, At(3)).expect("a loss of power breaks nothing");
+    assert!(checks.before_effect(&order(2), &world, At(4)).is_ok(), "it was off");
 }

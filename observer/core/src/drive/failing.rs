@@ -85,7 +85,9 @@ impl Drive {
                 (OnFailure::Insist, _) if pivot && !past => OnFailure::GiveUp,
                 // A plan taken up past its pivot walks its first steps again, and there is no
                 // way back any more: a fence is still insisted on, the rest is passed.
-                (OnFailure::GiveUp, Proof::IsOut { .. }) if past => OnFailure::Insist,
+                (OnFailure::GiveUp, Proof::IsOut { .. } | Proof::PoweredOff { .. }) if past => {
+                    OnFailure::Insist
+                }
                 (OnFailure::GiveUp, Proof::DatabaseStopped { .. })
                     if past && self.plan().fence == FenceGrade::Stopped =>
                 {

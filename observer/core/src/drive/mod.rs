@@ -46,8 +46,6 @@ const INSIST_MS: u64 = 1_000;
 const PASSING_MS: u64 = 2_000;
 /// How long one order may take: what takes longer is only set going by it.
 const ORDER_MAX_MS: u64 = 120_000;
-/// How long one look at a proof may take.
-const PROOF_DEADLINE_MS: u64 = 2_000;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Stage {
@@ -466,7 +464,8 @@ impl Drive {
     fn prove(&self) -> Want {
         let plan = self.plan();
         let proof = self.proof().clone();
-        Want::Prove { proof, epoch: plan.epoch, deadline_ms: PROOF_DEADLINE_MS }
+        let deadline_ms = talk::look_deadline_ms(&proof);
+        Want::Prove { proof, epoch: plan.epoch, deadline_ms }
     }
 
     fn order(&mut self, now: At) -> Want {

@@ -141,6 +141,16 @@ pub enum Effect {
         /// The host whose database must hold a commit before it is acknowledged.
         standby: Option<HostName>,
     },
+    /// Take the power of the old master away, by the power fence.
+    PowerOff {
+        /// The host.
+        host: HostName,
+    },
+    /// Give a host its power again, by the power fence.
+    PowerOn {
+        /// The host.
+        host: HostName,
+    },
     /// Start a service of the application.
     StartService {
         /// The host.
@@ -165,14 +175,16 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// The host it is done on; none for what is done at a proxy, or nowhere.
+    /// The host it is done on; none for what is done at a proxy, at a power switch, or nowhere.
     pub fn on_host(&self) -> Option<&HostName> {
         match self {
             Effect::Look
             | Effect::TakeOut { .. }
             | Effect::LetIn { .. }
             | Effect::Rewrite { .. }
-            | Effect::KeepOut { .. } => None,
+            | Effect::KeepOut { .. }
+            | Effect::PowerOff { .. }
+            | Effect::PowerOn { .. } => None,
             Effect::Checkpoint { host }
             | Effect::StopDatabase { host, .. }
             | Effect::StartDatabase { host }
@@ -242,6 +254,8 @@ impl fmt::Display for Effect {
             Effect::StartDatabase { host } => write!(f, "start database on {host}"),
             Effect::RestartDatabase { host } => write!(f, "restart database on {host}"),
             Effect::Promote { host } => write!(f, "promote {host}"),
+            Effect::PowerOff { host } => write!(f, "power {host} off"),
+            Effect::PowerOn { host } => write!(f, "power {host} on"),
             Effect::Checkpoint { host } => write!(f, "checkpoint on {host}"),
             Effect::Follow { host, upstream } => write!(f, "make {host} a standby of {upstream}"),
             Effect::MakeSlot { host, follower } => write!(f, "make {follower}'s slot on {host}"),

@@ -104,7 +104,9 @@ pub(super) fn commands<'a>(
         | Effect::Synchronise { .. }
         | Effect::KeepDiverged { .. }
         | Effect::Rewind { .. }
-        | Effect::Clone { .. } => Err(Fault::Refused(format!("{effect}: not done by a unit"))),
+        | Effect::Clone { .. }
+        | Effect::PowerOff { .. }
+        | Effect::PowerOn { .. } => Err(Fault::Refused(format!("{effect}: not done by a unit"))),
     }
 }
 
