@@ -36,6 +36,7 @@ fn host(unit: &str, data: &str) -> Result<HostCommands, WorldError> {
             replication_options: None,
         },
         application: None,
+        power: None,
     };
     let services = vec![ServiceSpec {
         name: "desk".into(),

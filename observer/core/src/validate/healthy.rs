@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::policy::{Placement, Policy, Probed, ServiceSpec};
+use crate::policy::{FenceGrade, Placement, Policy, PowerFence, Probed, ServiceSpec, WhenUndone};
 use crate::sighting::{Admission, CheckResult, FileServer, ServerReport, UnitState};
 
 pub(super) fn spec() -> PairSpec {
@@ -22,7 +22,14 @@ pub(super) fn spec() -> PairSpec {
             service("desk", Placement::All),
             service("desk-scheduler", Placement::Master),
         ],
-        policy: Policy::default(),
+        policy: Policy {
+            fence: FenceGrade::PoweredOff,
+            power_fence: Some(PowerFence {
+                deadline_ms: 30_000,
+                when_undone: WhenUndone::StaysOff,
+            }),
+            ..Policy::default()
+        },
     }
 }
 
@@ -134,6 +141,7 @@ fn master() -> HostSurvey {
         contents: Ok(vec![contents]),
         replication_logins: BTreeMap::new(),
         application: Some(Ok(Health::Well)),
+        power: Some(Ok(Power::On)),
     }
 }
 
@@ -154,6 +162,7 @@ fn slave() -> HostSurvey {
         contents: Ok(Vec::new()),
         replication_logins: BTreeMap::from([("node-a".into(), Ok(ReplicationLogin::AsksPassword))]),
         application: Some(Ok(Health::Ill("status 503".to_owned()))),
+        power: Some(Ok(Power::On)),
     }
 }
 

@@ -7,6 +7,7 @@ mod admission;
 mod follow;
 mod history;
 mod job;
+mod power;
 mod proofs;
 mod proxy_proofs;
 mod reload;
@@ -31,6 +32,7 @@ use crate::access::CommandLine;
 use crate::commands::Privileged;
 use crate::pair_world::{Host, Inner, Proxy};
 use crate::postgres::Failure;
+use crate::power::Action;
 
 /// Performs one effect within `deadline`, which the caller enforces.
 pub(crate) async fn perform(world: &Inner, order: &Order, deadline: Duration) -> Reply {
@@ -66,6 +68,8 @@ pub(crate) async fn perform(world: &Inner, order: &Order, deadline: Duration) ->
         Effect::KeepDiverged { host, .. } => job::keep(world, host, deadline).await,
         Effect::Rewind { host, source } => job::rewind(world, host, source, deadline).await,
         Effect::Clone { host, source } => job::clone(world, host, source, deadline).await,
+        Effect::PowerOff { host } => power::switch(world, host, Action::Off, deadline).await,
+        Effect::PowerOn { host } => power::switch(world, host, Action::On, deadline).await,
         effect => units::perform(world, effect, deadline).await,
     };
     match done {
@@ -103,6 +107,8 @@ pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
         Effect::Rewrite { proxy, .. } | Effect::KeepOut { proxy, .. } => {
             world.proxy(proxy).map_or_else(Vec::new, |p| at(proxy.as_str(), rewrite::describe(p)))
         }
+        Effect::PowerOff { host } => power::describe(world, host, Action::Off),
+        Effect::PowerOn { host } => power::describe(world, host, Action::On),
         Effect::Promote { host } => {
             let mut lines = vec![format!("psql: {}", crate::postgres::PROMOTE)];
             let start = Effect::StartDatabase { host: host.clone() };
