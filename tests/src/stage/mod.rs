@@ -3,6 +3,7 @@
 //!
 //! It asserts nothing; it sets, breaks, asks and reads.
 
+mod bmc;
 mod books;
 mod mend;
 mod promise;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+pub use bmc::{Bmc, Mood};
 pub use books::{Booked, Load};
 pub use promise::Promise;
 pub use told::{Told, texts};
@@ -30,6 +32,15 @@ pub const ON_RETURN_ASK: (&str, &str) = ("on_return", "\"ask\"");
 /// How long a healthy pair may take to be told protected after the daemon's start.
 const PROTECTED_LIMIT: Duration = Duration::from_secs(30);
 
+/// What the observer of a stage can switch the machines' power with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PowerSwitch {
+    /// Nothing.
+    None,
+    /// A management controller, which answers while [`Stage::beside_bmc`] plays.
+    Controller,
+}
+
 /// What a stage is set with.
 #[derive(Debug, Clone)]
 pub struct StageSpec {
@@ -37,6 +48,8 @@ pub struct StageSpec {
     pub lab: LabSpec,
     /// Settings of the policy that differ from the shipped defaults, as `(key, value)` in TOML.
     pub policy: Vec<(&'static str, &'static str)>,
+    /// What the observer can switch the machines' power with.
+    pub power: PowerSwitch,
     /// Environment of the daemon, for tests that make it crash.
     pub environment: Vec<(&'static str, String)>,
 }
@@ -45,7 +58,8 @@ impl StageSpec {
     /// The shipped defaults.
     #[must_use]
     pub fn standard() -> Self {
-        Self { lab: LabSpec::standard(), policy: Vec::new(), environment: Vec::new() }
+        let (policy, environment) = Default::default();
+        Self { lab: LabSpec::standard(), policy, power: PowerSwitch::None, environment }
     }
 
     /// The shipped defaults, but for an old master that is back: it waits for a person, so that a
@@ -106,6 +120,9 @@ impl Stage {
             )?;
         let path = format!("/etc/systemd/system/{OBSERVER_UNIT}");
         observer.put_file(&path, &unit, 0o644, "root:root")?;
+        if spec.power == PowerSwitch::Controller {
+            self.install_fence()?;
+        }
         if !spec.environment.is_empty() {
             self.set_environment(&spec.environment)?;
         }
@@ -149,6 +166,10 @@ impl Stage {
             let key = machine.host_key()?;
             let words: Vec<&str> = key.split_whitespace().take(2).collect();
             text = text.replacen("ssh-ed25519 REPLACE-THIS-KEY", &words.join(" "), 1);
+        }
+        if spec.power == PowerSwitch::Controller {
+            let section = format!("\n{}[policy]", bmc::FENCE_SECTION);
+            text = text.replace("\n[policy]", &section);
         }
         for (key, value) in &spec.policy {
             let was = text.lines().find(|line| line.starts_with(&format!("{key} =")));
