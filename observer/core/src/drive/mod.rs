@@ -383,7 +383,8 @@ impl Drive {
 
     fn record_turn(&mut self, now: At) -> Want {
         self.stage = Stage::Recording(Then::TurnBack);
-        let why = self.turned_back.clone().unwrap_or_default();
+        let why = self.with_what_stays(self.turned_back.clone().unwrap_or_default());
+        self.turned_back = Some(why.clone());
         Want::Record(Record::TurnedBack { at: now, plan: self.plan().id, why, turn: self.turn })
     }
 
