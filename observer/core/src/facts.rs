@@ -146,7 +146,8 @@ fact! {
     Fence {
         /// Every step the grade needs can be taken and proven.
         Possible,
-        /// A proxy (or the host, for the grade *stopped*) is out of reach.
+        /// A proxy (or the host, for the grade *stopped*) is out of reach, or there is no power
+        /// fence for the grade *powered-off*.
         Impossible,
     }
 }

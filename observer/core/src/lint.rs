@@ -59,6 +59,12 @@ pub enum Finding {
     /// The policy asks for a stopped master, and the plan does not prove it.
     #[error("the old master's database is not proven stopped before the pivot")]
     NotStopped,
+    /// The policy asks for a master without power, and the plan does not prove it.
+    #[error("the old master is not proven powered off right before the pivot")]
+    NotPoweredOff,
+    /// The power of a host is taken away by another plan than a failover from it.
+    #[error("step `{0}` powers off what is not the old master of a failover")]
+    PowersOff(String),
     /// What is lost is not measured before the pivot.
     #[error("the loss is not measured before the pivot")]
     LossUnmeasured,
@@ -137,6 +143,13 @@ pub fn lint(plan: Plan, spec: &PairSpec, epoch: Epoch) -> Result<ArmedPlan, Vec<
         }
         if let_in.is_some_and(|host| *host != plan.next_master) {
             findings.push(Finding::LetsInWrongHost(step.name.clone()));
+        }
+    }
+    for step in &plan.steps {
+        if let Effect::PowerOff { host } = &step.effect
+            && (plan.goal != Goal::FailOver || *host != plan.master)
+        {
+            findings.push(Finding::PowersOff(step.name.clone()));
         }
     }
     let wanted = if plan.goal.changes_master() { epoch.next() } else { epoch };
@@ -240,9 +253,19 @@ fn check_before(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &mut Vec<F
     }
     let stopped = Proof::DatabaseStopped { host: plan.master.clone() };
     let shut_down = Proof::ShutDown { host: plan.master.clone() };
-    let must_stop = spec.policy.fence == FenceGrade::Stopped || spec.proxies.is_empty();
-    if must_stop && !proven(before, &stopped) && !proven(before, &shut_down) {
+    // A switch that is pressed while the slave replays would make an early proof a stale one.
+    let powered_off = Proof::PoweredOff { host: plan.master.clone() };
+    let has_no_power = proven(&before[last_wait.map_or(0, |wait| wait + 1)..], &powered_off);
+    let must_stop = spec.policy.fence != FenceGrade::ProxiedOff || spec.proxies.is_empty();
+    let is_stopped = proven(before, &stopped) || proven(before, &shut_down) || has_no_power;
+    if must_stop && !is_stopped {
         findings.push(Finding::NotStopped);
+    }
+    // A switchover shuts the master down in order and leaves a tombstone, which loses nothing.
+    let must_lose_power =
+        spec.policy.fence == FenceGrade::PoweredOff && plan.goal == Goal::FailOver;
+    if must_lose_power && !has_no_power {
+        findings.push(Finding::NotPoweredOff);
     }
     for step in before {
         if step.undo == Undo::ForwardOnly {

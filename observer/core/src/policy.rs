@@ -86,8 +86,30 @@ pub enum Mode {
 pub enum FenceGrade {
     /// Users cannot reach it through any proxy, proven by reading each proxy back.
     ProxiedOff,
-    /// Also its database is proven stopped.
+    /// Also its database is proven stopped; where it does not answer, it is proven powered off.
     Stopped,
+    /// Also the machine is proven powered off, by the power fence.
+    PoweredOff,
+}
+
+/// The power fence: a command on the observer that takes a host's power away. Its words are the
+/// world's; what plans depend on is here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PowerFence {
+    /// How long taking the power away and seeing it gone may take together, in milliseconds.
+    pub deadline_ms: u64,
+    /// What becomes of a host that was powered off by a plan that is taken back.
+    pub when_undone: WhenUndone,
+}
+
+/// What becomes of a host that was powered off by a plan that is taken back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenUndone {
+    /// It stays off until a person switches it on.
+    StaysOff,
+    /// It is switched on again.
+    SwitchOn,
 }
 
 /// What to do first when the database has crashed and its host lives.
@@ -186,6 +208,9 @@ pub struct Policy {
     pub repair_window_ms: u64,
     /// The fence a promotion needs.
     pub fence: FenceGrade,
+    /// The power fence, where one is configured.
+    #[serde(default)]
+    pub power_fence: Option<PowerFence>,
     /// Loss budget: acknowledged WAL that a failover may lose.
     pub loss_budget_bytes: u64,
     /// Loss budget: time during which commits may have been acknowledged and lost.
@@ -238,6 +263,7 @@ impl Default for Policy {
             lease_ms: None,
             repair_window_ms: 600_000,
             fence: FenceGrade::ProxiedOff,
+            power_fence: None,
             loss_budget_bytes: 16 << 20,
             loss_budget_ms: 10_000,
             lag_limit_bytes: 16 << 20,

@@ -8,9 +8,10 @@ use observer_core::drive::Order;
 use observer_core::facts::Asker;
 use observer_core::journal::{Mark, Outcome, Record};
 use observer_core::plan::{Effect, Goal, Plan, Promise};
+use observer_core::policy::FenceGrade;
 use observer_core::words::{At, Epoch, HostName, Lsn, PlanId};
 
-use crate::machine::{Postmaster, Running};
+use crate::machine::{Postmaster, Power, Running};
 use crate::run::Users;
 use crate::world::World;
 
@@ -37,6 +38,8 @@ pub struct Violation {
 #[derive(Clone, Debug, Default)]
 pub struct Checks {
     open: Option<Plan>,
+    /// Whether the open plan's old master has had no power at some moment of it.
+    lost_power: bool,
     paused: bool,
     /// True once a step of the open plan was passed without its proof, which was told.
     left_out: bool,
@@ -60,6 +63,7 @@ fn broken(rule: u8, at: At, what: String) -> Checked {
 impl Checks {
     /// Looks at the world after any event; `observer` says whether the observer lives.
     pub fn after_event(&mut self, world: &World, observer: Running, now: At) -> Checked {
+        self.note_power(world);
         self.a_lease_ends_in_silence_only(world, observer, now)?;
         self.no_second_master_starts_beside_one(world, now)?;
         users_can_write_to_one_host_at_most(world, now)?;
@@ -81,6 +85,8 @@ impl Checks {
                 a_served_master_is_not_failed_over(plan, world, users, now)?;
                 self.open = Some((**plan).clone());
                 self.left_out = false;
+                self.lost_power = false;
+                self.note_power(world);
             }
             Record::PlanClosed { outcome, plan, .. } => {
                 let Some(open) = self.open.take() else {
@@ -140,6 +146,9 @@ impl Checks {
             the_old_master_is_fenced_before_a_promotion(host, world, now)?;
             if let Some(plan) = self.open.as_ref().filter(|plan| plan.id == order.plan) {
                 a_switchover_promotes_a_whole_slave(plan, world, now)?;
+                if !self.lost_power {
+                    an_old_master_loses_its_power_first(plan, world, now)?;
+                }
             }
         }
         Ok(())
@@ -201,6 +210,13 @@ impl Checks {
         Ok(())
     }
 
+    /// Somebody may switch it on again between the proof and the promotion, so what counts is that
+    /// it was off.
+    fn note_power(&mut self, world: &World) {
+        let is_off = |plan: &Plan| world.machine(&plan.master).power == Power::Off;
+        self.lost_power |= self.open.as_ref().is_some_and(is_off);
+    }
+
     /// Takes note that the observer died.
     pub fn observer_died(&mut self, world: &World) {
         self.boring = match &self.open {
@@ -259,6 +275,17 @@ fn the_old_master_is_fenced_before_a_promotion(heir: &HostName, world: &World, n
                 return broken(2, now, what);
             }
         }
+    }
+    Ok(())
+}
+
+/// Rule 2: with the grade *powered-off* a failover promotes nobody before the old master is off.
+fn an_old_master_loses_its_power_first(plan: &Plan, world: &World, now: At) -> Checked {
+    let asked = world.spec.policy.fence == FenceGrade::PoweredOff;
+    let again = !world.machine(&plan.next_master).database.in_recovery;
+    if asked && plan.goal == Goal::FailOver && !again {
+        let what = format!("{} promoted while {} has power", plan.next_master, plan.master);
+        return broken(2, now, what);
     }
     Ok(())
 }

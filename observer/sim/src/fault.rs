@@ -9,6 +9,13 @@ pub enum Fault {
     PowerOff(HostName),
     CrashHost(HostName),
     PowerOn(HostName),
+    /// The power switch of this host cannot be reached.
+    BreakSwitch(HostName),
+    /// It says that it was done, and does nothing.
+    DeafenSwitch(HostName),
+    /// It says that it was done, and does it a while later.
+    SlowSwitch(HostName),
+    MendSwitch(HostName),
     KillDatabase(HostName),
     BreakDatabase(HostName),
     HangDatabase(HostName),

@@ -3,7 +3,7 @@
 //! Safety first: the rules hold after every event of the chaos. Then liveness: everything that can
 //! heal is healed, and within a bounded time users must be served and no plan may be open.
 
-use observer_core::policy::Durability;
+use observer_core::policy::{Durability, FenceGrade, PowerFence, WhenUndone};
 use observer_core::words::{BouncerName, HostName, ProxyName};
 
 use crate::check::Violation;
@@ -67,6 +67,13 @@ pub fn play(seed: u64) -> Result<Run, Failure> {
         setup = setup.with_bouncers(1);
     }
     let bouncers = setup.spec.bouncers.clone();
+    if random.chance(25) {
+        let when_undone =
+            if random.chance(50) { WhenUndone::SwitchOn } else { WhenUndone::StaysOff };
+        setup.spec.policy.power_fence = Some(PowerFence { deadline_ms: 10_000, when_undone });
+        let grades = [FenceGrade::ProxiedOff, FenceGrade::Stopped, FenceGrade::PoweredOff];
+        setup.spec.policy.fence = *random.pick(&grades);
+    }
     let hosts = setup.spec.hosts.clone();
     let names = setup.spec.proxies.clone();
     let mut run = Run::new(setup);
@@ -201,7 +208,12 @@ fn obstacle(
                 _ => until(Fault::FillDisk(host.clone()), Fault::FreeDisk(host)),
             },
         },
-        _ => match random.below(4) {
+        _ => match random.below(5) {
+            4 => {
+                let faults: [fn(HostName) -> Fault; 3] =
+                    [Fault::BreakSwitch, Fault::DeafenSwitch, Fault::SlowSwitch];
+                until(random.pick(&faults)(host.clone()), Fault::MendSwitch(host))
+            }
             0 => once(Fault::LoseLog(host)),
             1 => until(Fault::LockOut(host.clone()), Fault::LetLogIn(host)),
             2 => once(Fault::OrderRejoin),
@@ -245,6 +257,7 @@ fn heal(run: &mut Run, hosts: &[HostName], proxies: &[ProxyName], bouncers: &[Bo
     ];
     for host in hosts {
         cures.push(Fault::PowerOn(host.clone()));
+        cures.push(Fault::MendSwitch(host.clone()));
         cures.push(Fault::StartSshd(host.clone()));
         cures.push(Fault::WakeDatabase(host.clone()));
         cures.push(Fault::FreeDisk(host.clone()));
@@ -268,6 +281,10 @@ fn heal(run: &mut Run, hosts: &[HostName], proxies: &[ProxyName], bouncers: &[Bo
     // What a person does at the desk: ends a pause, starts a master that was stopped on purpose,
     // accepts the loss if only that is in the way, says go on.
     for after in [20_000, 60_000, 90_000] {
+        // And switches on what the power fence has switched off.
+        for host in hosts {
+            run.schedule(after, Fault::PowerOn(host.clone()));
+        }
         run.schedule(after, Fault::Resume);
         run.schedule(after, Fault::Acknowledge);
         run.schedule(after + 1_000, Fault::StartStoppedMaster);

@@ -6,7 +6,7 @@ use observer_core::words::{At, HostName};
 
 use crate::disk::Disk;
 use crate::fault::Fault;
-use crate::machine::{OnPromote, Postmaster, Power, Running, ServiceState};
+use crate::machine::{OnPromote, Postmaster, Power, Running, ServiceState, Switch};
 use crate::network::OBSERVER;
 use crate::world::World;
 
@@ -59,6 +59,10 @@ impl World {
                 return self.network.passes(OBSERVER, host.as_str());
             }
             Fault::PowerOn(host) if !self.machine(&host).is_up() => self.machine_mut(&host).boot(),
+            Fault::BreakSwitch(host) => self.machine_mut(&host).switch = Switch::Broken,
+            Fault::DeafenSwitch(host) => self.machine_mut(&host).switch = Switch::Deaf,
+            Fault::SlowSwitch(host) => self.machine_mut(&host).switch = Switch::Slow,
+            Fault::MendSwitch(host) => self.machine_mut(&host).switch = Switch::Works,
             Fault::KillApplication(host) => self.application(&host, ServiceState::Failed),
             Fault::BreakApplication(host) => self.application(&host, ServiceState::Broken),
             Fault::StopApplication(host) => self.application(&host, ServiceState::Stopped),

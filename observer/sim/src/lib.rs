@@ -21,6 +21,7 @@ pub mod random;
 pub mod run;
 pub mod scenario;
 mod sight;
+mod switch;
 pub mod world;
 
 pub use fault::Fault;

@@ -22,6 +22,10 @@ const SEGMENT_LASTS_MS: u64 = 3_000;
 pub struct Machine {
     /// What the hardware does.
     pub power: Power,
+    /// What its power switch does, which the power fence reaches.
+    pub switch: Switch,
+    /// When a slow switch takes its power away.
+    pub loses_power_at: Option<At>,
     /// Whether sshd runs.
     pub sshd: Running,
     /// Whether it offers another host key than the pinned one.
@@ -85,6 +89,19 @@ pub enum Power {
     Crashed,
     /// Off: silence.
     Off,
+}
+
+/// What a power switch does when it is told to switch its host on or off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Switch {
+    /// It switches, and says so.
+    Works,
+    /// It says so at once, and switches off after a while.
+    Slow,
+    /// It says so, and does nothing.
+    Deaf,
+    /// It cannot be reached.
+    Broken,
 }
 
 /// Whether a process runs.
@@ -188,6 +205,8 @@ impl Machine {
     pub fn new(in_recovery: bool, services: BTreeMap<ServiceName, ServiceState>) -> Self {
         Self {
             power: Power::On,
+            switch: Switch::Works,
+            loses_power_at: None,
             sshd: Running::Yes,
             key_changed: false,
             garbled: false,
@@ -288,6 +307,10 @@ impl Machine {
 
     /// Lets time do its part.
     pub fn pass(&mut self, now: At) {
+        if self.loses_power_at.is_some_and(|at| at <= now) {
+            self.loses_power_at = None;
+            self.lose_power(Power::Off);
+        }
         if let Postmaster::Starting(until) = self.database.postmaster
             && until <= now
         {

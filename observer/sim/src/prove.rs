@@ -5,7 +5,7 @@ use observer_core::plan::Proof;
 use observer_core::sighting::Admission;
 use observer_core::words::{HostName, ProxyName};
 
-use crate::machine::{Job, Machine, Postmaster, Task};
+use crate::machine::{Job, Machine, Postmaster, Power, Task};
 use crate::network::OBSERVER;
 use crate::world::World;
 
@@ -19,6 +19,8 @@ impl World {
             | Proof::FileSays { .. }
             | Proof::FileKeepsOut { .. } => self.prove_at_proxy(proof),
             Proof::BouncerPaused { .. } | Proof::BouncerRuns { .. } => self.prove_at_bouncer(proof),
+            Proof::PoweredOff { host } => self.prove_power(host, |power| power == Power::Off),
+            Proof::PoweredOn { host } => self.prove_power(host, |power| power != Power::Off),
             Proof::LagWithin { .. }
             | Proof::ReplayedShutdown { .. }
             | Proof::Streams { .. }

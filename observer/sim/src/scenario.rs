@@ -14,10 +14,11 @@
 //! Rules of the world (one writer, proof before promote, …) need not be written: every scenario is
 //! checked against all of them after every event.
 
+use observer_core::policy::{PowerFence, WhenUndone};
 use observer_core::words::{BouncerName, HostName, ProxyName};
 
 use crate::fault::Fault;
-use crate::machine::Running;
+use crate::machine::{Power, Running};
 use crate::run::{Run, Setup};
 
 /// A scenario, parsed.
@@ -61,6 +62,7 @@ enum Demand {
     GuardRefused,
     PausedBouncer(BouncerName),
     BrokenAtMost(u64),
+    PoweredOff(HostName),
 }
 
 /// Why a scenario failed, with its line.
@@ -221,6 +223,7 @@ fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
         }
         Demand::Streams(_)
         | Demand::Kept(_)
+        | Demand::PoweredOff(_)
         | Demand::Slot(..)
         | Demand::Leased(_)
         | Demand::LeaseEnded(_)
@@ -245,6 +248,10 @@ fn evaluate_world(run: &Run, demand: &Demand) -> (bool, String) {
         Demand::Kept(host) => {
             let kept = run.world.machine(host).database.kept;
             (kept, "nothing was kept".to_owned())
+        }
+        Demand::PoweredOff(host) => {
+            let power = run.world.machine(host).power;
+            (power == Power::Off, format!("{power:?}"))
         }
         Demand::Slot(host, follower) => {
             let slots = &run.world.machine(host).database.slots;
@@ -313,6 +320,7 @@ fn demand(words: &[&str]) -> Option<Demand> {
         "guard-refused" => Demand::GuardRefused,
         "paused" => Demand::PausedBouncer(BouncerName::new(words.get(1)?)),
         "broken-sessions" => Demand::BrokenAtMost(words.get(2)?.parse().ok()?),
+        "powered-off" => Demand::PoweredOff(host(1)?),
         "no-open-plan" => Demand::NoOpenPlan,
         "plans" => Demand::Plans(words.get(1)?.parse().ok()?),
         _ => return None,
@@ -375,6 +383,10 @@ fn fault(words: &[&str]) -> Option<Fault> {
         "allow-promotion" => Fault::AllowPromotion(host()?),
         "refuse-to-stop" => Fault::RefuseToStop(host()?),
         "let-stop" => Fault::LetStop(host()?),
+        "break-switch" => Fault::BreakSwitch(host()?),
+        "deafen-switch" => Fault::DeafenSwitch(host()?),
+        "slow-switch" => Fault::SlowSwitch(host()?),
+        "mend-switch" => Fault::MendSwitch(host()?),
         "let-finish" => Fault::LetFinish(proxy()?),
         "never-finish" => Fault::NeverFinish(proxy()?),
         _ => return of_a_bouncer(words).or_else(|| of_the_observer(words)),
@@ -438,6 +450,10 @@ fn duration(text: &&str) -> Option<u64> {
     Some((seconds * 1_000.0) as u64)
 }
 
+fn power_fence(when_undone: WhenUndone) -> PowerFence {
+    PowerFence { deadline_ms: 10_000, when_undone }
+}
+
 fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
     use observer_core::policy::{
         Durability, FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnReturn, OnSlaveLost,
@@ -447,6 +463,9 @@ fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
         "mode observe-only" => policy.mode = Mode::ObserveOnly,
         "mode off" => policy.mode = Mode::Off,
         "fence stopped" => policy.fence = FenceGrade::Stopped,
+        "fence powered-off" => policy.fence = FenceGrade::PoweredOff,
+        "power-fence" => policy.power_fence = Some(power_fence(WhenUndone::StaysOff)),
+        "power-fence switch-on" => policy.power_fence = Some(power_fence(WhenUndone::SwitchOn)),
         "on-database-crash fail-over" => policy.on_database_crash = OnDatabaseCrash::FailOver,
         "on-clean-shutdown fail-over" => policy.on_clean_shutdown = OnCleanShutdown::FailOver,
         "durability sync" => policy.durability = Durability::Sync,

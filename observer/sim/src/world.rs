@@ -259,6 +259,8 @@ impl World {
                 }
                 reply
             }
+            Effect::PowerOff { host } => self.power_off(host, now),
+            Effect::PowerOn { host } => self.power_on(host),
             Effect::StopDatabase { how: Stop::Clean, .. } => {
                 // It ends its streams with everything it holds.
                 self.replicate(now);

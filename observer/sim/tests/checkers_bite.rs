@@ -12,7 +12,7 @@ use observer_core::words::{At, Epoch, PlanId};
 use observer_sim::Fault;
 use observer_sim::check::Checks;
 use observer_sim::lease::{Lease, Renewers};
-use observer_sim::machine::{Postmaster, Running};
+use observer_sim::machine::{Postmaster, Power, Running};
 use observer_sim::run::{Run, Setup, Users};
 use observer_sim::world::World;
 
@@ -211,4 +211,18 @@ fn rule_1_sees_a_second_master_start_past_the_guard() {
     world.machine_mut(&"node-b".into()).start_database(At(2));
     let broken = checks.after_event(&world, Running::Yes, At(2)).expect_err("two masters");
     assert_eq!(broken.rule, 1);
+}
+
+#[test]
+fn rule_2_sees_a_promotion_over_a_master_that_has_power() {
+    let mut world = world();
+    world.spec.policy.fence = FenceGrade::PoweredOff;
+    world.proxy_mut(&"proxy-1".into()).runtime.insert("node-a".into(), Admission::TakenOut);
+    let mut checks = Checks::default();
+    checks.on_record(&opened(1, 2), &world, &Users::default(), At(1)).expect("it was ordered");
+    let broken = checks.before_effect(&order(2), &world, At(2));
+    assert_eq!(broken.expect_err("node-a has power").rule, 2);
+    world.machine_mut(&"node-a".into()).lose_power(Power::Off);
+    checks.after_event(&world, Running::Yes, At(3)).expect("a loss of power breaks nothing");
+    assert!(checks.before_effect(&order(2), &world, At(4)).is_ok(), "it was off");
 }

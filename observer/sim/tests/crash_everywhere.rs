@@ -3,6 +3,7 @@
 //! before or as planned, never between; no plan stays open. The safety rules are checked after
 //! every event as always.
 
+use observer_core::policy::{FenceGrade, PowerFence, WhenUndone};
 use observer_sim::run::{Run, Setup};
 use observer_sim::scenario::lost_rows;
 use observer_sim::{Fault, scenario};
@@ -22,6 +23,8 @@ struct Story {
     dead_ms: u64,
     /// Whether the slave streams at the end.
     slave: Slave,
+    /// The fence that the policy asks for.
+    fence: FenceGrade,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,7 +43,14 @@ fn run_with(killer: impl Fn(u64) -> Fault, story: &Story) -> u64 {
     let begin = story.before.iter().map(|(at, _)| *at).max().unwrap_or(0) + 4_000;
     for boundary in 1..MOST {
         for seed in 0..3 {
-            let mut run = Run::new(Setup::usual(seed, 2).with_bouncers(1));
+            let mut setup = Setup::usual(seed, 2).with_bouncers(1);
+            setup.spec.policy.fence = story.fence;
+            if story.fence == FenceGrade::PoweredOff {
+                let when_undone = WhenUndone::SwitchOn;
+                let fence = PowerFence { deadline_ms: 10_000, when_undone };
+                setup.spec.policy.power_fence = Some(fence);
+            }
+            let mut run = Run::new(setup);
             for (at, fault) in &story.before {
                 run.schedule(*at, fault.clone());
             }
@@ -102,8 +112,22 @@ fn killed_anywhere_in_a_failover_it_converges() {
         may_lose: Loss::InFlight,
         dead_ms: 7_000,
         slave: Slave::Gone,
+        fence: FenceGrade::ProxiedOff,
     };
     both(&story, 20, 8);
+}
+
+#[test]
+fn killed_anywhere_in_a_failover_by_power_it_converges() {
+    let story = Story {
+        before: Vec::new(),
+        trigger: Fault::Isolate("node-a".into()),
+        may_lose: Loss::InFlight,
+        dead_ms: 7_000,
+        slave: Slave::Gone,
+        fence: FenceGrade::PoweredOff,
+    };
+    both(&story, 22, 9);
 }
 
 #[test]
@@ -115,6 +139,7 @@ fn killed_anywhere_in_an_ordered_failover_it_converges() {
         may_lose: Loss::None,
         dead_ms: 7_000,
         slave: Slave::Streams,
+        fence: FenceGrade::ProxiedOff,
     };
     both(&story, 25, 10);
 }
@@ -128,6 +153,7 @@ fn killed_anywhere_in_a_switchover_it_converges() {
         may_lose: Loss::None,
         dead_ms: 7_000,
         slave: Slave::Streams,
+        fence: FenceGrade::ProxiedOff,
     };
     both(&story, 40, 15);
 }
@@ -137,8 +163,14 @@ fn killed_anywhere_while_a_switchover_is_taken_back_it_converges() {
     let before = vec![(1_000, Fault::RefusePromotion("node-b".into()))];
     let trigger = Fault::OrderSwitchover;
     // The promotion alone is tried for five seconds, and every boundary must lie before the end.
-    let story =
-        Story { before, trigger, may_lose: Loss::None, dead_ms: 9_000, slave: Slave::Streams };
+    let story = Story {
+        before,
+        trigger,
+        may_lose: Loss::None,
+        dead_ms: 9_000,
+        slave: Slave::Streams,
+        fence: FenceGrade::ProxiedOff,
+    };
     both(&story, 30, 15);
 }
 
@@ -146,8 +178,14 @@ fn killed_anywhere_while_a_switchover_is_taken_back_it_converges() {
 fn killed_anywhere_in_a_rejoin_by_rewind_it_converges() {
     let before = vec![(5_000, Fault::PowerOff("node-a".into()))];
     let trigger = Fault::PowerOn("node-a".into());
-    let story =
-        Story { before, trigger, may_lose: Loss::InFlight, dead_ms: 25_000, slave: Slave::Streams };
+    let story = Story {
+        before,
+        trigger,
+        may_lose: Loss::InFlight,
+        dead_ms: 25_000,
+        slave: Slave::Streams,
+        fence: FenceGrade::ProxiedOff,
+    };
     both(&story, 15, 6);
 }
 
@@ -156,8 +194,14 @@ fn killed_anywhere_in_a_rejoin_by_clone_it_converges() {
     let host = || "node-a".into();
     let before = vec![(5_000, Fault::PowerOff(host())), (6_000, Fault::LoseLog(host()))];
     let trigger = Fault::PowerOn(host());
-    let story =
-        Story { before, trigger, may_lose: Loss::InFlight, dead_ms: 25_000, slave: Slave::Streams };
+    let story = Story {
+        before,
+        trigger,
+        may_lose: Loss::InFlight,
+        dead_ms: 25_000,
+        slave: Slave::Streams,
+        fence: FenceGrade::ProxiedOff,
+    };
     both(&story, 15, 6);
 }
 
@@ -165,7 +209,13 @@ fn killed_anywhere_in_a_rejoin_by_clone_it_converges() {
 fn killed_anywhere_in_a_repair_of_the_slave_it_converges() {
     let before = vec![(5_000, Fault::CrashHost("node-b".into()))];
     let trigger = Fault::PowerOn("node-b".into());
-    let story =
-        Story { before, trigger, may_lose: Loss::None, dead_ms: 7_000, slave: Slave::Streams };
+    let story = Story {
+        before,
+        trigger,
+        may_lose: Loss::None,
+        dead_ms: 7_000,
+        slave: Slave::Streams,
+        fence: FenceGrade::ProxiedOff,
+    };
     both(&story, 5, 2);
 }

@@ -7,7 +7,7 @@ use observer_core::lint::{Finding, lint};
 use observer_core::pair::Wish;
 use observer_core::plan::OnFailure::GoOn;
 use observer_core::plan::{Effect, OnFailure, Plan, Proof, Undo};
-use observer_core::policy::FenceGrade;
+use observer_core::policy::{FenceGrade, PowerFence, WhenUndone};
 use observer_core::words::Epoch;
 use observer_sim::run::{Run, Setup};
 
@@ -294,4 +294,55 @@ fn a_lease_that_is_not_asked_for_is_found() {
     adds(lease("node-b", 20_000))(&mut plan);
     let findings = lint(plan, &setup.spec, Epoch(1)).expect_err("another length");
     assert!(findings.iter().any(found), "{findings:?}");
+}
+
+fn powered_off_plan() -> (Plan, Setup) {
+    let mut setup = Setup::usual(3, 2);
+    let when_undone = WhenUndone::StaysOff;
+    setup.spec.policy.fence = FenceGrade::PoweredOff;
+    setup.spec.policy.power_fence = Some(PowerFence { deadline_ms: 10_000, when_undone });
+    let mut run = Run::new(setup.clone());
+    run.advance(3_000).expect("a healthy run breaks nothing");
+    let dry_run = run.dry_run(Wish::FailOver(LossOverride::None));
+    (dry_run.expect("a healthy pair has a plan").plan, setup)
+}
+
+#[test]
+fn the_grade_powered_off_demands_a_proof_of_it_right_before_the_pivot() {
+    let is_power =
+        |step: &observer_core::plan::Step| matches!(step.proof, Proof::PoweredOff { .. });
+    let breaks: [fn(&mut Plan, usize); 3] = [
+        |plan, at| drop(plan.steps.remove(at)),
+        |plan, at| plan.steps[at].on_failure = OnFailure::GoOn,
+        // Before the replay, which may take long enough for somebody to switch it on again.
+        |plan, at| {
+            let step = plan.steps.remove(at);
+            plan.steps.insert(0, step);
+        },
+    ];
+    for change in breaks {
+        let (mut plan, setup) = powered_off_plan();
+        assert!(lint(plan.clone(), &setup.spec, Epoch(1)).is_ok(), "a drafted plan passes");
+        let at = plan.steps.iter().position(is_power).expect("it powers off");
+        change(&mut plan, at);
+        let findings = lint(plan, &setup.spec, Epoch(1)).expect_err("the lint lets it pass");
+        assert!(findings.contains(&Finding::NotPoweredOff), "found only {findings:?}");
+    }
+}
+
+#[test]
+fn power_taken_from_another_host_or_by_another_plan_is_found() {
+    let (plan, setup) = powered_off_plan();
+    let mut of_heir = plan.clone();
+    for step in &mut of_heir.steps {
+        if let Effect::PowerOff { host } = &mut step.effect {
+            *host = "node-b".into();
+        }
+    }
+    let powers_off = |finding: &Finding| matches!(finding, Finding::PowersOff(_));
+    let findings = lint(of_heir, &setup.spec, Epoch(1)).expect_err("the lint lets it pass");
+    assert!(findings.iter().any(powers_off), "found only {findings:?}");
+    let is_power = |s: &&observer_core::plan::Step| matches!(s.effect, Effect::PowerOff { .. });
+    let step = plan.steps.iter().find(is_power).expect("it powers off").clone();
+    expect_of_switchover(|plan| plan.steps.insert(0, step), powers_off);
 }

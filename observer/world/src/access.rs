@@ -49,6 +49,16 @@ pub struct HostAccess {
     pub database: DatabaseAccess,
     /// Where its application answers for its health, if it has one.
     pub application: Option<HttpProbe>,
+    /// How its power is switched, if there is a power fence.
+    pub power: Option<PowerSwitch>,
+}
+
+/// The power fence's command for one host. It runs on the observer, without a shell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PowerSwitch {
+    /// Program and arguments; `{action}` in a word stands for `off`, `on` or `status`. They are
+    /// shown to people: no secret belongs there.
+    pub command: Vec<String>,
 }
 
 /// The PostgreSQL of one host.

@@ -40,6 +40,7 @@ fn leased(unit: &str, data: &str, lease_ms: Option<u64>) -> Result<HostCommands,
             replication_options: None,
         },
         application: None,
+        power: None,
     };
     let services = vec![ServiceSpec {
         name: "desk".into(),

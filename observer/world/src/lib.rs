@@ -11,6 +11,7 @@ pub mod haproxy_socket;
 pub mod http;
 pub mod pair_world;
 pub mod postgres;
+pub mod power;
 pub mod quote;
 pub mod ssh;
 pub mod store;

@@ -4,6 +4,7 @@
 //! It asserts nothing; it sets, breaks, asks and reads.
 
 mod aim;
+mod bmc;
 mod books;
 mod mend;
 mod promise;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub use aim::{DONE, Harmed, Hook, REFUSED, Steps, UNDONE};
+pub use bmc::{Bmc, Mood};
 pub use books::{Booked, Load};
 pub use promise::Promise;
 pub use told::{Told, texts};
@@ -33,6 +35,15 @@ pub const ON_RETURN_ASK: (&str, &str) = ("on_return", "\"ask\"");
 /// How long a healthy pair may take to be told protected after the daemon's start.
 const PROTECTED_LIMIT: Duration = Duration::from_secs(30);
 
+/// What the observer of a stage can switch the machines' power with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PowerSwitch {
+    /// Nothing.
+    None,
+    /// A management controller, which answers while [`Stage::beside_bmc`] plays.
+    Controller,
+}
+
 /// What a stage is set with.
 #[derive(Debug, Clone)]
 pub struct StageSpec {
@@ -40,6 +51,8 @@ pub struct StageSpec {
     pub lab: LabSpec,
     /// Settings of the policy that differ from the shipped defaults, as `(key, value)` in TOML.
     pub policy: Vec<(&'static str, &'static str)>,
+    /// What the observer can switch the machines' power with.
+    pub power: PowerSwitch,
     /// Environment of the daemon, for tests that make it crash.
     pub environment: Vec<(&'static str, String)>,
     /// Whether the guard is in the databases' units.
@@ -62,6 +75,7 @@ impl StageSpec {
         Self {
             lab: LabSpec::standard(),
             policy: Vec::new(),
+            power: PowerSwitch::None,
             environment: Vec::new(),
             guard: Guard::InPlace,
         }
@@ -125,6 +139,9 @@ impl Stage {
             )?;
         let path = format!("/etc/systemd/system/{OBSERVER_UNIT}");
         observer.put_file(&path, &unit, 0o644, "root:root")?;
+        if spec.power == PowerSwitch::Controller {
+            self.install_fence()?;
+        }
         if !spec.environment.is_empty() {
             self.set_environment(&spec.environment)?;
         }
@@ -195,6 +212,10 @@ impl Stage {
         }
         if spec.lab.pooler == Pooler::OnProxy {
             text += &bouncer(self.lab.machine("proxy"))?;
+        }
+        if spec.power == PowerSwitch::Controller {
+            let section = format!("\n{}[policy]", bmc::FENCE_SECTION);
+            text = text.replace("\n[policy]", &section);
         }
         for (key, value) in &spec.policy {
             let was = text.lines().find(|line| line.starts_with(&format!("{key} =")));

@@ -81,13 +81,15 @@ fn rank(state: Proxies) -> u8 {
 }
 
 fn fence_without_proxies(inputs: Inputs<'_>, master: Option<&HostName>) -> Fence {
-    let grade = inputs.spec.policy.fence;
+    let policy = &inputs.spec.policy;
     let by_hand = master.is_some_and(|host| votes::ssh(inputs, host) == Vote::Alive);
-    match (grade, inputs.spec.proxies.is_empty()) {
-        (FenceGrade::ProxiedOff, false) => Fence::Possible,
-        _ if by_hand => Fence::Possible,
-        _ => Fence::Impossible,
-    }
+    let by_power = policy.power_fence.is_some();
+    let possible = match policy.fence {
+        FenceGrade::PoweredOff => by_power,
+        FenceGrade::ProxiedOff if !inputs.spec.proxies.is_empty() => true,
+        FenceGrade::ProxiedOff | FenceGrade::Stopped => by_hand || by_power,
+    };
+    if possible { Fence::Possible } else { Fence::Impossible }
 }
 
 fn one(

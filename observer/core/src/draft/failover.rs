@@ -33,12 +33,27 @@ pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan
     }
     let patience = if is_alive(brief) { Patience::Short } else { Patience::TillPolicy };
     plan.push(steps::replay(spec, heir, patience));
+    // After everything else that may have the plan given up: a machine that was powered off for
+    // nothing is not there to go back to.
+    let by_power = spec.policy.power_fence.map(|fence| steps::power_off(fence, master));
+    let needs_power = needs_power_off(brief);
+    if needs_power {
+        plan.extend(by_power.clone());
+    }
     for proxy in &spec.proxies {
         plan.push(steps::still_fenced(spec, proxy, master));
     }
     plan.push(steps::promote(spec, heir, after));
     plan.push(steps::first_write(heir));
     plan.extend(steps::open_to_users(spec, heir, &[]));
+    if !needs_power && digest.master_ssh != Reach::Answers {
+        // It adds nothing that the promotion waits for, and users do not wait for it either.
+        plan.extend(by_power.map(|step| Step {
+            undo: Undo::ForwardOnly,
+            on_failure: OnFailure::GoOn,
+            ..step
+        }));
+    }
     if digest.master_ssh == Reach::Answers && !is_alive(brief) {
         // Singletons of a dead database do nothing: users come first.
         plan.extend(singletons(brief).map(|service| Step {
@@ -58,6 +73,17 @@ fn is_alive(brief: Brief<'_>) -> bool {
         brief.digest.facts.master,
         Master::HostGone | Master::DatabaseDead | Master::DatabaseHung | Master::WriteStuck
     )
+}
+
+/// True where the grade can only be reached by power: it asks for it, or it asks for a database
+/// that is stopped, on a host that does not answer.
+fn needs_power_off(brief: Brief<'_>) -> bool {
+    let Brief { spec, digest, .. } = brief;
+    match spec.policy.fence {
+        FenceGrade::PoweredOff => true,
+        FenceGrade::Stopped => digest.master_ssh != Reach::Answers,
+        FenceGrade::ProxiedOff => spec.proxies.is_empty() && digest.master_ssh != Reach::Answers,
+    }
 }
 
 /// The services that must run on the master only, last started first.
@@ -83,6 +109,9 @@ fn still_the_old(brief: Brief<'_>, master: &HostName) -> Vec<Step> {
     let how = if alive { Stop::Clean } else { Stop::Kill };
     let on_failure = match spec.policy.fence {
         FenceGrade::Stopped => OnFailure::GiveUp,
+        // Its power goes anyway, which stops it more surely.
+        FenceGrade::PoweredOff if !alive => OnFailure::GoOn,
+        FenceGrade::PoweredOff => OnFailure::GiveUp,
         // A master that is alive is stopped in order, so that nothing is lost; if it will not
         // stop, the plan is taken back and users return to it.
         FenceGrade::ProxiedOff if alive => OnFailure::GiveUp,

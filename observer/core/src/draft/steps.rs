@@ -6,7 +6,7 @@
 
 use super::bouncers;
 use crate::plan::{Effect, First, LostReply, OnFailure, Proof, Sessions, Step, Stop, Undo};
-use crate::policy::{Durability, PairSpec, Placement, Probed, ServiceSpec};
+use crate::policy::{Durability, PairSpec, Placement, PowerFence, Probed, ServiceSpec, WhenUndone};
 use crate::words::{BouncerName, HostName, Lsn, ProxyName, Timeline};
 
 /// How long stopping by SIGKILL or leaving a tombstone may take, in milliseconds: an SSH command
@@ -106,6 +106,26 @@ pub(super) fn stop_database(host: &HostName, how: Stop, on_failure: OnFailure) -
             // A clean stop writes a checkpoint of everything dirty.
             Stop::Clean => 60_000,
         },
+    }
+}
+
+/// Takes the power of the old master away, seen by asking the power fence afterwards.
+pub(super) fn power_off(fence: PowerFence, host: &HostName) -> Step {
+    Step {
+        name: "power old master off".to_owned(),
+        first: First::Order,
+        effect: Effect::PowerOff { host: host.clone() },
+        proof: Proof::PoweredOff { host: host.clone() },
+        lost_reply: LostReply::Repeat,
+        undo: match fence.when_undone {
+            WhenUndone::StaysOff => Undo::NothingToUndo,
+            WhenUndone::SwitchOn => Undo::By {
+                effect: Effect::PowerOn { host: host.clone() },
+                proof: Proof::PoweredOn { host: host.clone() },
+            },
+        },
+        on_failure: OnFailure::GiveUp,
+        deadline_ms: fence.deadline_ms,
     }
 }
 

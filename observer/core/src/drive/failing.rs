@@ -4,7 +4,7 @@
 
 use super::{Drive, INSIST_MS, LastReply, Stage, Then, Want};
 use crate::journal::{Mark, Way};
-use crate::plan::{OnFailure, Proof, Undo};
+use crate::plan::{Effect, OnFailure, Proof, Undo};
 use crate::policy::FenceGrade;
 use crate::words::At;
 
@@ -75,6 +75,18 @@ impl Drive {
         self.walk_again(now)
     }
 
+    /// Why the plan is taken back, and what stays as it has become: a person must see to that.
+    pub(super) fn with_what_stays(&self, why: String) -> String {
+        let steps = self.plan().steps.iter().zip(&self.touched);
+        let mut stays = steps.filter_map(|(step, touched)| match (&step.effect, &step.undo) {
+            (Effect::PowerOff { host }, Undo::NothingToUndo) if *touched => Some(host),
+            _ => None,
+        });
+        let Some(host) = stays.next() else { return why };
+        let note = format!("; {host} was ordered off and is not switched on again by itself");
+        if why.ends_with(&note) { why } else { why + &note }
+    }
+
     /// What failing means on the way the plan is going.
     pub(super) fn on_failure(&self) -> OnFailure {
         if self.way == Way::Forward {
@@ -85,7 +97,9 @@ impl Drive {
                 (OnFailure::Insist, _) if pivot && !past => OnFailure::GiveUp,
                 // A plan taken up past its pivot walks its first steps again, and there is no
                 // way back any more: a fence is still insisted on, the rest is passed.
-                (OnFailure::GiveUp, Proof::IsOut { .. }) if past => OnFailure::Insist,
+                (OnFailure::GiveUp, Proof::IsOut { .. } | Proof::PoweredOff { .. }) if past => {
+                    OnFailure::Insist
+                }
                 (OnFailure::GiveUp, Proof::DatabaseStopped { .. })
                     if past && self.plan().fence == FenceGrade::Stopped =>
                 {

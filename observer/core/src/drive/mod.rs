@@ -46,8 +46,6 @@ const INSIST_MS: u64 = 1_000;
 const PASSING_MS: u64 = 2_000;
 /// How long one order may take: what takes longer is only set going by it.
 const ORDER_MAX_MS: u64 = 120_000;
-/// How long one look at a proof may take.
-const PROOF_DEADLINE_MS: u64 = 2_000;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Stage {
@@ -385,7 +383,8 @@ impl Drive {
 
     fn record_turn(&mut self, now: At) -> Want {
         self.stage = Stage::Recording(Then::TurnBack);
-        let why = self.turned_back.clone().unwrap_or_default();
+        let why = self.with_what_stays(self.turned_back.clone().unwrap_or_default());
+        self.turned_back = Some(why.clone());
         Want::Record(Record::TurnedBack { at: now, plan: self.plan().id, why, turn: self.turn })
     }
 
@@ -469,7 +468,8 @@ impl Drive {
     fn prove(&self) -> Want {
         let plan = self.plan();
         let proof = self.proof().clone();
-        Want::Prove { proof, epoch: plan.epoch, deadline_ms: PROOF_DEADLINE_MS }
+        let deadline_ms = talk::look_deadline_ms(&proof);
+        Want::Prove { proof, epoch: plan.epoch, deadline_ms }
     }
 
     fn order(&mut self, now: At) -> Want {

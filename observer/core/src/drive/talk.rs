@@ -69,3 +69,12 @@ pub enum Want {
         why: String,
     },
 }
+
+/// How long one look at a proof may take, in milliseconds. A power switch is given more: management
+/// controllers answer after seconds when they are busy.
+pub(super) fn look_deadline_ms(proof: &Proof) -> u64 {
+    match proof {
+        Proof::PoweredOff { .. } | Proof::PoweredOn { .. } => 10_000,
+        _ => 2_000,
+    }
+}

@@ -165,6 +165,16 @@ pub enum Effect {
         /// The host.
         host: HostName,
     },
+    /// Take the power of the old master away, by the power fence.
+    PowerOff {
+        /// The host.
+        host: HostName,
+    },
+    /// Give a host its power again, by the power fence.
+    PowerOn {
+        /// The host.
+        host: HostName,
+    },
     /// Start a service of the application.
     StartService {
         /// The host.
@@ -189,7 +199,8 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// The host it is done on; none for what is done at a proxy or a PgBouncer, or nowhere.
+    /// The host it is done on; none for what is done at a proxy, a PgBouncer or a power switch, or
+    /// nowhere.
     pub fn on_host(&self) -> Option<&HostName> {
         match self {
             Effect::Look
@@ -198,7 +209,9 @@ impl Effect {
             | Effect::Rewrite { .. }
             | Effect::KeepOut { .. }
             | Effect::PauseBouncer { .. }
-            | Effect::ResumeBouncer { .. } => None,
+            | Effect::ResumeBouncer { .. }
+            | Effect::PowerOff { .. }
+            | Effect::PowerOn { .. } => None,
             Effect::Checkpoint { host }
             | Effect::StopDatabase { host, .. }
             | Effect::StartDatabase { host }
@@ -272,6 +285,8 @@ impl fmt::Display for Effect {
             Effect::StartDatabase { host } => write!(f, "start database on {host}"),
             Effect::RestartDatabase { host } => write!(f, "restart database on {host}"),
             Effect::Promote { host } => write!(f, "promote {host}"),
+            Effect::PowerOff { host } => write!(f, "power {host} off"),
+            Effect::PowerOn { host } => write!(f, "power {host} on"),
             Effect::Checkpoint { host } => write!(f, "checkpoint on {host}"),
             Effect::Follow { host, upstream } => write!(f, "make {host} a standby of {upstream}"),
             Effect::MakeSlot { host, follower } => write!(f, "make {follower}'s slot on {host}"),

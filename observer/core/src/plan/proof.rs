@@ -67,6 +67,16 @@ pub enum Proof {
         /// The host.
         host: HostName,
     },
+    /// The power fence says that the machine has no power.
+    PoweredOff {
+        /// The host.
+        host: HostName,
+    },
+    /// The power fence says that the machine has power.
+    PoweredOn {
+        /// The host.
+        host: HostName,
+    },
     /// The database was shut down in order: its unit does not run, and its control file says so. A
     /// standby that runs will do: it takes no write.
     ShutDown {
@@ -301,6 +311,8 @@ impl fmt::Display for Proof {
             }
             Proof::NoTombstone { host } => write!(f, "no tombstone stands on {host}"),
             Proof::DatabaseStopped { host } => write!(f, "database on {host} is stopped"),
+            Proof::PoweredOff { host } => write!(f, "{host} is powered off"),
+            Proof::PoweredOn { host } => write!(f, "{host} is powered on"),
             Proof::DatabaseAnswers { host } => write!(f, "database on {host} answers"),
             Proof::LossWithin { host, reached, .. } => {
                 write!(f, "{host} holds the log up to {reached}, within the loss budget")

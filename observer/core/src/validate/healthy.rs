@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::policy::{Placement, Policy, Probed, ServiceSpec};
+use crate::policy::{FenceGrade, Placement, Policy, PowerFence, Probed, ServiceSpec, WhenUndone};
 use crate::sighting::{Admission, CheckResult, FileServer, LeaseSeen, ServerReport, UnitState};
 
 pub(super) fn spec() -> PairSpec {
@@ -23,7 +23,14 @@ pub(super) fn spec() -> PairSpec {
             service("desk", Placement::All),
             service("desk-scheduler", Placement::Master),
         ],
-        policy: Policy::default(),
+        policy: Policy {
+            fence: FenceGrade::PoweredOff,
+            power_fence: Some(PowerFence {
+                deadline_ms: 30_000,
+                when_undone: WhenUndone::StaysOff,
+            }),
+            ..Policy::default()
+        },
     }
 }
 
@@ -139,6 +146,7 @@ fn master() -> HostSurvey {
         contents: Ok(vec![contents]),
         replication_logins: BTreeMap::new(),
         application: Some(Ok(Health::Well)),
+        power: Some(Ok(Power::On)),
     }
 }
 
@@ -159,6 +167,7 @@ fn slave() -> HostSurvey {
         contents: Ok(Vec::new()),
         replication_logins: BTreeMap::from([("node-a".into(), Ok(ReplicationLogin::AsksPassword))]),
         application: Some(Ok(Health::Ill("status 503".to_owned()))),
+        power: Some(Ok(Power::On)),
     }
 }
 

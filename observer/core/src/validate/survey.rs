@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use crate::policy::PairSpec;
 use crate::sighting::{FileServer, LeaseSeen, ServerReport, UnitState};
@@ -63,6 +64,27 @@ pub struct HostSurvey {
     pub replication_logins: BTreeMap<HostName, Datum<ReplicationLogin>>,
     /// What its application answers; none where no probe is configured.
     pub application: Option<Datum<Health>>,
+    /// What the power fence says of it; none where there is no power fence.
+    #[serde(default)]
+    pub power: Option<Datum<Power>>,
+}
+
+/// Whether a machine has power.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, IntoStaticStr, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum Power {
+    /// It has.
+    On,
+    /// It has none.
+    Off,
+}
+
+impl Power {
+    /// The word, as in the output and in JSON.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// What a machine says of itself.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::healthy::{observer, roles, spec, survey};
 use super::*;
-use crate::policy::Durability;
+use crate::policy::{Durability, FenceGrade};
 use crate::sighting::{Admission, LeaseSeen, UnitState};
 
 fn report(survey: &Survey, observer: &ObserverState) -> ValidationReport {
@@ -57,6 +57,10 @@ const OF_THE_OBSERVER_AND_MACHINES: &[(&str, Break)] = &[
     ("observer-free", |_, observer| observer.journal = Journal::Failing),
     ("observer-acts", |_, observer| observer.paused = Some("upgrade".to_owned())),
     ("observer-acts", |_, observer| observer.unacknowledged = Some(PlanId(6))),
+    ("power-fence", |survey, _| {
+        let why = Unread("ended with 1: login denied".to_owned());
+        survey.hosts.get_mut(&"node-b".into()).unwrap().power = Some(Err(why));
+    }),
     ("host-sudo", |survey, _| refuse(&mut machine(survey, "node-b").rights)),
     ("starts-at-boot", |survey, _| {
         machine(survey, "node-b").service_units[0].at_boot = "enabled".to_owned();
@@ -273,8 +277,9 @@ fn every_breakage_is_found_by_its_check_alone() {
 #[test]
 fn every_check_has_a_breakage() {
     let broken: BTreeSet<&str> = breakages().map(|(id, _)| *id).collect();
-    // It never fails: a machine that does not answer is unknown, which the next test shows.
-    let never = BTreeSet::from(["host-reachable"]);
+    // One never fails: a machine that does not answer is unknown, which the next test shows. The
+    // other belongs to another grade of the fence, and has a test of its own.
+    let never = BTreeSet::from(["host-reachable", "power-fence-beside"]);
     for check in CHECKS {
         let either = broken.contains(check.id) != never.contains(check.id);
         assert!(either, "{} is not broken by any test", check.id);
@@ -372,4 +377,26 @@ fn what_plans_set_themselves_is_amiss_only_where_no_plan_empties_it() {
     assert_eq!(amiss_with("\"node-a\"", Durability::Async), found);
     assert_eq!(amiss_with("\"backup\"", Durability::Sync), found);
     assert_eq!(amiss_with("ANY 1 (\"node-a\", backup)", Durability::Sync), found);
+}
+
+#[test]
+fn a_power_fence_that_fails_is_a_warning_where_the_proxies_are_enough() {
+    let amiss_with = |fence, power_fence| {
+        let (mut survey, mut spec, roles) = (survey(), spec(), roles());
+        survey.hosts.get_mut(&"node-a".into()).unwrap().power = Some(Err(Unread(String::new())));
+        spec.policy.fence = fence;
+        spec.policy.power_fence = power_fence;
+        let observer = observer();
+        let inputs = Inputs { spec: &spec, roles: &roles, survey: &survey, observer: &observer };
+        amiss(&validate(&inputs))
+    };
+    let configured = spec().policy.power_fence;
+    let severe = BTreeSet::from(["power-fence".to_owned()]);
+    let warning = BTreeSet::from(["power-fence-beside".to_owned()]);
+    assert_eq!(amiss_with(FenceGrade::ProxiedOff, configured), warning);
+    assert_eq!(amiss_with(FenceGrade::Stopped, configured), severe);
+    assert_eq!(amiss_with(FenceGrade::PoweredOff, configured), severe);
+    assert_eq!(amiss_with(FenceGrade::PoweredOff, None), severe);
+    assert_eq!(amiss_with(FenceGrade::Stopped, None), BTreeSet::new());
+    assert_eq!(amiss_with(FenceGrade::ProxiedOff, None), BTreeSet::new());
 }

@@ -3,6 +3,7 @@
 //! It judges nothing and waits for no pair: reports come from what each pair's task published
 //! last; orders go to the task and are answered by it.
 
+mod fence;
 mod orders;
 mod peer;
 mod plans;
@@ -177,6 +178,7 @@ pub(crate) async fn serve(listener: UnixListener, desk: Arc<Desk>) -> std::io::R
         .route("/v1/pairs/{pair}/schedule", post(orders::schedule))
         .route("/v1/pairs/{pair}/unschedule", post(orders::unschedule))
         .route("/v1/pairs/{pair}/validate", get(validation::validate))
+        .route("/v1/pairs/{pair}/fence", get(fence::test))
         .route("/v1/pairs/{pair}/pause", post(orders::pause))
         .route("/v1/pairs/{pair}/resume", post(orders::resume))
         .route("/v1/pairs/{pair}/ack", post(orders::acknowledge))

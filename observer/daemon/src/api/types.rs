@@ -2,7 +2,8 @@
 //!
 //! Every answer is JSON. An answer that is no success has the form of [`Problem`].
 
-use observer_core::words::At;
+use observer_core::validate::Power;
+use observer_core::words::{At, HostName};
 use serde::{Deserialize, Serialize};
 
 use crate::shell::archive::StoredEvent;
@@ -94,6 +95,28 @@ pub(crate) struct PauseRequest {
 pub(crate) struct Accepted {
     /// What comes of it is told by the events after this number.
     pub(crate) after: u64,
+}
+
+/// Answer of `GET /v1/pairs/{pair}/fence`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct FenceReport {
+    /// Every host that the power fence is configured for; none where there is no power fence.
+    pub(crate) hosts: Vec<FencedHost>,
+}
+
+/// What the power fence said of one host.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct FencedHost {
+    /// The host.
+    pub(crate) host: HostName,
+    /// The exact command that was run.
+    pub(crate) command: String,
+    /// Whether the host has power; none if that could not be told.
+    pub(crate) power: Option<Power>,
+    /// Why it could not be told.
+    pub(crate) why_not: Option<String>,
+    /// How long it took, in milliseconds.
+    pub(crate) took_ms: u64,
 }
 
 /// Why a request was not served.

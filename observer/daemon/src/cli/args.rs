@@ -63,6 +63,8 @@ pub(crate) enum Verb {
     Rules(Directory),
     /// Is the pair ready for a switchover, a failover, and for switching back? Changes nothing.
     Validate(ValidateArgs),
+    /// The power fence.
+    Fence(FenceArgs),
     /// Move users to the slave now.
     Failover(FailoverArgs),
     /// Swap master and slave, losing nothing and failing no request, or not at all.
@@ -154,6 +156,24 @@ impl From<ChangeOfMaster> for Readiness {
             ChangeOfMaster::SwitchBack => Readiness::SwitchBack,
         }
     }
+}
+
+/// Options of `fence`.
+#[derive(Args, Clone, Debug)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct FenceArgs {
+    #[command(subcommand)]
+    pub(crate) action: FenceAction,
+}
+
+/// What to do with the power fence.
+#[derive(Subcommand, Clone, Debug)]
+pub(crate) enum FenceAction {
+    /// Ask it whether each host has power, as a failover would. Switches nothing.
+    Test {
+        /// Only this host.
+        host: Option<String>,
+    },
 }
 
 /// Options of `failover`.

@@ -31,6 +31,8 @@ pub(crate) enum Exit {
     NotConfirmed = 10,
     /// `validate`: the pair is not ready.
     NotReady = 11,
+    /// `fence test`: the power fence could not be used for a host.
+    FenceFails = 12,
 }
 
 /// The list, as it stands in `--help` and the manual page.
@@ -48,7 +50,8 @@ Exit codes:
       with Ctrl-C and the daemon goes on
    9  `run`: another daemon uses the same state directory or socket
   10  the confirmation was not given; nothing was ordered
-  11  `validate`: the pair is not ready";
+  11  `validate`: the pair is not ready
+  12  `fence test`: the power fence could not be used for a host";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

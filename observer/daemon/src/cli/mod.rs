@@ -8,6 +8,7 @@ mod client;
 mod config;
 mod events;
 mod exit;
+mod fence;
 mod follow;
 mod incident;
 mod orders;
@@ -75,9 +76,12 @@ impl Failure {
             Exit::ConfigInvalid => "config-invalid",
             Exit::AlreadyRunning => "already-running",
             Exit::NotConfirmed => "not-confirmed",
-            Exit::Ok | Exit::Unprotected | Exit::Undone | Exit::PlanLeftOpen | Exit::NotReady => {
-                "other"
-            }
+            Exit::Ok
+            | Exit::Unprotected
+            | Exit::Undone
+            | Exit::PlanLeftOpen
+            | Exit::NotReady
+            | Exit::FenceFails => "other",
             Exit::Unexpected => "unexpected",
         };
         problem_json(kind, &self.to_string())
@@ -200,6 +204,7 @@ async fn ask(common: Common, verb: Verb) -> Result<Exit, Failure> {
         Verb::Events(args) => events::show(&desk, args).await,
         Verb::Incident { plan } => incident::show(&desk, plan).await,
         Verb::Validate(args) => validate::show(&desk, args).await,
+        Verb::Fence(args) => fence::carry_out(&desk, args).await,
         Verb::Failover(args) => act::failover(&desk, args).await,
         Verb::Switchover(args) => act::switchover(&desk, args).await,
         Verb::Rejoin(args) => act::mend(&desk, "rejoin", args).await,

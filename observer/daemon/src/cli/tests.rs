@@ -53,7 +53,7 @@ fn a_time_without_a_unit_is_refused_with_an_example() {
 #[test]
 fn the_help_lists_every_exit_code() {
     let help = Typed::command().render_help().to_string();
-    let last = Exit::NotReady as u8;
+    let last = Exit::FenceFails as u8;
     for code in 0..=last {
         assert!(help.contains(&format!("\n  {code:2}  ")), "code {code} is not in the help");
     }
@@ -309,4 +309,29 @@ mod validation {
         assert!(!text.contains("observer-acts"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
+}
+
+#[test]
+fn a_power_fence_is_told_host_by_host_and_a_failing_one_with_its_command() {
+    use observer_core::validate::Power;
+
+    use crate::api::types::{FenceReport, FencedHost};
+
+    let host = |host: &str, power, why_not: Option<&str>| FencedHost {
+        host: host.into(),
+        command: "/usr/sbin/fence --action=status".to_owned(),
+        power,
+        why_not: why_not.map(str::to_owned),
+        took_ms: 212,
+    };
+    let why = "the power fence's `status` ended with 3: login denied";
+    let hosts = vec![host("node-a", Some(Power::On), None), host("node-b", None, Some(why))];
+    let text = crate::cli::fence::text(&FenceReport { hosts }, Look::Aligned);
+    assert_eq!(
+        text,
+        "node-a  works: the host is on (212 ms)\n\
+         node-b  FAILS (212 ms)\n    \
+         the power fence's `status` ended with 3: login denied\n    \
+         asked with: /usr/sbin/fence --action=status\n"
+    );
 }

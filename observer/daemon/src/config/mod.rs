@@ -5,6 +5,7 @@
 
 pub(crate) mod access;
 mod daemon;
+mod fence;
 mod finding;
 mod pair;
 mod policy;

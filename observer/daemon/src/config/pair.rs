@@ -15,6 +15,7 @@ use super::access::{
     BouncerAccess, DatabaseAccess, HostAccess, HttpProbe, PairAccess, ProxyAccess, ProxyServer,
     SshAccess,
 };
+use super::fence::Fence;
 use super::finding::Finding;
 use super::policy;
 use super::section::{Document, Section};
@@ -54,7 +55,8 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
     let application = root.table("application");
     let services = policy::services(&root.tables("service"));
     let probed = services.iter().any(|service| service.probed == Probed::Health);
-    let mut readers = Readers { ssh, database, application, reach, names: BTreeSet::new() };
+    let fence = Fence::read(root.table("fence"), reach);
+    let mut readers = Readers { ssh, database, application, fence, reach, names: BTreeSet::new() };
     let hosts: Vec<HostAccess> =
         root.tables("host").iter().map(|host| readers.host(host, probed)).collect();
     let names: Vec<HostName> = hosts.iter().map(|host| host.name.clone()).collect();
@@ -77,13 +79,17 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
         );
     }
     readers.finish();
+    let section = root.table("policy");
+    let mut policy = policy::read(&section);
+    policy.power_fence = readers.fence.power_fence();
+    readers.fence.check_grade(&policy, &section);
     let spec = PairSpec {
         name: PairName::new(&name),
         hosts: names,
         proxies: proxies.iter().map(|proxy| proxy.name.clone()).collect(),
         bouncers: bouncers.iter().map(|bouncer| bouncer.name.clone()).collect(),
         services,
-        policy: policy::read(&root.table("policy")),
+        policy,
     };
     PairAccess { spec, hosts, proxies, bouncers }
 }
@@ -97,6 +103,7 @@ struct Readers<'d, 't> {
     ssh: Section<'d, 't>,
     database: Section<'d, 't>,
     application: Section<'d, 't>,
+    fence: Fence<'d, 't>,
     reach: Reach,
     names: BTreeSet<String>,
 }
@@ -113,6 +120,7 @@ impl<'d, 't> Readers<'d, 't> {
             ssh,
             database: self.database(database, &address),
             application: self.application(probe, &address),
+            power: self.fence.switch(section, &name, &address),
         };
         if probed && access.application.is_none() {
             section.amiss(

@@ -16,8 +16,11 @@ use super::units;
 
 const MODES: &[(&str, Mode)] =
     &[("auto", Mode::Auto), ("observe-only", Mode::ObserveOnly), ("off", Mode::Off)];
-const FENCES: &[(&str, FenceGrade)] =
-    &[("proxied-off", FenceGrade::ProxiedOff), ("stopped", FenceGrade::Stopped)];
+const FENCES: &[(&str, FenceGrade)] = &[
+    ("proxied-off", FenceGrade::ProxiedOff),
+    ("stopped", FenceGrade::Stopped),
+    ("powered-off", FenceGrade::PoweredOff),
+];
 const ON_CRASH: &[(&str, OnDatabaseCrash)] =
     &[("start", OnDatabaseCrash::Start), ("fail-over", OnDatabaseCrash::FailOver)];
 const ON_SHUTDOWN: &[(&str, OnCleanShutdown)] =
@@ -70,6 +73,7 @@ pub(super) fn read(section: &Section<'_, '_>) -> Policy {
         lease_ms: lease(section),
         repair_window_ms: time("repair_window", shipped.repair_window_ms),
         fence: section.choice("fence", FENCES, shipped.fence),
+        power_fence: shipped.power_fence,
         loss_budget_bytes: section.size_bytes("loss_budget", shipped.loss_budget_bytes),
         loss_budget_ms: section.time_ms("loss_budget_time", shipped.loss_budget_ms, 0),
         lag_limit_bytes: section.size_bytes("lag_limit", shipped.lag_limit_bytes),

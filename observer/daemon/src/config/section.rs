@@ -218,6 +218,29 @@ impl<'d, 't> Section<'d, 't> {
         texts
     }
 
+    /// Every text of a table whose keys are the reader's own to choose.
+    pub(super) fn all_texts(&self) -> Vec<(String, String)> {
+        let mut texts = Vec::new();
+        for (key, value) in self.table.into_iter().flatten() {
+            let name = key.get_ref().to_string();
+            match value.get_ref().as_str() {
+                Some(text) => texts.push((name, text.to_owned())),
+                None => {
+                    let problem = format!("must be a text, not {}", described(value.get_ref()));
+                    self.wrong_entry(&name, &problem, &format!("write {name} = \"…\""));
+                }
+            }
+        }
+        texts
+    }
+
+    /// Notes that the value under a key of the reader's own is wrong.
+    pub(super) fn wrong_entry(&self, key: &str, problem: &str, fix: &str) {
+        let found = self.table.and_then(|table| table.get_key_value(key));
+        let line = found.map(|(name, _)| self.document.line(name.span().start)).or(self.line);
+        self.document.note(line, &self.join(key), problem, fix);
+    }
+
     /// A time with its unit, in milliseconds.
     pub(super) fn time_ms(&self, key: &'static str, default: u64, min: u64) -> u64 {
         let ms = self.with_unit(key, default, units::time_ms, "\"500ms\" or \"10s\"");

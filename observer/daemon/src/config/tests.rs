@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use observer_core::policy::Policy;
+use observer_core::policy::{FenceGrade, Policy, WhenUndone};
 
 use super::pair::{self, Reach};
 use super::{Findings, OBSERVER_TOML, PAIR_TOML, daemon};
@@ -74,6 +74,50 @@ fn commented_out_keys_of_the_default_pair_file_are_right_too() {
     let access = read(&uncommented).unwrap();
     assert_eq!(access.proxies[0].servers[0].host.as_str(), "node-a");
     assert!(access.hosts[0].database.bin_directory.is_some());
+    assert!(access.spec.policy.power_fence.is_some());
+}
+
+/// A file with a power fence, and hosts with or without their own values.
+fn fenced(fence: &str, node_a: &str, node_b: &str) -> String {
+    changed(&[
+        ("#[host.fence]\n#bmc = \"192.0.2.111\"\n", node_a),
+        ("#[host.fence]\n#bmc = \"192.0.2.112\"\n", node_b),
+        ("fence = \"proxied-off\"", "fence = \"powered-off\""),
+        ("[policy]", &format!("{fence}\n[policy]")),
+    ])
+}
+
+#[test]
+fn the_power_fence_is_told_of_each_host() {
+    let text = fenced(
+        "[fence]\ncommand = [\"/bin/fence\", \"{host}/{bmc}\", \"{address}\", \"{action}\"]\n\
+         deadline = \"20s\"\nwhen_undone = \"switch-on\"\n",
+        "[host.fence]\nbmc = \"bmc-a\"\n",
+        "[host.fence]\nbmc = \"bmc-b\"\n",
+    );
+    let access = read(&text).unwrap();
+    let power_fence = access.spec.policy.power_fence.unwrap();
+    assert_eq!(access.spec.policy.fence, FenceGrade::PoweredOff);
+    assert_eq!(power_fence.deadline_ms, 20_000);
+    assert_eq!(power_fence.when_undone, WhenUndone::SwitchOn);
+    let command = |host: usize| access.hosts[host].power.as_ref().unwrap().command.join(" ");
+    assert_eq!(command(0), "/bin/fence node-a/bmc-a 192.0.2.11 {action}");
+    assert_eq!(command(1), "/bin/fence node-b/bmc-b 192.0.2.12 {action}");
+}
+
+#[test]
+fn a_power_fence_that_could_not_work_or_would_tell_a_secret_is_refused() {
+    let wrong = fenced(
+        "[fence]\ncommand = [\"fence\", \"--ip={bmc}\", \"--password=hunter2\"]\n\
+         deadline = \"1h\"\n",
+        "[host.fence]\nbmc_password = \"hunter2\"\nhost = \"x\"\nplug = \"7\"\n",
+        "",
+    );
+    let none = changed(&[("fence = \"proxied-off\"", "fence = \"powered-off\"")]);
+    let lost = changed(&[("#[host.fence]\n#bmc", "[host.fence]\nbmc")]);
+    let all = [wrong, none, lost].map(|text| findings(&text)).join("\n");
+    assert!(!all.contains("hunter2"), "{all}");
+    insta::assert_snapshot!(all);
 }
 
 #[test]

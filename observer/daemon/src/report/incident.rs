@@ -62,7 +62,8 @@ pub(crate) struct Incident {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Phase {
     /// `detect`, `confirm`, then by the steps: `prepare`, `hold`, `fence`, `stop`, `replay`,
-    /// `fence-again`, `promote`, `first-write`, `services`, `proxy`, `file`, `tombstone`, `slave`.
+    /// `power-off`, `fence-again`, `promote`, `first-write`, `services`, `proxy`, `file`,
+    /// `tombstone`, `slave`.
     pub(crate) name: String,
     /// From its beginning to its proof, in milliseconds.
     pub(crate) took_ms: u64,
@@ -256,6 +257,7 @@ fn phase_of(step: &str) -> &'static str {
         ("end other sessions", "hold"),
         ("shut old database down", "stop"),
         ("fence at", "fence"),
+        ("power old master off", "power-off"),
         ("still fenced", "fence-again"),
         ("stop ", "stop"),
         ("measure loss", "replay"),

@@ -2,15 +2,21 @@
 //!
 //! Who may ask is the API's concern; whether an order is allowed is the core's.
 
+use std::time::Duration;
+
 use observer_core::pair::{OperatorOrder, Pair, Refusal, Wish};
 use observer_core::validate::ValidationReport;
-use observer_core::words::At;
+use observer_core::words::{At, HostName};
+use observer_world::power::PowerAnswer;
 use tokio::sync::oneshot;
 
 use super::readiness::Unready;
 use super::validation::{self, Asked};
 use super::world::World;
 use crate::report::plan::PlanReport;
+
+/// How long a power fence may take to say whether a host has power.
+const FENCE_DEADLINE: Duration = Duration::from_secs(8);
 
 /// What a person asks of a pair.
 #[derive(Debug)]
@@ -21,6 +27,8 @@ pub(crate) enum Ask {
     DryRun(Wish, oneshot::Sender<Result<PlanReport, Refusal>>),
     /// Whether the pair is ready for a change of master; the machines are asked anew.
     Validate(oneshot::Sender<Result<ValidationReport, Refusal>>),
+    /// What the power fence says of each host; nothing is switched.
+    TestFence(oneshot::Sender<Vec<(HostName, PowerAnswer)>>),
 }
 
 /// Why an order is refused.
@@ -42,6 +50,12 @@ pub(super) fn answer<W: World>(pair: &mut Pair, world: &W, ask: Ask, now: At) {
         }
         Ask::DryRun(wish, reply) => {
             let _ = reply.send(dry_run(pair, world, wish, now));
+        }
+        Ask::TestFence(reply) => {
+            let world = world.clone();
+            tokio::task::spawn_local(async move {
+                let _ = reply.send(world.ask_power(FENCE_DEADLINE).await);
+            });
         }
         Ask::Validate(reply) => {
             let (asked, world) = (Asked::of(pair), world.clone());

@@ -24,6 +24,7 @@ use observer_core::sighting::{
 use observer_core::validate::{Roles, Survey};
 use observer_core::words::{Epoch, HostName, Lsn, PairName, Timeline};
 use observer_world::access::{Alarm, CommandLine};
+use observer_world::power::PowerAnswer;
 use tokio::sync::mpsc;
 
 use super::archive::{Archive, Sample, Unwritten, Watermark};
@@ -258,6 +259,12 @@ impl World for Scripted {
         tokio::task::yield_now().await;
         let (hosts, proxies, bouncers) = Default::default();
         Survey { hosts, proxies, bouncers, took_ms: 0 }
+    }
+
+    /// There is no power fence.
+    async fn ask_power(&self, _: Duration) -> Vec<(HostName, PowerAnswer)> {
+        tokio::task::yield_now().await;
+        Vec::new()
     }
 
     async fn before_switchover(&self, _: Result<Asked, Refusal>) -> Result<(), Unready> {

@@ -9,9 +9,10 @@ use observer_core::pair::Refusal;
 use observer_core::plan::{Effect, Proof};
 use observer_core::sighting::{Look, Seen, Silent};
 use observer_core::validate::{Roles, Survey};
-use observer_core::words::Epoch;
+use observer_core::words::{Epoch, HostName};
 use observer_world::access::{Alarm, CommandLine};
 use observer_world::pair_world::PairWorld;
+use observer_world::power::PowerAnswer;
 use tokio::sync::mpsc;
 
 use super::readiness::{self, Unready};
@@ -32,6 +33,9 @@ pub(crate) trait World: Clone + 'static {
 
     /// Reads everything that a validation wants to know, and changes nothing.
     async fn survey(&self, roles: &Roles, deadline: Duration) -> Survey;
+
+    /// Asks the power fence for the power of every host that it is configured for.
+    async fn ask_power(&self, deadline: Duration) -> Vec<(HostName, PowerAnswer)>;
 
     /// Checks what a switchover needs before one is opened. A scripted world, which has no machines
     /// to ask, says what its script says.
@@ -64,6 +68,10 @@ impl World for PairWorld {
 
     async fn survey(&self, roles: &Roles, deadline: Duration) -> Survey {
         PairWorld::survey(self, roles, deadline).await
+    }
+
+    async fn ask_power(&self, deadline: Duration) -> Vec<(HostName, PowerAnswer)> {
+        PairWorld::ask_power(self, deadline).await
     }
 
     fn describe(&self, effect: &Effect) -> Vec<CommandLine> {

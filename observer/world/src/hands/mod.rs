@@ -9,6 +9,7 @@ mod follow;
 mod history;
 mod job;
 mod lease;
+mod power;
 mod proofs;
 mod proxy_proofs;
 mod reload;
@@ -34,6 +35,7 @@ use crate::access::CommandLine;
 use crate::commands::Privileged;
 use crate::pair_world::{Host, Inner, Proxy};
 use crate::postgres::Failure;
+use crate::power::Action;
 
 /// Performs one effect within `deadline`, which the caller enforces.
 pub(crate) async fn perform(world: &Inner, order: &Order, deadline: Duration) -> Reply {
@@ -75,6 +77,8 @@ pub(crate) async fn perform(world: &Inner, order: &Order, deadline: Duration) ->
         }
         Effect::Rewind { host, source } => job::rewind(world, host, source, deadline).await,
         Effect::Clone { host, source } => job::clone(world, host, source, deadline).await,
+        Effect::PowerOff { host } => power::switch(world, host, Action::Off, deadline).await,
+        Effect::PowerOn { host } => power::switch(world, host, Action::On, deadline).await,
         effect => units::perform(world, effect, deadline).await,
     };
     match done {
@@ -116,6 +120,8 @@ pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
             let orders = bouncers::describe(world, effect).into_iter();
             orders.map(|(host, command)| CommandLine { host, command }).collect()
         }
+        Effect::PowerOff { host } => power::describe(world, host, Action::Off),
+        Effect::PowerOn { host } => power::describe(world, host, Action::On),
         Effect::Promote { host } => {
             let mut lines = vec![format!("psql: {}", crate::postgres::PROMOTE)];
             let start = Effect::StartDatabase { host: host.clone() };

@@ -10,12 +10,13 @@ use observer_core::drive::Answer;
 use observer_core::plan::Proof;
 use observer_core::policy::Probed;
 use observer_core::sighting::{Seen, Silent, UnitState};
+use observer_core::validate::Power;
 use observer_core::words::{Epoch, Lsn, ServiceName, Timeline, human_bytes};
 use tokio::time::Instant;
 
 use super::proxy_proofs::{drained, file_keeps_out, file_says, is_in, is_out};
 use super::slave_proofs::{lag_within, not_promoted, replayed_shutdown, shut_down, streams};
-use super::{Fault, bouncers, follow, history, host_of, lease, proxy_of, slots, synchrony};
+use super::{Fault, bouncers, follow, history, host_of, lease, power, proxy_of, slots, synchrony};
 use crate::eyes::{machine, port};
 use crate::pair_world::{Host, Inner};
 use crate::postgres::Failure;
@@ -128,6 +129,8 @@ async fn of_standbys(world: &Inner, proof: &Proof, deadline: Duration) -> Result
             let (host, source) = (host_of(world, host)?, host_of(world, source)?);
             history::on_history_of(host, source, deadline).await?
         }
+        Proof::PoweredOff { host } => power::prove(world, host, Power::Off, deadline).await?,
+        Proof::PoweredOn { host } => power::prove(world, host, Power::On, deadline).await?,
         Proof::DivergedKept { host, source } => {
             let source = source.as_ref().map(|source| host_of(world, source)).transpose()?;
             history::kept(host_of(world, host)?, source, deadline).await?

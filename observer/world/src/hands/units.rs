@@ -108,7 +108,9 @@ pub(super) fn commands<'a>(
         | Effect::DropLease { .. }
         | Effect::KeepDiverged { .. }
         | Effect::Rewind { .. }
-        | Effect::Clone { .. } => Err(Fault::Refused(format!("{effect}: not done by a unit"))),
+        | Effect::Clone { .. }
+        | Effect::PowerOff { .. }
+        | Effect::PowerOn { .. } => Err(Fault::Refused(format!("{effect}: not done by a unit"))),
     }
 }
 

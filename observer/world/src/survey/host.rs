@@ -1,13 +1,14 @@
 //! Surveys one host: its machine, its clock, its database and what lies in it, its application.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use observer_core::digest::DATABASE_UNIT;
 use observer_core::sighting::{MachineReport, Seen};
 use observer_core::validate::{
-    DatabaseContents, DatabaseSurvey, Datum, HostSurvey, MachineSurvey, ReplicationLogin, Roles,
-    UnitSurvey, Unread,
+    DatabaseContents, DatabaseSurvey, Datum, HostSurvey, MachineSurvey, Power, ReplicationLogin,
+    Roles, UnitSurvey, Unread,
 };
 use observer_core::words::HostName;
 use tokio::time::Instant;
@@ -19,8 +20,12 @@ use crate::eyes::{machine, port, silence};
 use crate::hands::hash;
 use crate::pair_world::{Host, Inner};
 use crate::postgres::{Failure, replication_login};
+use crate::power::has_power;
 use crate::ssh::Command;
 use crate::text::shown;
+
+/// How much longer than everything else a power fence may take: management controllers are slow.
+const POWER_MORE: Duration = Duration::from_secs(4);
 
 pub(super) async fn survey(
     world: &Inner,
@@ -28,14 +33,15 @@ pub(super) async fn survey(
     roles: &Roles,
     until: Instant,
 ) -> HostSurvey {
-    let (machine, clock, database, application) = tokio::join!(
+    let (machine, clock, database, application, power) = tokio::join!(
         in_time(until, machine_of(world, host, until)),
         in_time(until, clock(&host.ssh, until)),
         database(world, host, roles, until),
         application(host, until),
+        power(host, until),
     );
     let (database, contents, replication_logins) = database;
-    HostSurvey { machine, clock, database, contents, replication_logins, application }
+    HostSurvey { machine, clock, database, contents, replication_logins, application, power }
 }
 
 async fn machine_of(world: &Inner, host: &Host, until: Instant) -> Datum<MachineSurvey> {
@@ -220,6 +226,14 @@ async fn application(
     let probe = host.access.application.as_ref()?;
     let asking = async { health(port::probe_directly(probe, left(until)).await) };
     Some(in_time(until, asking).await)
+}
+
+/// What the power fence says of the host; none where there is no power fence.
+async fn power(host: &Host, until: Instant) -> Option<Datum<Power>> {
+    host.access.power.as_ref()?;
+    let until = until + POWER_MORE;
+    let asked = has_power(host, left(until)).await;
+    Some(asked.map_err(|why| Unread(why.to_string())))
 }
 
 fn failed(why: &Failure) -> Unread {

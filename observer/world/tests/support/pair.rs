@@ -54,7 +54,7 @@ pub fn host(sshd: &Sshd, name: &str, address: &str) -> HostAccess {
         replication_user: "replicator".to_owned(),
         replication_options: None,
     };
-    HostAccess { name: name.into(), ssh: ssh(sshd), database, application: None }
+    HostAccess { name: name.into(), ssh: ssh(sshd), database, application: None, power: None }
 }
 
 /// A host with a real database, whose port is on 127.0.0.1.

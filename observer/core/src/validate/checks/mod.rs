@@ -10,6 +10,7 @@ mod contents;
 mod lease;
 mod machine;
 mod observer;
+mod power;
 mod proxy;
 mod replication;
 mod settings;
@@ -21,6 +22,8 @@ use super::{Check, Readiness};
 pub const CHECKS: &[Check] = &[
     observer::OBSERVER_FREE,
     observer::OBSERVER_ACTS,
+    power::POWER_FENCE,
+    power::POWER_FENCE_BESIDE,
     machine::HOST_REACHABLE,
     machine::HOST_RIGHTS,
     machine::STARTS_AT_BOOT,
