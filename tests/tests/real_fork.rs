@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tests::lab::{Machine, POSTGRES_UNIT, Result};
+use tests::lab::{Machine, POSTGRES_UNIT, Result, Whom, wait_for};
 use tests::stage::{OBSERVER_UNIT, Stage, Told, texts};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -60,11 +60,17 @@ fn promote(machine: &Machine) -> Result<()> {
     machine.sql("postgres", "checkpoint").map(drop)
 }
 
-/// Starts it as a standby of whatever its files say.
+/// Makes it a standby of whatever its files say. It is killed, because a shutdown in order would
+/// wait for a standby that is cut off.
 fn make_standby(machine: &Machine) -> Result<()> {
-    // A shutdown in order would wait for a standby that is cut off.
-    machine.sql("postgres", "select pg_terminate_backend(pid) from pg_stat_replication")?;
-    machine.run(&["systemctl", "stop", POSTGRES_UNIT])?;
+    machine.signal_unit(POSTGRES_UNIT, "KILL", Whom::All)?;
+    wait_for("the database's unit to be down", SOON, || {
+        let active = machine.exec(&["systemctl", "is-active", POSTGRES_UNIT]);
+        match active.map_err(|error| error.to_string())?.stdout.trim() {
+            "failed" | "inactive" => Ok(()),
+            state => Err(state.to_owned()),
+        }
+    })?;
     let signal = format!("{DATA}/standby.signal");
     machine.run(&["install", "-o", "postgres", "-g", "postgres", "/dev/null", &signal])?;
     machine.run(&["systemctl", "start", POSTGRES_UNIT]).map(drop)

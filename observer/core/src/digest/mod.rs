@@ -167,10 +167,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         lease,
         upkeep: if low_disks.is_empty() { Upkeep::Good } else { Upkeep::DiskLow },
     };
-    let master_ssh = match &master {
-        Some(name) if votes::ssh(inputs, name) == votes::Vote::Alive => Reach::Answers,
-        _ => Reach::Silent,
-    };
+    let master_ssh = master.as_ref().map_or(Reach::Silent, |name| reach(inputs, name));
     // What the candidate follows will do where the master's own was never seen: promoting it must
     // leave that behind.
     let known = [master.as_ref(), candidate.as_ref()];
@@ -192,6 +189,13 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         low_disks,
         remarks,
         master,
+    }
+}
+
+fn reach(inputs: Inputs<'_>, host: &HostName) -> Reach {
+    match votes::ssh(inputs, host) {
+        votes::Vote::Alive => Reach::Answers,
+        _ => Reach::Silent,
     }
 }
 
