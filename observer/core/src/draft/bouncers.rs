@@ -13,8 +13,8 @@ const ANSWER_MS: u64 = 2_000;
 /// Finds out that a PgBouncer can not be spoken to before anybody has to wait.
 ///
 /// It bears the undo of the pause that comes after the users are held. Plans are taken back in
-/// reverse: so users are let in first, and what the PgBouncer opens then finds a server at once. One
-/// whose first try finds none waits for its `server_login_retry`, fifteen seconds.
+/// reverse: so users are let in first, and what the PgBouncer opens then finds a server at once.
+/// One whose first try finds none waits for its `server_login_retry`, fifteen seconds.
 pub(super) fn answers(bouncer: &BouncerName) -> Step {
     Step {
         name: format!("{bouncer} answers"),
