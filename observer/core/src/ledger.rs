@@ -123,37 +123,20 @@ impl Snapshot {
                     entry.streak = 1;
                     entry.since = sighting.at;
                 }
-                note_failing(&mut entry.failing_since, &sighting);
-                note_idle(&mut entry.idle_since, &sighting);
-                note_waiting(&mut entry.waits_since, &sighting);
-                note_paused(&mut entry.paused_since, &sighting);
-                note_on_both(&mut entry.on_both, &sighting);
-                if entry.waits_since.is_some() {
-                    entry.waited_at = Some(sighting.at);
-                }
+                entry.note(&sighting);
                 entry.class = class;
                 entry.last_report = report.or(entry.last_report.take());
                 entry.going_down_at = going_down_at.or(entry.going_down_at);
                 entry.latest = sighting;
             }
             None => {
-                let mut failing_since = BTreeMap::new();
-                note_failing(&mut failing_since, &sighting);
-                let mut idle_since = None;
-                note_idle(&mut idle_since, &sighting);
-                let mut waits_since = None;
-                note_waiting(&mut waits_since, &sighting);
-                let mut paused_since = None;
-                note_paused(&mut paused_since, &sighting);
-                let mut on_both = None;
-                note_on_both(&mut on_both, &sighting);
-                let entry = Entry {
-                    idle_since,
-                    paused_since,
-                    waits_since,
-                    waited_at: waits_since,
-                    on_both,
-                    failing_since,
+                let mut entry = Entry {
+                    idle_since: None,
+                    paused_since: None,
+                    waits_since: None,
+                    waited_at: None,
+                    on_both: None,
+                    failing_since: BTreeMap::new(),
                     class,
                     streak: 1,
                     since: sighting.at,
@@ -162,6 +145,7 @@ impl Snapshot {
                     fell_at: None,
                     latest: sighting.clone(),
                 };
+                entry.note(&sighting);
                 self.entries.insert(sighting.look, entry);
             }
         }
@@ -213,6 +197,20 @@ impl Snapshot {
         for entry in self.entries.values_mut().filter(|entry| entry.class == Class::Silent) {
             entry.streak = 0;
             entry.since = now;
+        }
+    }
+}
+
+impl Entry {
+    /// Takes note of since when what an answer tells of has been so.
+    fn note(&mut self, sighting: &Sighting) {
+        note_failing(&mut self.failing_since, sighting);
+        note_idle(&mut self.idle_since, sighting);
+        note_waiting(&mut self.waits_since, sighting);
+        note_paused(&mut self.paused_since, sighting);
+        note_on_both(&mut self.on_both, sighting);
+        if self.waits_since.is_some() {
+            self.waited_at = Some(sighting.at);
         }
     }
 }

@@ -194,9 +194,7 @@ impl Cause {
             Cause::Flapping => "`ack` allows the next automatic failover.",
             Cause::JustFailed => "See `events` for what failed; it is tried again by itself.",
             Cause::Paused => "`resume` ends the pause.",
-            Cause::ObserveOnly => {
-                "Set `mode = \"auto\"` when you trust what `events` would have done."
-            }
+            Cause::ObserveOnly => "Set `mode = \"auto\"` once you trust what `events` shows.",
             Cause::PlanOpen => "`status` shows the step it is at.",
             Cause::JournalFailing => "Free space on the observer's disk under its state directory.",
         }

@@ -8,6 +8,7 @@ mod cause;
 mod gates;
 mod rules;
 mod table;
+mod worlds;
 
 pub use cause::Cause;
 pub use gates::{GATES, Gate, GateWhen, gate};

@@ -268,9 +268,7 @@ impl fmt::Display for Proof {
             Proof::BouncerRuns { bouncer } => write!(f, "{bouncer} lets its clients work"),
             Proof::ShutDown { host } => write!(f, "database on {host} was shut down in order"),
             Proof::CheckpointNear { host, .. } => write!(f, "last checkpoint on {host} is near"),
-            Proof::LagWithin { host, master, .. } => {
-                write!(f, "{host} streams from {master} and is close to it")
-            }
+            Proof::LagWithin { host, master, .. } => write!(f, "{host} is close behind {master}"),
             Proof::ReplayedShutdown { host, master } => {
                 write!(f, "{host} has replayed the shutdown checkpoint of {master}")
             }
@@ -284,9 +282,7 @@ impl fmt::Display for Proof {
             Proof::SlotStands { host, follower } => {
                 write!(f, "the slot for {follower} stands on {host}")
             }
-            Proof::NoSlot { host, follower } => {
-                write!(f, "no slot for {follower} is left on {host}")
-            }
+            Proof::NoSlot { host, follower } => write!(f, "no slot for {follower} is on {host}"),
             Proof::Synchronous { host, standby: Some(standby) } => {
                 write!(f, "{standby} holds every commit that {host} acknowledges")
             }
@@ -319,7 +315,7 @@ impl fmt::Display for Proof {
             }
             Proof::ReplayedAll { host } => write!(f, "{host} has replayed all it received"),
             Proof::IsPrimary { host, after } => {
-                write!(f, "{host} is primary on a timeline after {after}")
+                write!(f, "{host} is primary past timeline {after}")
             }
             Proof::NotPromoted { host } => write!(f, "{host} is stopped and was never promoted"),
             Proof::CanWrite { host } => write!(f, "{host} commits a row"),

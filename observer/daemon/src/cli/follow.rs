@@ -62,23 +62,20 @@ pub(super) async fn follow(
     // Once the plan is over, only the validation after it is waited for.
     let mut ended: Option<(Exit, Instant)> = None;
     loop {
-        if let Some((exit, at)) = ended
-            && at.elapsed() > VALIDATION_WAIT
-        {
-            return Ok(exit);
-        }
         let news = tokio::select! {
             news = events::newer_within(desk, &path, after, NEWS) => news,
             _ = interrupts.0.recv() => {
-                if interrupted.is_some_and(|at| at.elapsed() < SECOND_PRESS) {
-                    continue;
+                match interrupted {
+                    Some(at) if at.elapsed() < SECOND_PRESS => {}
+                    Some(_) => {
+                        say("left to the daemon, which goes on; `ha-observer status` shows it");
+                        return Ok(Exit::PlanLeftOpen);
+                    }
+                    None => {
+                        take_back(desk).await;
+                        interrupted = Some(Instant::now());
+                    }
                 }
-                if interrupted.is_some() {
-                    say("left to the daemon, which goes on; `ha-observer status` shows it");
-                    return Ok(Exit::PlanLeftOpen);
-                }
-                take_back(desk).await;
-                interrupted = Some(Instant::now());
                 continue;
             }
         };
@@ -106,25 +103,14 @@ pub(super) async fn follow(
         }
         for stored in newer {
             after = stored.seq;
-            if desk.is_json() {
-                events::show_all(desk, std::slice::from_ref(&stored), look);
-            } else {
-                print(&followed.line(&stored));
-            }
-            if let Some(exit) = followed.take(stored.event)? {
-                if !desk.is_json() {
-                    print(&followed.end());
-                }
-                if !followed.is_validated_again(exit) {
-                    return Ok(exit);
-                }
+            if let Some(exit) = followed.show(desk, stored)? {
                 ended = Some((exit, Instant::now()));
             }
-            if followed.is_validated()
-                && let Some((exit, _)) = ended
-            {
-                return Ok(exit);
-            }
+        }
+        if let Some((exit, at)) = ended
+            && (followed.is_over(exit) || at.elapsed() > VALIDATION_WAIT)
+        {
+            return Ok(exit);
         }
     }
 }
@@ -190,11 +176,28 @@ impl<'a> Followed<'a> {
         Ok(exit)
     }
 
-    /// Whether a validation follows the end of the plan.
-    fn is_validated_again(&self, exit: Exit) -> bool {
-        let last = self.events.last().map(|event| &event.kind);
-        let switched = matches!(last, Some(EventKind::PlanClosed { goal: Goal::SwitchOver, .. }));
-        switched && exit == Exit::Ok
+    /// Shows an event and takes it in; the exit code once the plan is over.
+    fn show(&mut self, desk: &Desk, stored: StoredEvent) -> Result<Option<Exit>, Failure> {
+        if desk.is_json() {
+            events::show_all(desk, std::slice::from_ref(&stored), self.look);
+        } else {
+            print(&self.line(&stored));
+        }
+        let exit = self.take(stored.event)?;
+        if exit.is_some() && !desk.is_json() {
+            print(&self.end());
+        }
+        Ok(exit)
+    }
+
+    /// Whether nothing more is to come: a validation follows a switchover that was done.
+    fn is_over(&self, exit: Exit) -> bool {
+        let is_end = |event: &Event| {
+            matches!(&event.kind, EventKind::PlanClosed { plan, goal: Goal::SwitchOver, .. }
+                if self.own == Some(*plan))
+        };
+        let switched = exit == Exit::Ok && self.events.iter().any(is_end);
+        self.is_validated() || !switched
     }
 
     /// Whether that validation has come.
