@@ -244,11 +244,10 @@ impl Writer {
             option httpchk
             http-check send meth GET uri {health} hdr Host localhost
             http-check expect status 200
-            default-server maxconn {} inter 200ms fastinter 100ms downinter 200ms fall 2 rise 1 \
-             check\n",
-            application.requests_at_once
+            default-server inter 200ms fastinter 100ms downinter 200ms fall 2 rise 1 check\n"
         );
-        lines += &servers(&proxy.hosts, application.port, Stickiness::Cookie)?;
+        let kind = Kind::Http { requests_at_once: application.requests_at_once };
+        lines += &servers(&proxy.hosts, application.port, &kind)?;
         self.section("backend app", &lines);
         Ok(())
     }
@@ -265,18 +264,20 @@ impl Writer {
         self.section(&format!("frontend {name}_in"), &front);
         let mut lines = options.join("\n");
         lines += "\ndefault-server inter 500ms fastinter 200ms fall 2 rise 1 check\n";
-        lines += &servers(&proxy.hosts, port, Stickiness::None)?;
+        lines += &servers(&proxy.hosts, port, &Kind::Tcp)?;
         self.section(&format!("backend {name}_be"), &lines);
         Ok(())
     }
 }
 
-enum Stickiness {
-    Cookie,
-    None,
+/// What the servers of a backend speak. The limit stands on each of them and not on all, since the
+/// waiting server has none: whoever queued there would not be let go.
+enum Kind {
+    Http { requests_at_once: u32 },
+    Tcp,
 }
 
-fn servers(hosts: &[NewHost], port: u16, stickiness: Stickiness) -> Result<String, Refusal> {
+fn servers(hosts: &[NewHost], port: u16, kind: &Kind) -> Result<String, Refusal> {
     let mut lines = String::new();
     for host in hosts {
         let (name, address) = (word(&host.name)?, word(&host.address)?);
@@ -284,8 +285,8 @@ fn servers(hosts: &[NewHost], port: u16, stickiness: Stickiness) -> Result<Strin
         let is_v6 = address.contains(':') && !address.starts_with('[');
         let address = if is_v6 { format!("[{address}]") } else { address };
         lines += &format!("server {name} {address}:{port}");
-        if let Stickiness::Cookie = stickiness {
-            lines += &format!(" cookie {name}");
+        if let Kind::Http { requests_at_once } = kind {
+            lines += &format!(" cookie {name} maxconn {requests_at_once}");
         }
         if host.receives == Receives::AfterPromotion {
             lines += " disabled";
