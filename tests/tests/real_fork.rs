@@ -42,7 +42,9 @@ fn both_promoted_by_hand() -> Result<()> {
 
     first.power_on()?;
     stage.wait_status("the master to serve again", SOON, |status| status["rule"] == "S7")?;
-    let ordered = stage.ask(&["rejoin", "--yes"])?;
+    let ordered = stage.observer().exec_within(REJOINED, &["ha-observer", "rejoin", "--yes"]);
+    let told = || stage.events().map(|events| texts(&events)).unwrap_or_default();
+    let ordered = ordered.unwrap_or_else(|error| panic!("{error}\n{}", told()));
     assert!(ordered.status.success(), "{}{}", ordered.stdout, ordered.stderr);
     let protected = stage.wait_status("the pair to be protected", REJOINED, |status| {
         status["protected"] == true && status["plan"].is_null()
