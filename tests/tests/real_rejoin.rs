@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use tests::lab::{POSTGRES_UNIT, Result};
 use tests::stage::{Promise, Stage, texts};
 
@@ -34,8 +36,11 @@ fn a_crashed_master_is_rewound() -> Result<()> {
     old.run(&["test", "-f", &format!("{kept}/postgresql.auto.conf")])?;
     let about = old.run(&["cat", &format!("{kept}/about.txt")])?;
     assert!(about.contains("before node-a was made a slave of node-b"), "{about}");
-    let told = texts(&stage.events()?);
-    assert!(told.contains(&format!("control file are in {kept}")), "{told}");
+    let events = stage.events()?;
+    let place = format!("control file are in {kept}");
+    let told = |event: &Value| event["evidence"].as_str().is_some_and(|text| text.contains(&place));
+    let evidence = events.iter().map(|event| &event["evidence"]).collect::<Vec<_>>();
+    assert!(events.iter().any(told), "no `{place}` in {evidence:?}");
     stage.finish(sql, "node-b")?.assert_kept(Promise::LastInFlight);
     Ok(())
 }
