@@ -32,6 +32,10 @@ pub enum Fault {
     /// The log cannot grow: the database falls whenever it needs more of it.
     FillLogDisk(HostName),
     NearlyFillDisk(HostName),
+    /// Its application has more to do than it can: it serves, and says that it is not well.
+    Overload(HostName),
+    /// No longer.
+    Relieve(HostName),
     /// Something begins to fill the disk, steadily.
     LetDiskFill(HostName),
     FreeDisk(HostName),

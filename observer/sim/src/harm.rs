@@ -77,6 +77,8 @@ impl World {
                 self.machine_mut(&host).key_changed = true;
                 return true;
             }
+            Fault::Overload(host) => self.machine_mut(&host).overloaded = true,
+            Fault::Relieve(host) => self.machine_mut(&host).overloaded = false,
             Fault::Garble(host) => self.machine_mut(&host).garbled = true,
             Fault::Ungarble(host) => self.machine_mut(&host).garbled = false,
             other => return self.harm_database(other, now),

@@ -32,6 +32,8 @@ pub struct Machine {
     pub key_changed: bool,
     /// Whether what its commands print cannot be read.
     pub garbled: bool,
+    /// Whether its application serves and says that it is not well.
+    pub overloaded: bool,
     /// The database.
     pub database: Database,
     /// The application's services, true while running.
@@ -210,6 +212,7 @@ impl Machine {
             sshd: Running::Yes,
             key_changed: false,
             garbled: false,
+            overloaded: false,
             database: Database {
                 postmaster: Postmaster::Running,
                 in_recovery,

@@ -347,6 +347,8 @@ fn fault(words: &[&str]) -> Option<Fault> {
         "fill-disk" => Fault::FillDisk(host()?),
         "fail-disk" => Fault::FailDisk(host()?),
         "fill-log-disk" => Fault::FillLogDisk(host()?),
+        "overload" => Fault::Overload(host()?),
+        "relieve" => Fault::Relieve(host()?),
         "nearly-fill-disk" => Fault::NearlyFillDisk(host()?),
         "let-disk-fill" => Fault::LetDiskFill(host()?),
         "free-disk" => Fault::FreeDisk(host()?),

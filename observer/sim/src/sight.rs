@@ -35,6 +35,9 @@ impl World {
                 if !serves {
                     return Some(Ok(Seen::Refused));
                 }
+                if machine.overloaded {
+                    return Some(Ok(Seen::ApplicationIll("overloaded".to_owned())));
+                }
                 Some(Ok(match machine.database.postmaster {
                     Postmaster::Running if !machine.database.in_recovery => Seen::ApplicationWell,
                     _ => Seen::ApplicationIll("no writable database".to_owned()),

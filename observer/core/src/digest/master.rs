@@ -22,6 +22,9 @@ pub const DATABASE_UNIT: &str = "database";
 /// How long an application is given to serve again after its database came back: a few times the
 /// second that connection pools commonly wait between attempts.
 const APPLICATION_RETURNS_MS: u64 = 5_000;
+/// How long an application that takes connections may say that it is not well, or say nothing,
+/// before it counts as dead: one that is only overloaded gets no better by a restart or by a move.
+const APPLICATION_ILL_MS: u64 = 10_000;
 
 /// The master's condition.
 pub(super) struct Assessed {
@@ -185,7 +188,9 @@ impl<'a> View<'a> {
             Class::Dead => 2,
             Class::Busy | Class::Silent => policy.failures,
         };
-        if entry.streak < needed || !self.database_settled() {
+        let is_gone = matches!(entry.latest.seen, Ok(Seen::Refused));
+        let lasts = is_gone || self.inputs.now.since(entry.since) >= APPLICATION_ILL_MS;
+        if entry.streak < needed || !lasts || !self.database_settled() {
             return Master::Suspect;
         }
         if votes::finds_all_well(self.inputs, self.master) {
