@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tests::lab::{Result, wait_for};
-use tests::stage::{Booked, Load, Stage};
+use tests::stage::{Booked, Load, ON_RETURN_ASK, Stage};
 
 /// Longer than any run: a load is ended by hand.
 const LOAD: Duration = Duration::from_secs(600);
@@ -83,7 +83,8 @@ pub(crate) fn measure_switchovers(times: usize) -> Result<Vec<Ordered>> {
 
 /// Fails over on fresh machines and brings the old master back.
 pub(crate) fn measure_rejoin(way: WayBack) -> Result<Ordered> {
-    let stage = crate::set(Vec::new())?;
+    // By itself it would be back before the order is given.
+    let stage = crate::set(vec![ON_RETURN_ASK])?;
     let old = stage.lab.machine("node-a");
     if way == WayBack::Clone {
         grow(&stage)?;
