@@ -105,7 +105,10 @@ fn people_edit_the_file_too() -> Result<()> {
     let refusal = refused_rewrite(&stage)?;
     assert!(refusal.contains("changed by somebody meanwhile"), "{refusal}");
     assert!(refusal.contains("# saved by Bert"), "the edit is shown: {refusal}");
-    assert!(file(&stage)?.contains("server node-b 10.80.0.12:8080 disabled"), "not overwritten");
+    assert!(
+        file(&stage)?.contains("server node-b 10.80.0.12:8080 maxconn 200 disabled"),
+        "not overwritten"
+    );
     stage.lab.machine("proxy").run(&["rm", EDITING])?;
     editor.wait().map_err(io("wait for the editor"))?;
     file_follows(&stage, "node-b")?;
@@ -286,8 +289,8 @@ fn without_edits(text: &str) -> String {
 /// What the file is to say once node-b is the master: four lines differ, nothing else.
 fn pointed_at_b(text: &str) -> String {
     let mut turned = text.to_owned();
-    for port in ["8080", "5432"] {
-        let (a, b) = (format!("node-a 10.80.0.11:{port}"), format!("node-b 10.80.0.12:{port}"));
+    for rest in ["8080 maxconn 200", "5432"] {
+        let (a, b) = (format!("node-a 10.80.0.11:{rest}"), format!("node-b 10.80.0.12:{rest}"));
         turned = turned.replace(&format!("{b} disabled"), &b);
         turned = turned.replace(&format!("server {a}\n"), &format!("server {a} disabled\n"));
     }
