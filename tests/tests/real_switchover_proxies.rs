@@ -2,16 +2,13 @@
 //! everything is taken back, after it the plan goes on without the proxy; once it is back, it leads
 //! to the one master.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use tests::http::get;
-use tests::lab::{LabSpec, Proxies, Result, SECOND_PROXY, wait_for};
+use tests::lab::{LabSpec, Proxies, Result, SECOND_PROXY};
 use tests::stage::{DONE, Promise, Stage, StageSpec, UNDONE, texts};
 
 const SOON: Duration = Duration::from_secs(60);
 const LOAD: Duration = Duration::from_secs(300);
-const PATIENT: Duration = Duration::from_secs(5);
 
 /// The only proxy vanishes while it holds users: they can be proven neither held nor let in, so
 /// the master is started again, and serves them when the proxy is back. At the second time it
@@ -68,9 +65,9 @@ fn one_of_two_vanishes() -> Result<()> {
         assert!(harmed.reached, "{harmed:?}");
         stage.assert_ended(&harmed.ordered, code)?;
         stage.wait_written(&http, master)?;
-        served_by(&stage, "proxy", master)?;
+        stage.wait_served_by("proxy", master, SOON)?;
         second.power_on()?;
-        served_by(&stage, SECOND_PROXY, master)?;
+        stage.wait_served_by(SECOND_PROXY, master, SOON)?;
         stage.wait_protected()?;
     }
     assert_eq!(stage.timeline("node-b")?, 2, "one promotion: {}", texts(&stage.events()?));
@@ -78,17 +75,4 @@ fn one_of_two_vanishes() -> Result<()> {
     http.assert_unnoticed();
     http.assert_kept(Promise::AllKept);
     Ok(())
-}
-
-/// Waits until users who come through `proxy` are answered by `host`.
-fn served_by(stage: &Stage, proxy: &str, host: &str) -> Result<()> {
-    let address = SocketAddr::from((stage.lab.machine(proxy).address(), 80));
-    let ask = || {
-        let answer = get(address, "/tickets?limit=1", PATIENT)?;
-        match answer.header("x-desk-host") {
-            Some(name) if name == host => Ok(()),
-            other => Err(format!("answered by {other:?} with {}", answer.status)),
-        }
-    };
-    stage.lab.in_client(|| wait_for(&format!("{proxy} to lead to {host}"), SOON, ask))?
 }

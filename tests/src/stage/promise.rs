@@ -3,9 +3,11 @@
 //! How long an outage may last is measured elsewhere; here it only has to be sane, whatever else
 //! this computer has to do.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Booked, Load, Stage};
+use crate::http::get;
 use crate::lab::{Result, SCHEDULER_UNIT, wait_for};
 
 /// Clients of both loads together: what each had acknowledged last may be in flight to the slave
@@ -17,6 +19,9 @@ const SERVED_LIMIT: Duration = Duration::from_secs(60);
 const SCHEDULER_LIMIT: Duration = Duration::from_secs(15);
 /// Nobody who waits at the proxy is turned away sooner than this.
 const OUTAGE_MAX_MS: f64 = 60_000.0;
+
+/// One request through a proxy waits so long for its answer.
+const PATIENT: Duration = Duration::from_secs(5);
 
 /// What users are promised of the writes that were acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +68,19 @@ impl Stage {
             let from = *from.get_or_insert(count);
             if count >= from + SERVED_WRITES { Ok(()) } else { Err(format!("{from} to {count}")) }
         })
+    }
+
+    /// Waits until users who come through `proxy` are answered by `host`.
+    pub fn wait_served_by(&self, proxy: &str, host: &str, limit: Duration) -> Result<()> {
+        let address = SocketAddr::from((self.lab.machine(proxy).address(), 80));
+        let ask = || {
+            let answer = get(address, "/tickets?limit=1", PATIENT)?;
+            match answer.header("x-desk-host") {
+                Some(name) if name == host => Ok(()),
+                other => Err(format!("answered by {other:?} with {}", answer.status)),
+            }
+        };
+        self.lab.in_client(|| wait_for(&format!("{proxy} to lead to {host}"), limit, ask))?
     }
 
     /// Waits until the singleton runs on `host` and on none of the machines in `not_on`.
