@@ -15,10 +15,12 @@ const DATA: &str = "/var/lib/postgresql/15/main";
 
 /// The master crashes under load, so that it has written what nobody else has. Powered on, it is
 /// rewound by itself, streams through its slot, and what only it had is kept beside its data.
+/// Users who are moved back to it meet none of the connections that its crash left at the proxy.
 #[test]
 fn a_crashed_master_is_rewound() -> Result<()> {
     let stage = Stage::standard()?;
     let sql = stage.start_sql(LOAD)?;
+    let users = stage.start_http(LOAD)?;
     let old = stage.lab.machine("node-a");
     old.power_loss()?;
     stage.wait_master("node-b", SOON)?;
@@ -42,6 +44,11 @@ fn a_crashed_master_is_rewound() -> Result<()> {
     let evidence = events.iter().map(|event| &event["evidence"]).collect::<Vec<_>>();
     assert!(events.iter().any(told), "no `{place}` in {evidence:?}");
     stage.finish(sql, "node-b")?.assert_kept(Promise::LastInFlight);
+    stage.finish(users, "node-b")?.assert_kept(Promise::LastInFlight);
+
+    let users = stage.start_http(LOAD)?;
+    stage.switch_over("back to where it was")?.success()?;
+    stage.finish(users, "node-a")?.assert_unnoticed();
     Ok(())
 }
 

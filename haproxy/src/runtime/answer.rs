@@ -100,6 +100,10 @@ impl Command {
         let success = match self {
             Command::AddServer(..) => text.starts_with("New server registered"),
             Command::DelServer(..) => text.starts_with("Server deleted"),
+            // "… changed from 'X' to 'Y' …", or that there is no need to.
+            Command::SetServerAddress(..) => {
+                text.contains("port changed from") || text.starts_with("no need to change")
+            }
             _ if self.is_silent() => text.is_empty(),
             _ => !text.is_empty(),
         };
@@ -202,6 +206,11 @@ mod tests {
             Err(CliError::NotInMaintenance)
         );
         assert_eq!(delete.outcome(""), Err(CliError::Truncated));
+        let turn = Command::SetServerAddress(server(), "127.0.0.1:1".parse().unwrap());
+        let turned = "no need to change the addr, port changed from '8081' to '1' by 'stats socket";
+        assert_eq!(turn.outcome(turned), Ok(()));
+        let mapped = "can't change 'port' to '1' : server uses port mapping";
+        assert_eq!(turn.outcome(mapped), Err(CliError::Other(mapped.to_owned())));
     }
 
     #[test]

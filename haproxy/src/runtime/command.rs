@@ -1,6 +1,7 @@
 //! Commands and the lines they are sent as.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use super::name::{Name, ServerName, Token};
 
@@ -19,6 +20,9 @@ pub enum Command {
     SetServerState(ServerName, AdminState),
     /// Sets the weight of a server, 0 to 256.
     SetServerWeight(ServerName, u16),
+    /// Sets the address and port that a server's new connections go to. Idle connections to the
+    /// address before are closed.
+    SetServerAddress(ServerName, SocketAddr),
     /// Ends all sessions that a server has now.
     ShutdownSessions(ServerName),
     /// Makes a server, in maintenance, with keywords such as `maxconn` and `1`.
@@ -163,6 +167,9 @@ impl fmt::Display for Command {
             Command::SetServerWeight(server, weight) => {
                 write!(f, "set server {server} weight {weight}")
             }
+            Command::SetServerAddress(server, at) => {
+                write!(f, "set server {server} addr {} port {}", at.ip(), at.port())
+            }
             Command::ShutdownSessions(server) => write!(f, "shutdown sessions server {server}"),
             Command::AddServer(server, address, keywords) => {
                 write!(f, "add server {server} {address}")?;
@@ -225,6 +232,12 @@ mod tests {
             batch(Target::Master, vec![Command::ShowStat]),
             Err(BadBatch::WrongTarget("show stat".to_owned()))
         );
+    }
+
+    #[test]
+    fn an_address_is_given_without_brackets() {
+        let set = Command::SetServerAddress(server(), "[fd00::1]:80".parse().unwrap());
+        assert_eq!(set.to_string(), "set server app/a addr fd00::1 port 80");
     }
 
     #[test]

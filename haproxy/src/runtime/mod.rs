@@ -9,6 +9,8 @@
 //! - on the master socket each command of a line needs its own `@` prefix;
 //! - answers to `add server` and `del server` may end without the usual blank line, so nothing
 //!   can follow them in a batch;
+//! - connections kept for reuse outlive a server that went down and then into maintenance; each
+//!   fails one request later, without an answer or a line in the log: [`close_idle`];
 //! - `reload` answers nothing before 2.7: only `show proc` before and after tells.
 
 mod answer;
@@ -28,4 +30,4 @@ pub use name::{BadName, Name, ServerName, Token};
 pub use process::{Process, ProcessTable, Reload, ReloadProof};
 pub use servers_state::{AdminFlags, OperationalState, ServerState};
 pub use session::Session;
-pub use stat::{ServerRow, Status};
+pub use stat::{ServerRow, Status, close_idle};

@@ -3,8 +3,12 @@
 //! Columns are found by their names, so versions may add and move them. Rows of frontends,
 //! backends and listeners are left out, and so is a row whose names cannot be read.
 
+use std::net::SocketAddr;
+
 use super::answer::{CliError, error_of};
+use super::command::Command;
 use super::csv;
+use super::name::ServerName;
 
 /// One server as `show stat` has it. A column that is empty or missing is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +31,9 @@ pub struct ServerRow {
     pub sessions: u64,
     /// Sessions it has had since HAProxy started.
     pub sessions_total: u64,
+    /// Connections to it that nobody uses now and that wait for the next request; absent where
+    /// the table does not say (before 2.2).
+    pub idle: Option<u64>,
     /// Requests that wait for it now.
     pub queued: u64,
     /// Seconds since its status last changed.
@@ -116,6 +123,26 @@ impl ServerRow {
     }
 }
 
+/// Another port than any that an application has, for [`close_idle`].
+const OTHER_PORT: u16 = 1;
+
+/// What closes the idle connections of a server that is in maintenance; none where nothing is to
+/// be closed, or the address is not known.
+///
+/// HAProxy keeps connections that nobody uses, to reuse them. It closes them when a server that
+/// is up goes into maintenance, and keeps them when the server was down by then: those of a host
+/// that lost its power stay, and once it serves again each fails one request, without an answer
+/// and without a line in the log. They are closed when the server's address changes, so it is
+/// changed and changed back, in one batch: no health check and no request comes between.
+pub fn close_idle(row: &ServerRow) -> Option<[Command; 2]> {
+    let is_idle = row.status == Status::Maint && row.idle.is_some_and(|idle| idle > 0);
+    let server = ServerName::new(row.backend.as_str(), row.server.as_str()).ok()?;
+    let own: SocketAddr = row.address.as_ref()?.parse().ok()?;
+    let other = SocketAddr::new(own.ip(), if own.port() == OTHER_PORT { 2 } else { OTHER_PORT });
+    let set = |at| Command::SetServerAddress(server.clone(), at);
+    is_idle.then(|| [set(other), set(own)])
+}
+
 struct Columns {
     header: Vec<String>,
 }
@@ -147,6 +174,7 @@ impl Columns {
             check_status: running.or(check).map(str::to_owned),
             check_running: running.is_some(),
             check_code: self.number(record, "check_code"),
+            idle: self.number(record, "srv_icur"),
             last_check: self.text(record, "last_chk").map(str::to_owned),
             mode: self.text(record, "mode").map(str::to_owned),
             sessions: self.number(record, "scur")?,

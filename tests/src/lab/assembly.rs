@@ -47,6 +47,9 @@ impl Assembly {
             let network = Arc::clone(&network);
             machines.push(Machine::new(host, folder, bin_dir.to_owned(), run.id(), network));
         }
+        // What was copied, or built just before, would else be written while the machines live,
+        // and one commit of a database would wait seconds for it.
+        sync_disk(run.folder())?;
         Ok(Self { machines, network, run })
     }
 
@@ -123,6 +126,10 @@ fn copy_database(seed: &Path, changes: &Path) -> Result<()> {
     }
     let (from, to) = (from.display().to_string(), to.display().to_string());
     run("cp", &["--archive", "--reflink=auto", &from, &to]).map(drop)
+}
+
+fn sync_disk(folder: &Path) -> Result<()> {
+    run("sync", &["--file-system", &folder.display().to_string()]).map(drop)
 }
 
 /// Where the base image is, or what is missing to boot from it.

@@ -8,7 +8,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use haproxy::runtime::{
-    AdminState, Command, ServerName, ServerRow, Session, Target, split_answers,
+    AdminState, Command, ServerName, ServerRow, Session, Target, close_idle, split_answers,
 };
 use observer_core::plan::Sessions;
 use observer_core::sighting::UnitState;
@@ -71,6 +71,15 @@ pub(super) async fn let_in(
     let others = rows.iter().filter(|own| own.host != *host).map(|own| server_name(&own.row));
     let others: Vec<ServerName> = others.collect::<Result<_, _>>().map_err(Fault::Refused)?;
     proxy.ending.lock().unwrap_or_else(PoisonError::into_inner).remove(host);
+    let stale = rows.iter().filter(|own| own.host == *host).filter_map(|own| close_idle(&own.row));
+    let stale: Vec<Command> = stale.flatten().collect();
+    if !stale.is_empty()
+        && let Err(fault) = order(proxy, Target::Worker, stale, left()).await
+    {
+        // A few requests that fail are better than an open door that stays shut.
+        let name = &proxy.access.name;
+        tracing::warn!("{name}: idle connections to {host} could not be closed: {fault:?}");
+    }
     order(proxy, Target::Worker, in_commands(&servers, &others), left()).await
 }
 
@@ -138,7 +147,11 @@ pub(super) fn describe_out(proxy: &Proxy, host: &HostName, sessions: Sessions) -
 
 /// What a dry run shows for letting a host in.
 pub(super) fn describe_in(proxy: &Proxy, host: &HostName) -> Vec<String> {
-    describe(proxy, host, in_commands)
+    let socket = proxy.access.runtime_socket.display();
+    let idle = format!(
+        "{socket}: set server ... port, there and back, where idle connections to {host} are kept"
+    );
+    [vec![idle], describe(proxy, host, in_commands)].concat()
 }
 
 fn describe(
