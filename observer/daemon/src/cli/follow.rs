@@ -81,13 +81,14 @@ pub(super) async fn follow(
         };
         let newer = match news {
             Ok(newer) => newer,
-            Err(why) if ended.is_some() => {
-                say(&format!("it is not validated again: {why}"));
+            Err(_) if ended.is_some() => {
+                say("the daemon went away; the switchover is done and was not validated again\n  \
+                     fix: ask with `ha-observer validate`");
                 return Ok(ended.map_or(Exit::Ok, |(exit, _)| exit));
             }
-            Err(
-                ClientError::NotRunning(_) | ClientError::Unanswered(_) | ClientError::Answer(_),
-            ) if away < AWAY_MAX => {
+            Err(ClientError::NotRunning(_) | ClientError::Gone(_) | ClientError::Answer(_))
+                if away < AWAY_MAX =>
+            {
                 if away.is_zero() {
                     say("the daemon went away; its restart takes the plan up again, waiting");
                 }
