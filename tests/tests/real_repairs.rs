@@ -32,11 +32,11 @@ fn a_slave_that_fell_off_comes_back() -> Result<()> {
     let slave = stage.lab.machine("node-b");
     slave.shut_down()?;
     slave.power_on()?;
-    wait_repaired(&stage, "S9")?;
+    stage.wait_repaired("S9")?;
 
     let master = stage.lab.machine("node-a");
     master.sql("postgres", DROP_SLOT)?;
-    wait_repaired(&stage, "S10")?;
+    stage.wait_repaired("S10")?;
     let active = "select active from pg_replication_slots where slot_name = 'node_b'";
     let active = master.sql("postgres", active)?;
     assert_eq!(active, "t", "the slave uses its slot");
@@ -85,18 +85,4 @@ fn a_rejoin_that_may_not_log_in_says_so() -> Result<()> {
         where application_name = 'node-a' and state = 'streaming'";
     assert_eq!(stage.lab.machine("node-b").sql("postgres", sql)?, "1");
     Ok(())
-}
-
-/// Waits until a plan of this rule is done and the pair is protected.
-fn wait_repaired(stage: &Stage, rule: &str) -> Result<()> {
-    wait_for(&format!("a repair by {rule} to be done"), SOON, || {
-        let events = stage.events().map_err(|error| error.to_string())?;
-        let opened = events.of_kind("plan-opened");
-        let plan = opened.iter().find(|event| event["rule"] == rule).map(|event| &event["plan"]);
-        let closed = events.of_kind("plan-closed");
-        let done =
-            closed.iter().any(|event| Some(&event["plan"]) == plan && event["outcome"] == "done");
-        if done { Ok(()) } else { Err(texts(&events)) }
-    })?;
-    stage.wait_protected()
 }

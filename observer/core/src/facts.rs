@@ -180,6 +180,18 @@ fact! {
 }
 
 fact! {
+    /// The services that must run on the master and nowhere else.
+    Singletons {
+        /// Each runs exactly once, as far as the hosts that answer say.
+        Once,
+        /// One runs beside the master's, or not at all; putting it right is untried.
+        Owed,
+        /// So it is, and putting it right did not help, or somebody stopped it on the master.
+        Amiss,
+    }
+}
+
+fact! {
     /// What else a failover would need.
     Upkeep {
         /// Files and parity are as they should be, or not configured.
@@ -214,6 +226,8 @@ pub struct Facts {
     pub commits: Commits,
     /// The self-expiring lease on the master.
     pub lease: Lease,
+    /// The services that must run on the master and nowhere else.
+    pub singletons: Singletons,
     /// Files and parity.
     pub upkeep: Upkeep,
 }
@@ -236,7 +250,7 @@ impl Facts {
         every_world!(
             sight: Sight, roles: Roles, master: Master, slave: Slave,
             loss: Loss, proxies: Proxies, fence: Fence, commits: Commits, lease: Lease,
-            upkeep: Upkeep
+            singletons: Singletons, upkeep: Upkeep
         )
     }
 }

@@ -310,6 +310,7 @@ impl Memory {
                     Repair::ResumeReplication,
                     Repair::Rejoin,
                     Repair::SetLease,
+                    Repair::PlaceSingletons,
                 ] {
                     self.repairs.remove(&repair);
                 }

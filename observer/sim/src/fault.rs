@@ -2,6 +2,8 @@
 
 use observer_core::words::{BouncerName, HostName, ProxyName};
 
+use crate::machine::ServiceState;
+
 /// One thing that happens to the world.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[expect(missing_docs, reason = "each variant is its own sentence")]
@@ -45,6 +47,8 @@ pub enum Fault {
     KillApplication(HostName),
     BreakApplication(HostName),
     StopApplication(HostName),
+    /// All singletons of a host, into one state.
+    Singletons(HostName, ServiceState),
     KillSshd(HostName),
     StartSshd(HostName),
     ChangeHostKey(HostName),

@@ -1,6 +1,6 @@
 //! What faults do to the world.
 
-use observer_core::policy::Probed;
+use observer_core::policy::{Placement, Probed};
 use observer_core::sighting::Admission;
 use observer_core::words::{At, HostName};
 
@@ -66,6 +66,7 @@ impl World {
             Fault::KillApplication(host) => self.application(&host, ServiceState::Failed),
             Fault::BreakApplication(host) => self.application(&host, ServiceState::Broken),
             Fault::StopApplication(host) => self.application(&host, ServiceState::Stopped),
+            Fault::Singletons(host, state) => self.singletons(&host, state),
             Fault::LetStop(host) => self.machine_mut(&host).stubborn = false,
             Fault::RefuseToStop(host) => self.machine_mut(&host).stubborn = true,
             Fault::KillSshd(host) => {
@@ -199,6 +200,16 @@ impl World {
             machine.end_database(how);
         }
         ran && self.network.passes(OBSERVER, host.as_str())
+    }
+
+    fn singletons(&mut self, host: &HostName, state: ServiceState) {
+        let services = self.spec.services.iter();
+        let names: Vec<_> =
+            services.filter(|s| s.placement == Placement::Master).map(|s| s.name.clone()).collect();
+        let machine = self.machine_mut(host);
+        if machine.is_up() {
+            machine.services.extend(names.into_iter().map(|name| (name, state)));
+        }
     }
 
     fn application(&mut self, host: &HostName, state: ServiceState) {

@@ -14,11 +14,11 @@
 //! Rules of the world (one writer, proof before promote, …) need not be written: every scenario is
 //! checked against all of them after every event.
 
-use observer_core::policy::{PowerFence, WhenUndone};
+use observer_core::policy::{Placement, PowerFence, WhenUndone};
 use observer_core::words::{BouncerName, HostName, ProxyName};
 
 use crate::fault::Fault;
-use crate::machine::{Power, Running};
+use crate::machine::{Power, Running, ServiceState};
 use crate::run::{Run, Setup};
 
 /// A scenario, parsed.
@@ -58,6 +58,8 @@ enum Demand {
     Kept(HostName),
     Slot(HostName, HostName),
     Leased(HostName),
+    /// Each singleton runs on that host and nowhere else.
+    SingletonsOn(HostName),
     LeaseEnded(HostName),
     GuardRefused,
     PausedBouncer(BouncerName),
@@ -226,6 +228,7 @@ fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
         | Demand::PoweredOff(_)
         | Demand::Slot(..)
         | Demand::Leased(_)
+        | Demand::SingletonsOn(_)
         | Demand::LeaseEnded(_)
         | Demand::GuardRefused
         | Demand::PausedBouncer(_)
@@ -256,6 +259,21 @@ fn evaluate_world(run: &Run, demand: &Demand) -> (bool, String) {
         Demand::Slot(host, follower) => {
             let slots = &run.world.machine(host).database.slots;
             (slots.contains(follower), format!("{slots:?}"))
+        }
+        Demand::SingletonsOn(host) => {
+            let services = run.world.spec.services.iter();
+            let names: Vec<_> = services
+                .filter(|service| service.placement == Placement::Master)
+                .map(|service| &service.name)
+                .collect();
+            let runs: Vec<&HostName> = run
+                .world
+                .machines
+                .iter()
+                .filter(|(_, machine)| names.iter().any(|name| machine.runs(name)))
+                .map(|(host, _)| host)
+                .collect();
+            (!names.is_empty() && runs == [host], format!("on {runs:?}"))
         }
         Demand::Leased(host) => {
             let lease = &run.world.machine(host).lease;
@@ -315,6 +333,7 @@ fn demand(words: &[&str]) -> Option<Demand> {
         "streams" => Demand::Streams(host(1)?),
         "kept" => Demand::Kept(host(1)?),
         "slot" => Demand::Slot(host(1)?, host(2)?),
+        "singletons-on" => Demand::SingletonsOn(host(1)?),
         "leased" => Demand::Leased(host(1)?),
         "lease-ended" => Demand::LeaseEnded(host(1)?),
         "guard-refused" => Demand::GuardRefused,
@@ -355,9 +374,6 @@ fn fault(words: &[&str]) -> Option<Fault> {
         "pause-replay" => Fault::PauseReplay(host()?),
         "stall-replication" => Fault::StallReplication(host()?),
         "resume-replication" => Fault::ResumeReplication(host()?),
-        "kill-application" => Fault::KillApplication(host()?),
-        "break-application" => Fault::BreakApplication(host()?),
-        "stop-application" => Fault::StopApplication(host()?),
         "kill-sshd" => Fault::KillSshd(host()?),
         "start-sshd" => Fault::StartSshd(host()?),
         "change-host-key" => Fault::ChangeHostKey(host()?),
@@ -391,7 +407,26 @@ fn fault(words: &[&str]) -> Option<Fault> {
         "mend-switch" => Fault::MendSwitch(host()?),
         "let-finish" => Fault::LetFinish(proxy()?),
         "never-finish" => Fault::NeverFinish(proxy()?),
-        _ => return of_a_bouncer(words).or_else(|| of_the_observer(words)),
+        _ => {
+            return of_a_service(words)
+                .or_else(|| of_a_bouncer(words))
+                .or_else(|| of_the_observer(words));
+        }
+    })
+}
+
+/// What happens to a service of the application.
+fn of_a_service(words: &[&str]) -> Option<Fault> {
+    let host = || words.get(1).map(|name| HostName::new(name));
+    Some(match *words.first()? {
+        "kill-application" => Fault::KillApplication(host()?),
+        "break-application" => Fault::BreakApplication(host()?),
+        "stop-application" => Fault::StopApplication(host()?),
+        "start-singletons" => Fault::Singletons(host()?, ServiceState::Up),
+        "stop-singletons" => Fault::Singletons(host()?, ServiceState::Stopped),
+        "kill-singletons" => Fault::Singletons(host()?, ServiceState::Failed),
+        "break-singletons" => Fault::Singletons(host()?, ServiceState::Broken),
+        _ => return None,
     })
 }
 

@@ -142,7 +142,9 @@ async fn a_server_in_crash_recovery_says_so_and_comes_back() {
         match database.look(PATIENCE).await {
             Ok(_) => break,
             Err(failure) => {
-                assert!(failure.is_alive(), "{failure}");
+                // A connection that is made while the server ends all of them says nothing.
+                let cut = matches!(failure, Failure::Lost(_));
+                assert!(failure.is_alive() || cut, "{failure}");
                 seen.push(failure);
             }
         }

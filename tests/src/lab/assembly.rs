@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use super::command::run;
+use super::command::{run, run_at_disk};
 use super::error::{Doing, LabError, Result};
 use super::host::{CLIENT, Host};
 use super::machine::Machine;
@@ -125,11 +125,11 @@ fn copy_database(seed: &Path, changes: &Path) -> Result<()> {
         return Ok(());
     }
     let (from, to) = (from.display().to_string(), to.display().to_string());
-    run("cp", &["--archive", "--reflink=auto", &from, &to]).map(drop)
+    run_at_disk("cp", &["--archive", "--reflink=auto", &from, &to]).map(drop)
 }
 
 fn sync_disk(folder: &Path) -> Result<()> {
-    run("sync", &["--file-system", &folder.display().to_string()]).map(drop)
+    run_at_disk("sync", &["--file-system", &folder.display().to_string()]).map(drop)
 }
 
 /// Where the base image is, or what is missing to boot from it.

@@ -65,6 +65,12 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<String> {
     finish(Command::new(program).args(arguments), b"", Duration::from_secs(10))?.success()
 }
 
+/// Runs a program that waits for the disk of this computer, which may have the output of a whole
+/// build to write first.
+pub(crate) fn run_at_disk(program: &str, arguments: &[&str]) -> Result<String> {
+    finish(Command::new(program).args(arguments), b"", Duration::from_secs(120))?.success()
+}
+
 /// Waits for the child's end; `None` when `deadline` came first.
 pub(crate) fn wait_until(child: &mut Child, deadline: Instant) -> Result<Option<ExitStatus>> {
     let mut pause = Duration::from_micros(500);

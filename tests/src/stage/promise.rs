@@ -6,7 +6,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Booked, Load, Stage};
+use serde_json::Value;
+
+use super::{Booked, Load, Stage, Told, texts};
 use crate::http::get;
 use crate::lab::{Result, SCHEDULER_UNIT, wait_for};
 
@@ -17,6 +19,8 @@ const CLIENTS: usize = 31;
 const SERVED_WRITES: u64 = 20;
 const SERVED_LIMIT: Duration = Duration::from_secs(60);
 const SCHEDULER_LIMIT: Duration = Duration::from_secs(15);
+/// How long a repair is waited for, from what made it due.
+const REPAIR_LIMIT: Duration = Duration::from_secs(60);
 /// Nobody who waits at the proxy is turned away sooner than this.
 const OUTAGE_MAX_MS: f64 = 60_000.0;
 
@@ -81,6 +85,20 @@ impl Stage {
             }
         };
         self.lab.in_client(|| wait_for(&format!("{proxy} to lead to {host}"), limit, ask))?
+    }
+
+    /// Waits until a repair that `rule` asked for is done, and the pair protected.
+    pub fn wait_repaired(&self, rule: &str) -> Result<()> {
+        wait_for(&format!("a repair by {rule} to be done"), REPAIR_LIMIT, || {
+            let events = self.events().map_err(|error| error.to_string())?;
+            let opened = events.of_kind("plan-opened");
+            let plan = opened.iter().find(|event| event["rule"] == rule);
+            let plan = plan.map(|event| &event["plan"]);
+            let closed = events.of_kind("plan-closed");
+            let ended = |event: &Value| Some(&event["plan"]) == plan && event["outcome"] == "done";
+            if closed.iter().any(|event| ended(event)) { Ok(()) } else { Err(texts(&events)) }
+        })?;
+        self.wait_protected()
     }
 
     /// Waits until the singleton runs on `host` and on none of the machines in `not_on`.

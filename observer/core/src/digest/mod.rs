@@ -10,11 +10,15 @@ mod lease;
 mod loss;
 mod master;
 mod proxies;
+mod singletons;
 mod slave;
 mod votes;
 
 pub use loss::LossEstimate;
 pub use master::DATABASE_UNIT;
+pub use singletons::{Stray, Strayed};
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +59,9 @@ pub struct Digest {
     pub leased: Vec<HostName>,
     /// Stale primaries: hosts that were replaced and accept writes.
     pub stale: Vec<HostName>,
+    /// The singletons that are not where they belong.
+    #[serde(default)]
+    pub strayed: Vec<Strayed>,
     /// Since when the master has looked wrong.
     pub trouble_since: Option<At>,
     /// The hosts whose disk is nearly full, or soon will be.
@@ -71,6 +78,12 @@ pub struct DiskLow {
     pub host: HostName,
     /// How much room is left where, and how soon it would be full if that can be told.
     pub text: String,
+}
+
+impl fmt::Display for DiskLow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.host, self.text)
+    }
 }
 
 /// Whether something answers us.
@@ -144,10 +157,12 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     remarks.extend(why);
     let (lease, why) = lease::assess(inputs, master.as_ref());
     remarks.extend(why);
+    let strayed = singletons::strayed(inputs, master.as_ref());
+    remarks.extend(strayed.iter().map(Strayed::to_string));
     let loss = loss::estimate(inputs, master.as_ref(), candidate.as_ref());
     let promise = commits::promise(inputs, master.as_ref(), candidate.as_ref());
     let low_disks = disk::low(inputs);
-    remarks.extend(low_disks.iter().map(|low| format!("{}: {}", low.host, low.text)));
+    remarks.extend(low_disks.iter().map(DiskLow::to_string));
     remarks.extend(distrust(snapshot));
     if master.is_none() {
         remarks.extend(claims(inputs));
@@ -165,31 +180,35 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         fence,
         commits: commits::assess(inputs, master.as_ref(), candidate.as_ref(), slave),
         lease,
+        singletons: singletons::assess(inputs, &strayed),
         upkeep: if low_disks.is_empty() { Upkeep::Good } else { Upkeep::DiskLow },
     };
     let master_ssh = master.as_ref().map_or(Reach::Silent, |name| reach(inputs, name));
-    // What the candidate follows will do where the master's own was never seen: promoting it must
-    // leave that behind.
-    let known = [master.as_ref(), candidate.as_ref()];
-    let reports = known.into_iter().flatten().filter_map(|name| inputs.last_report(name));
-    let timeline = reports.map(|report| report.timeline).max();
     Digest {
         facts,
         adoptable: adoptable(inputs),
         only_primary: only_primary(inputs),
+        timeline: timeline(inputs, [master.as_ref(), candidate.as_ref()]),
         candidate,
         loss,
         promise,
         master_ssh,
         tombstone: tombstone(inputs),
-        timeline,
         leased: lease::leased(inputs),
         stale,
+        strayed,
         trouble_since,
         low_disks,
         remarks,
         master,
     }
+}
+
+/// The newest timeline that master and candidate were last seen on. What the candidate follows will
+/// do where the master's own was never seen: promoting it must leave that behind.
+fn timeline(inputs: Inputs<'_>, known: [Option<&HostName>; 2]) -> Option<Timeline> {
+    let reports = known.into_iter().flatten().filter_map(|name| inputs.last_report(name));
+    reports.map(|report| report.timeline).max()
 }
 
 fn reach(inputs: Inputs<'_>, host: &HostName) -> Reach {

@@ -1,7 +1,7 @@
 //! Repairs: small plans that move no role and have no pivot.
 
 use super::{Brief, NoPlan, bouncers, slave, steps};
-use crate::digest::Tombstone;
+use crate::digest::{Stray, Tombstone};
 use crate::judge::Repair;
 use crate::plan::{
     Effect, First, Goal, LostReply, OnFailure, Plan, Proof, Sessions, Step, Stop, Undo,
@@ -27,6 +27,7 @@ pub(super) fn draft(brief: Brief<'_>, repair: Repair) -> Result<Plan, NoPlan> {
         },
         Repair::DropSynchrony => vec![steps::synchronise(master, None)],
         Repair::SetLease => set_lease(brief, master),
+        Repair::PlaceSingletons => place_singletons(brief, master)?,
     };
     Ok(brief.plan(Goal::Repair(repair), memory.epoch, master, plan))
 }
@@ -135,6 +136,24 @@ fn set_lease(brief: Brief<'_>, master: &HostName) -> Vec<Step> {
     };
     let others = brief.spec.others(master).filter(|host| brief.digest.leased.contains(host));
     std::iter::once(of_master).chain(others.map(steps::drop_lease)).collect()
+}
+
+/// First what runs beside the master's is stopped, then what is missing is started.
+fn place_singletons(brief: Brief<'_>, master: &HostName) -> Result<Vec<Step>, NoPlan> {
+    let Brief { spec, digest, .. } = brief;
+    let mut plan = Vec::new();
+    for how in [Stray::RunsBeside, Stray::Missing] {
+        for strayed in digest.strayed.iter().filter(|strayed| strayed.how == how) {
+            let service = spec.services.iter().find(|one| one.name == strayed.service);
+            let service = service.ok_or(NoPlan::NoService)?;
+            let step = match how {
+                Stray::RunsBeside => steps::stop_service(&strayed.host, service),
+                _ => steps::start_service(master, service),
+            };
+            plan.push(Step { undo: Undo::NothingToUndo, ..step });
+        }
+    }
+    if plan.is_empty() { Err(NoPlan::NoService) } else { Ok(plan) }
 }
 
 fn resume_bouncers(spec: &PairSpec) -> Result<Vec<Step>, NoPlan> {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::cause::Cause;
 use super::table::RULES;
 use crate::facts::{
-    Act, Commits, Facts, Fence, Lease, Loss, Master, Proxies, Roles, Sight, Slave, Upkeep,
+    Act, Commits, Facts, Fence, Lease, Loss, Master, Proxies, Roles, Sight, Singletons, Slave,
+    Upkeep,
 };
 
 /// What the judge says.
@@ -57,6 +58,7 @@ impl Verdict {
             Verdict::Repair(Repair::SetSynchrony) => "repair: set whom commits wait for",
             Verdict::Repair(Repair::DropSynchrony) => "repair: let commits go on without the slave",
             Verdict::Repair(Repair::SetLease) => "repair: set the master's lease",
+            Verdict::Repair(Repair::PlaceSingletons) => "repair: let each singleton run once",
         }
     }
 }
@@ -88,6 +90,8 @@ pub enum Repair {
     DropSynchrony,
     /// Let the lease run on the master as the policy asks, and nowhere else.
     SetLease,
+    /// Stop the singletons that run beside the master, and start those that do not run on it.
+    PlaceSingletons,
 }
 
 /// One row.
@@ -126,6 +130,8 @@ pub struct When {
     pub commits: &'static [Commits],
     /// Admitted values of [`Facts::lease`].
     pub lease: &'static [Lease],
+    /// Admitted values of [`Facts::singletons`].
+    pub singletons: &'static [Singletons],
     /// Admitted values of [`Facts::upkeep`].
     pub upkeep: &'static [Upkeep],
 }
@@ -145,6 +151,7 @@ impl When {
             && one_of(self.fence, &facts.fence)
             && one_of(self.commits, &facts.commits)
             && one_of(self.lease, &facts.lease)
+            && one_of(self.singletons, &facts.singletons)
             && one_of(self.upkeep, &facts.upkeep)
     }
 }

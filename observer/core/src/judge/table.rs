@@ -9,9 +9,11 @@ use super::cause::Cause;
 use super::rules::{Repair, Rule, Verdict, When};
 use super::worlds::{
     ANY, COSTLY, DEAD, FENCEABLE, HEIR, IN_ORDER, LEASED, LETHAL, MENDABLE, NO_HEIR, ONE, OPEN,
-    SAFE, SEEING, SERVING, SWITCHABLE, UNBLOCKED, UNFENCEABLE, WELL, WHOLE,
+    PLACED, SAFE, SEEING, SERVING, SWITCHABLE, UNBLOCKED, UNFENCEABLE, WELL, WHOLE,
 };
-use crate::facts::{Commits, Fence, Lease, Loss, Master, Proxies, Roles, Sight, Slave, Upkeep};
+use crate::facts::{
+    Commits, Fence, Lease, Loss, Master, Proxies, Roles, Sight, Singletons, Slave, Upkeep,
+};
 
 /// The table.
 pub const RULES: &[Rule] = &[
@@ -475,7 +477,7 @@ pub const RULES: &[Rule] = &[
                 Slave::NotPromotable,
             ],
             commits: &[Commits::Waiting],
-            ..LEASED
+            ..PLACED
         },
         cause: Cause::CommitsWait,
         verdict: Verdict::Hold,
@@ -504,7 +506,7 @@ pub const RULES: &[Rule] = &[
             slave: &[Slave::Ready],
             proxies: &[Proxies::True],
             commits: &[Commits::Owed],
-            ..LEASED
+            ..PLACED
         },
         cause: Cause::DurabilityOwed,
         verdict: Verdict::Repair(Repair::SetSynchrony),
@@ -528,6 +530,25 @@ pub const RULES: &[Rule] = &[
         cause: Cause::LeaseOwed,
         verdict: Verdict::Hold,
         why: "the lease does not run as the policy asks, and setting it did not help",
+    },
+    // Work that is done twice, or by nobody, does harm whatever the slave is like.
+    Rule {
+        id: "U4",
+        when: When {
+            commits: &[Commits::AsAsked, Commits::Owed, Commits::Waiting],
+            singletons: &[Singletons::Owed],
+            ..LEASED
+        },
+        cause: Cause::SingletonStrayed,
+        verdict: Verdict::Repair(Repair::PlaceSingletons),
+        why: "a service that must run on the master only runs beside it, or not at all",
+    },
+    Rule {
+        id: "U5",
+        when: When { lease: &[Lease::AsAsked], singletons: &[Singletons::Amiss], ..WHOLE },
+        cause: Cause::SingletonStrayed,
+        verdict: Verdict::Hold,
+        why: "a singleton is not where it belongs, and putting it there was not wanted or in vain",
     },
     Rule {
         id: "U1",

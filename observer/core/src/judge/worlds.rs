@@ -2,7 +2,7 @@
 //! is made from.
 
 use super::rules::When;
-use crate::facts::{Commits, Fence, Lease, Loss, Master, Proxies, Roles, Sight, Slave};
+use crate::facts::{Commits, Fence, Lease, Loss, Master, Proxies, Roles, Sight, Singletons, Slave};
 
 pub(super) const ANY: When = When {
     sight: &[],
@@ -14,6 +14,7 @@ pub(super) const ANY: When = When {
     fence: &[],
     commits: &[],
     lease: &[],
+    singletons: &[],
     upkeep: &[],
 };
 
@@ -33,23 +34,28 @@ pub(super) const OPEN: &[Proxies] = &[
 pub(super) const SERVING: When = When { master: &[Master::Healthy], ..ONE };
 /// Any such world in which nothing is to be done about the lease.
 pub(super) const LEASED: When = When { lease: &[Lease::AsAsked, Lease::Amiss], ..SERVING };
+/// Any such world in which nothing is to be done about the singletons.
+pub(super) const PLACED: When =
+    When { singletons: &[Singletons::Once, Singletons::Amiss], ..LEASED };
 /// Any such world in which commits are not held up against the policy.
 pub(super) const UNBLOCKED: When =
-    When { commits: &[Commits::AsAsked, Commits::Owed, Commits::Waiting], ..LEASED };
+    When { commits: &[Commits::AsAsked, Commits::Owed, Commits::Waiting], ..PLACED };
 /// Any such world in which commits are not held up.
-pub(super) const WELL: When = When { commits: &[Commits::AsAsked, Commits::Owed], ..LEASED };
+pub(super) const WELL: When = When { commits: &[Commits::AsAsked, Commits::Owed], ..PLACED };
 /// Any world with a healthy master and a slave that could be put right.
 pub(super) const MENDABLE: When =
-    When { slave: &[Slave::Startable, Slave::Resumable, Slave::Rejoinable], ..LEASED };
+    When { slave: &[Slave::Startable, Slave::Resumable, Slave::Rejoinable], ..PLACED };
 /// Any world with a healthy master, and a slave, proxies and commits as they should be.
 pub(super) const WHOLE: When = When {
     slave: &[Slave::Ready],
     proxies: &[Proxies::True],
     commits: &[Commits::AsAsked],
+    singletons: &[Singletons::Once, Singletons::Amiss],
     ..SERVING
 };
 /// Any such world in which nothing else is to be put right first.
-pub(super) const IN_ORDER: When = When { lease: &[Lease::AsAsked], ..WHOLE };
+pub(super) const IN_ORDER: When =
+    When { lease: &[Lease::AsAsked], singletons: &[Singletons::Once], ..WHOLE };
 /// Any world with a slave that can be promoted, a master that can be kept from users, and no more
 /// lost by it than the operator accepts.
 pub(super) const SAFE: When =

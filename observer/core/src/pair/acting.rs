@@ -205,7 +205,11 @@ impl Pair {
                 Some("the slave is gone")
             }
             Goal::Repair(
-                Repair::StartSlave | Repair::ResumeReplication | Repair::Rejoin | Repair::SetLease,
+                Repair::StartSlave
+                | Repair::ResumeReplication
+                | Repair::Rejoin
+                | Repair::SetLease
+                | Repair::PlaceSingletons,
             ) => match ruling.rule.verdict {
                 Verdict::FailOver
                 | Verdict::SwitchOver

@@ -53,6 +53,7 @@ impl fmt::Display for Goal {
             Goal::Repair(Repair::SetSynchrony) => "set whom commits wait for",
             Goal::Repair(Repair::DropSynchrony) => "let commits go on without the slave",
             Goal::Repair(Repair::SetLease) => "set the master's lease",
+            Goal::Repair(Repair::PlaceSingletons) => "let each singleton run once",
         })
     }
 }

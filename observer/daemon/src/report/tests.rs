@@ -3,7 +3,7 @@
 use observer_core::event::{Event, EventKind};
 use observer_core::facts::{
     Act, Asker, Commits, Facts, Fence, GateFacts, Journal, Lease, Loss, Master, Past, Pause,
-    Proxies, Roles, Sight, Slave, Standing, Upkeep, Work,
+    Proxies, Roles, Sight, Singletons, Slave, Standing, Upkeep, Work,
 };
 use observer_core::journal::{Outcome, Way};
 use observer_core::judge::{Cause, Verdict, gate, judge};
@@ -27,6 +27,7 @@ const WELL: Facts = Facts {
     fence: Fence::Possible,
     commits: Commits::AsAsked,
     lease: Lease::AsAsked,
+    singletons: Singletons::Once,
     upkeep: Upkeep::Good,
 };
 

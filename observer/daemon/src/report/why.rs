@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use observer_core::facts::{Act, Facts, Fence, Loss, Master, Proxies, Roles, Sight, Slave, Upkeep};
+use observer_core::facts::{
+    Act, Facts, Fence, Loss, Master, Proxies, Roles, Sight, Singletons, Slave, Upkeep,
+};
 use observer_core::judge::{Cause, Verdict, gate, judge};
 use observer_core::words::{At, PairName};
 use serde::{Deserialize, Serialize};
@@ -201,7 +203,7 @@ macro_rules! vary {
 fn neighbours(facts: Facts) -> Vec<(Change, Facts)> {
     vary!(
         facts, master: Master, slave: Slave, loss: Loss, fence: Fence, proxies: Proxies,
-        roles: Roles, sight: Sight, upkeep: Upkeep
+        roles: Roles, sight: Sight, singletons: Singletons, upkeep: Upkeep
     )
 }
 

@@ -214,6 +214,21 @@ pub(super) async fn unix(
     path: &str,
     until: Instant,
 ) -> Result<SshStream, OpenError> {
+    let first = try_unix(connection, path, until).await;
+    match first {
+        // A server that began to listen between the refusal and the question looks the same.
+        Err(OpenError::Denied(why)) if why == STREAMS_FORBIDDEN => {
+            try_unix(connection, path, until).await
+        }
+        answer => answer,
+    }
+}
+
+async fn try_unix(
+    connection: &Arc<Connection>,
+    path: &str,
+    until: Instant,
+) -> Result<SshStream, OpenError> {
     let (handle, socket) = (connection.handle.clone(), path.to_owned());
     let opening =
         request(until, async move { handle.channel_open_direct_streamlocal(socket).await });

@@ -1,0 +1,94 @@
+//! Whether each singleton service runs on the master, and nowhere else.
+//!
+//! systemd is asked on every host; what was last ordered says nothing. Only what is certain
+//! counts: a unit on its way up or down is left alone, and a host that does not answer may run
+//! anything.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Inputs;
+use crate::facts::Singletons;
+use crate::judge::Repair;
+use crate::policy::{Placement, ServiceSpec};
+use crate::sighting::{Look, Seen, UnitState};
+use crate::words::{HostName, ServiceName};
+
+/// A singleton that is not as it should be.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Strayed {
+    /// Where.
+    pub host: HostName,
+    /// Which.
+    pub service: ServiceName,
+    /// How.
+    pub how: Stray,
+}
+
+/// How a singleton can be wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stray {
+    /// It runs on a host that is not the master.
+    RunsBeside,
+    /// It does not run on the master, and nobody stopped it there.
+    Missing,
+    /// It does not run on the master, where somebody stopped it.
+    StoppedOnPurpose,
+}
+
+impl fmt::Display for Strayed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Strayed { host, service, how } = self;
+        match how {
+            Stray::RunsBeside => write!(f, "{service} runs on {host}, which is not the master"),
+            Stray::Missing => write!(f, "{service} does not run on {host}, the master"),
+            Stray::StoppedOnPurpose => write!(f, "{service} was stopped on {host}, the master"),
+        }
+    }
+}
+
+/// Holds what runs on each host against where it belongs.
+pub(super) fn strayed(inputs: Inputs<'_>, master: Option<&HostName>) -> Vec<Strayed> {
+    let Some(master) = master else { return Vec::new() };
+    let mut found = Vec::new();
+    let singletons = inputs.spec.services.iter().filter(|s| s.placement == Placement::Master);
+    for service in singletons {
+        for host in &inputs.spec.hosts {
+            let how = unit_state(inputs, host, service).and_then(|state| match state {
+                UnitState::Active | UnitState::Activating if host != master => {
+                    Some(Stray::RunsBeside)
+                }
+                UnitState::Failed | UnitState::NeverStarted if host == master => {
+                    Some(Stray::Missing)
+                }
+                UnitState::Stopped if host == master => Some(Stray::StoppedOnPurpose),
+                _ => None,
+            });
+            let strayed = |how| Strayed { host: host.clone(), service: service.name.clone(), how };
+            found.extend(how.map(strayed));
+        }
+    }
+    found
+}
+
+/// What the strayed ask for.
+pub(super) fn assess(inputs: Inputs<'_>, strayed: &[Strayed]) -> Singletons {
+    let window = inputs.spec.policy.repair_window_ms;
+    let tried = inputs.memory.repairs.get(&Repair::PlaceSingletons);
+    let lately = tried.is_some_and(|at| inputs.now.since(*at) < window);
+    let mendable = strayed.iter().any(|one| one.how != Stray::StoppedOnPurpose);
+    match (strayed.is_empty(), mendable && !lately) {
+        (true, _) => Singletons::Once,
+        (false, true) => Singletons::Owed,
+        (false, false) => Singletons::Amiss,
+    }
+}
+
+fn unit_state(inputs: Inputs<'_>, host: &HostName, service: &ServiceSpec) -> Option<UnitState> {
+    match inputs.snapshot.seen(&Look::Machine(host.clone())) {
+        Some(Seen::Machine(report)) => report.unit(&service.unit).map(|unit| unit.state),
+        _ => None,
+    }
+}

@@ -1,0 +1,54 @@
+//! A service that must run on the master and nowhere else, on real machines: one that a person
+//! starts beside it is stopped there, one that dies is started again, and one that a person stops
+//! is told and left alone. Users notice nothing of either.
+
+use std::time::Duration;
+
+use tests::lab::{Result, SCHEDULER_UNIT};
+use tests::stage::{Promise, Stage, Told, texts};
+
+const SOON: Duration = Duration::from_secs(60);
+const LOAD: Duration = Duration::from_secs(240);
+
+/// Then a person stops it on the master, too: nobody starts it against that person's will.
+#[test]
+fn one_that_is_started_beside_the_master_is_stopped() -> Result<()> {
+    let stage = Stage::standard()?;
+    let (master, slave) = (stage.lab.machine("node-a"), stage.lab.machine("node-b"));
+    let users = stage.start_http(LOAD)?;
+    stage.wait_written(&users, "node-a")?;
+    stage.wait_scheduler("node-a", &["node-b"])?;
+
+    slave.run(&["systemctl", "start", SCHEDULER_UNIT])?;
+    stage.wait_repaired("U4")?;
+    stage.wait_scheduler("node-a", &["node-b"])?;
+
+    master.run(&["systemctl", "stop", SCHEDULER_UNIT])?;
+    stage.wait_cause("singleton-strayed", SOON)?;
+    let why = stage.ask(&["why"])?.success()?;
+    assert!(why.contains("desk-scheduler was stopped on node-a, the master"), "{why}");
+    stage.stays_master("node-a", Duration::from_secs(8))?;
+    let state = master.exec(&["systemctl", "is-active", SCHEDULER_UNIT])?.stdout;
+    assert_eq!(state.trim(), "inactive", "what a person stopped stays stopped");
+    master.run(&["systemctl", "start", SCHEDULER_UNIT])?;
+    stage.wait_protected()?;
+
+    let booked = stage.finish(users, "node-a")?;
+    booked.assert_kept(Promise::AllKept);
+    booked.assert_unnoticed();
+    Ok(())
+}
+
+/// It does not start itself, and nobody's health shows that it is gone.
+#[test]
+fn one_that_dies_is_started_again() -> Result<()> {
+    let stage = Stage::standard()?;
+    stage.wait_scheduler("node-a", &["node-b"])?;
+    let master = stage.lab.machine("node-a");
+    master.run(&["systemctl", "kill", "--signal=SIGKILL", SCHEDULER_UNIT])?;
+    stage.wait_repaired("U4")?;
+    stage.wait_scheduler("node-a", &["node-b"])?;
+    let events = stage.events()?;
+    assert_eq!(events.plans(), 1, "{}", texts(&events));
+    Ok(())
+}
