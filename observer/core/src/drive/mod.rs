@@ -493,7 +493,7 @@ impl Drive {
         let again = self.step().lost_reply == LostReply::Repeat;
         let waited = now.since(self.ordered_at);
         self.stage = match self.last_reply {
-            LastReply::Refused if again => Stage::OrderAgainAt(now.plus(REFUSED_MS)),
+            LastReply::Refused if again => Stage::OrderAgainAt(now.plus(self.refused_ms())),
             LastReply::FromBefore if *self.effect() == Effect::Look => {
                 Stage::LookAt(now.plus(self.pause_ms(now)))
             }
@@ -513,6 +513,11 @@ impl Drive {
     /// that is away for a night does not fill the journal.
     fn patience_ms(&self) -> u64 {
         if self.attempt < MANY_TRIES { LOST_REPLY_MS } else { 10 * LOST_REPLY_MS }
+    }
+
+    /// What was refused many times will not be otherwise in a moment, and each order is a record.
+    fn refused_ms(&self) -> u64 {
+        if self.attempt < MANY_TRIES { REFUSED_MS } else { 4 * REFUSED_MS }
     }
 
     fn held_ms(&self, now: At) -> u64 {
