@@ -12,8 +12,12 @@ use std::time::{Duration, Instant};
 /// Longest wait for anything HAProxy does here; it normally takes milliseconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The haproxy binary, or nothing, said aloud, when none is installed.
+/// The haproxy binary: the one that `HAPROXY_BINARY` names, else the one on PATH, or nothing, said
+/// aloud, when none is installed.
 pub(crate) fn binary() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("HAPROXY_BINARY") {
+        return Some(PathBuf::from(named));
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
         .chain([PathBuf::from("/usr/sbin")])
