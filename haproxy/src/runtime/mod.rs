@@ -11,8 +11,8 @@
 //!   can follow them in a batch;
 //! - connections kept for reuse outlive a server that went down and then into maintenance; each
 //!   fails one request later, without an answer or a line in the log: [`close_idle`];
-//! - from 3.0 on, `set server … addr` is carried out after its answer, and one that follows at once
-//!   is compared with the address before: it "changes nothing", and the first one stays;
+//! - from 3.0 on, `set server … addr` is carried out after its answer, and one that follows at
+//!   once is compared with the address before: it "changes nothing", and the first one stays;
 //! - from 2.8 on the master keeps a connection open whose `@!pid` it does not know, `quit` or not:
 //!   [`is_last_word`];
 //! - 2.4 has `add server` in experimental mode only;

@@ -137,8 +137,9 @@ const OTHER_PORT: u16 = 1;
 ///
 /// From 3.0 on an address is changed after the answer to the order, by another thread. So something
 /// is asked in between, and the way back is ordered more than once: an order that came too early
-/// found the old address in place and did nothing. Measured on 3.0 and 3.2 with four threads: 150 of
-/// 150 went wrong without the question, none with it. Look at the address afterwards all the same.
+/// found the old address in place and did nothing. Measured on 3.0 and 3.2 with four threads: 150
+/// of 150 went wrong without the question, none with it. The caller shall look at the address
+/// afterwards all the same.
 pub fn close_idle(row: &ServerRow) -> Option<[Command; 7]> {
     let is_idle = row.status == Status::Maint && row.idle.is_some_and(|idle| idle > 0);
     let server = ServerName::new(row.backend.as_str(), row.server.as_str()).ok()?;
