@@ -21,6 +21,7 @@
 mod answer;
 mod command;
 mod csv;
+mod holding;
 mod info;
 mod name;
 mod process;
@@ -30,6 +31,7 @@ mod stat;
 
 pub use answer::{CliError, is_last_word, split_answers};
 pub use command::{AdminState, BadBatch, Batch, Command, Target};
+pub use holding::HoldingServer;
 pub use info::{Info, Version};
 pub use name::{BadName, Name, ServerName, Token};
 pub use process::{Process, ProcessTable, Reload, ReloadProof};
