@@ -106,14 +106,15 @@ impl Document {
     /// their neighbour does; a neighbour without an ending is given one, as HAProxy demands.
     pub(crate) fn insert(&mut self, after: usize, texts: &[Vec<u8>]) {
         let near = after.saturating_sub(1);
+        if !texts.is_empty() && after > 0 && self.lines[near].ending().is_empty() {
+            let end = self.lines[near].bytes.len();
+            self.splice(after, end..end, b"\n");
+        }
+        // After that, because a last line cut off behind its `\r` is whole only now.
         let ending: &[u8] = match self.lines.get(near).map(Line::ending) {
             Some(b"\r\n") => b"\r\n",
             _ => b"\n",
         };
-        if !texts.is_empty() && after > 0 && self.lines[near].ending().is_empty() {
-            let end = self.lines[near].bytes.len();
-            self.splice(after, end..end, ending);
-        }
         let file = self.lines.get(near).map_or(0, |line| line.file);
         let new = texts.iter().map(|text| Line { bytes: [text, ending].concat().into(), file });
         drop(self.lines.splice(after..after, new.collect::<Vec<_>>()));

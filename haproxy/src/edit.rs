@@ -3,7 +3,8 @@
 //! A list of edits is applied whole or not at all. What the result of an edit would be must be
 //! known from the file alone; otherwise it is refused with the line and the reason.
 
-use crate::document::Document;
+use crate::conflict;
+use crate::document::{Document, Line};
 use crate::line_edit;
 use crate::refusal::{Reason, Refusal};
 use crate::server::{Address, Server, State, Unclear};
@@ -68,17 +69,50 @@ impl Document {
         for (place, edit) in places.iter().zip(edits) {
             kept.push((place.line, self.lines()[place.line - 1].clone()));
             if let Err(reason) = self.edit_server(place, &edit.change) {
-                for (number, line) in kept.into_iter().rev() {
-                    self.restore(number, line);
-                }
+                self.restore_all(kept);
                 return Err(Refusal::at(place.line, reason));
             }
+        }
+        if let Some(refusal) = self.conflict(&places, edits, &kept) {
+            self.restore_all(kept);
+            return Err(refusal);
         }
         // The first copy of a line is the oldest, so it alone tells whether the line differs.
         kept.sort_by_key(|(number, _)| *number);
         kept.dedup_by_key(|(number, _)| *number);
         let changed = kept.iter().any(|(number, line)| self.lines()[number - 1] != *line);
         Ok(if changed { Outcome::Changed } else { Outcome::Unchanged })
+    }
+
+    fn restore_all(&mut self, kept: Vec<(usize, Line)>) {
+        for (number, line) in kept.into_iter().rev() {
+            self.restore(number, line);
+        }
+    }
+
+    /// What HAProxy would refuse of the servers that are different now. Whether a server takes
+    /// traffic is never part of that, so a turn of the pair does not pay for the look.
+    fn conflict(
+        &self,
+        places: &[Place],
+        edits: &[ServerEdit],
+        kept: &[(usize, Line)],
+    ) -> Option<Refusal> {
+        let switches =
+            |edit: &ServerEdit| matches!(edit.change, ServerChange::Enable | ServerChange::Disable);
+        if edits.iter().all(switches) {
+            return None;
+        }
+        let view = self.view();
+        let changed = |line: usize| {
+            kept.iter().any(|(number, old)| *number == line && self.lines()[line - 1] != *old)
+        };
+        places.iter().filter(|place| changed(place.line)).find_map(|place| {
+            let (section, server) = find_server(&view, &place.backend, &place.server).ok()?;
+            let conflict = conflict::of_server(&view, section, server)?;
+            let (backend, server) = (place.backend.clone(), place.server.clone());
+            Some(Refusal::at(place.line, Reason::Conflict { backend, server, conflict }))
+        })
     }
 
     fn edit_server(&mut self, place: &Place, change: &ServerChange) -> Result<(), Reason> {

@@ -33,6 +33,7 @@
 //! # Ok::<(), haproxy::Refusal>(())
 //! ```
 
+mod conflict;
 mod diff;
 mod document;
 mod edit;
@@ -56,6 +57,7 @@ mod view;
 mod waiting_room;
 mod word;
 
+pub use conflict::Conflict;
 pub use diff::unified_diff;
 pub use document::{Document, Line};
 pub use edit::{Outcome, ServerChange, ServerEdit};

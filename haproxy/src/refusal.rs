@@ -1,5 +1,6 @@
 //! Why an edit was refused. A refused edit has changed nothing.
 
+use crate::conflict::Conflict;
 use crate::server::Unclear;
 
 /// A refused edit: the line that stands in the way, where there is one, and the reason.
@@ -42,6 +43,16 @@ pub enum Reason {
         server: String,
         /// Why the result would not be known.
         unclear: Unclear,
+    },
+    /// HAProxy would refuse the file with the change in it.
+    #[error("HAProxy would refuse server \"{server}\" of backend \"{backend}\": {conflict}")]
+    Conflict {
+        /// The backend's name.
+        backend: String,
+        /// The server's name.
+        server: String,
+        /// What it would refuse.
+        conflict: Conflict,
     },
     /// In a backend of the pair, a server's address cannot be told from the file.
     #[error(

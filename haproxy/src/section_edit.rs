@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use crate::conflict;
 use crate::document::Document;
 use crate::edit::{Outcome, find_server};
 use crate::refusal::{Reason, Refusal};
@@ -55,7 +56,8 @@ impl Document {
         Ok(Outcome::Changed)
     }
 
-    /// Removes a server. Refused while another line names it (`track`, `use-server`).
+    /// Removes a server. Refused while another line names it (`track`, `use-server`), and where
+    /// HAProxy would not accept the backend without it.
     pub fn remove_server(&mut self, backend: &str, server: &str) -> Result<Outcome, Refusal> {
         let view = self.view();
         let (section, found) = match find_server(&view, backend, server) {
@@ -77,6 +79,10 @@ impl Document {
         if let Some(by) = named_by(&view, section, server) {
             let (backend, server) = (backend.to_owned(), server.to_owned());
             return Err(Refusal::at(by, Reason::StillNamed { backend, server }));
+        }
+        if let Some(conflict) = conflict::of_removal(&view, section) {
+            let (backend, server) = (backend.to_owned(), server.to_owned());
+            return Err(Refusal::at(found.line, Reason::Conflict { backend, server, conflict }));
         }
         let line = found.line;
         self.remove(line..line + 1);
@@ -213,13 +219,7 @@ fn indent_of(view: &View<'_>, section: &Section<'_>) -> Vec<u8> {
 
 /// The first line that names a server of the section.
 fn named_by(view: &View<'_>, section: &Section<'_>, server: &str) -> Option<usize> {
-    let full = format!("{}/{server}", section.name);
-    let tracks = view.backends().find_map(|other| {
-        let names = |value: &str| value == full || (other.line == section.line && value == server);
-        let is_it = |found: &&crate::Server<'_>| found.value("track").is_some_and(|v| names(&v));
-        other.servers.iter().find(is_it).map(|found| found.line)
-    });
-    tracks.or_else(|| {
+    conflict::tracking_line(view, section, server).or_else(|| {
         let uses = view.statements(section, "use-server");
         let names = |values: &[Word<'_>]| values.first().is_some_and(|word| word.is(server));
         uses.iter().find(|found| names(&found.values)).map(|found| found.line)

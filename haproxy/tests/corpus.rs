@@ -1,6 +1,7 @@
 //! The corpus: configurations that between them use every keyword family of the manual.
 //!
-//! `reject-*` are refused by HAProxy, `future-*` by HAProxy 2.6; all others it accepts, and what it
+//! `reject-*` are refused by HAProxy and `future-*` by every version so far; `since-3.2-*` is
+//! accepted from that version on, `until-2.6-*` up to it, and all others by 2.4 to 3.2. What it
 //! accepts before an edit it must accept after.
 
 mod support;
@@ -9,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use haproxy::lint::{self, Context, Sharing};
+use haproxy::runtime::Version;
 use haproxy::{
-    Document, Inventory, Members, ServerChange, ServerEdit, State, add_waiting_rooms, point,
-    pointed_at, unified_diff,
+    Document, Inventory, Members, NewServer, Refusal, ServerChange, ServerEdit, State,
+    add_waiting_rooms, point, pointed_at, propose, unified_diff,
 };
 
 /// Every file by name, with the place of the fixtures filled in.
@@ -56,8 +58,8 @@ fn changed_lines(old: &Document, new: &Document) -> usize {
 fn the_corpus_is_large_enough() {
     let files = corpus();
     assert!(files.len() >= 60, "{}", files.len());
-    let refused = |name: &&String| name.starts_with("reject-") || name.starts_with("future-");
-    assert!(files.keys().filter(|name| !refused(name)).count() >= 60);
+    let version = Version { major: 3, minor: 2, patch: 0 };
+    assert!(files.keys().filter(|name| expected(name, version)).count() >= 60);
 }
 
 /// One line for each file: what is in it, what pointing it at node-b does, what lint finds.
@@ -92,33 +94,112 @@ fn every_file_is_understood() {
     insta::assert_snapshot!(said);
 }
 
+/// Whether this version should accept the file of this name.
+fn expected(name: &str, version: Version) -> bool {
+    let bound = |prefix: &str| {
+        let number = name.strip_prefix(prefix)?.split('-').next()?;
+        Some(Version::parse(number).expect("the name of the file holds a version"))
+    };
+    let branch = Version { patch: 0, ..version };
+    !name.starts_with("reject-")
+        && !name.starts_with("future-")
+        && bound("since-").is_none_or(|since| branch >= since)
+        && bound("until-").is_none_or(|until| branch <= until)
+}
+
+/// Every kind of edit that the crate can do to a file, each result with its name. What is refused
+/// is not there.
+fn edits(document: &Document) -> Vec<(String, Document)> {
+    let members = members();
+    let context = Context { members: Some(&members), sharing: Sharing::OneMaster };
+    let mut results = vec![("lint --fix".to_owned(), lint::fix(document, context).0)];
+    let mut push = |name: &str, result: Result<Document, Refusal>| {
+        results.extend(result.map(|edited| (name.to_owned(), edited)));
+    };
+    push("point at a", point(document, &members, &["node-a"]));
+    push("point at b", point(document, &members, &["node-b"]));
+    push("waiting rooms", add_waiting_rooms(document, &members));
+    let proposal = propose("file", document, &members, &["node-b"]);
+    push("import", proposal.map(|all| all.result().unwrap_or(document).clone()));
+
+    let view = document.view();
+    let servers: Vec<(&str, &str)> = view
+        .backends()
+        .flat_map(|section| section.servers.iter().map(|server| (&*section.name, &*server.name)))
+        .collect();
+    let keyword = |name: &str, value: Option<&str>| {
+        ServerChange::SetKeyword(name.to_owned(), value.map(str::to_owned))
+    };
+    let backup = keyword("backup", None);
+    let weight = keyword("weight", Some("7"));
+    for (name, changes) in [
+        ("move", vec![ServerChange::SetAddress("10.7.7.7:77".to_owned())]),
+        ("port and keywords", vec![ServerChange::SetPort(4711), backup, weight]),
+        ("check", vec![keyword("check", None), keyword("inter", Some("3s"))]),
+        ("check no more", vec![ServerChange::RemoveKeyword("check".to_owned())]),
+    ] {
+        let mut edited = document.clone();
+        for (backend, server) in &servers {
+            for change in &changes {
+                let edit = ServerEdit::new(*backend, *server, change.clone());
+                let _ = edited.edit_servers(&[edit]);
+            }
+        }
+        push(name, Ok(edited));
+    }
+    let (mut grown, mut shrunk) = (document.clone(), document.clone());
+    let keywords = vec!["weight".to_owned(), "3".to_owned(), "disabled".to_owned()];
+    let server = NewServer { name: "new-one".into(), address: "10.8.8.8:88".into(), keywords };
+    for backend in view.backends() {
+        let _ = grown.add_server(&backend.name, &server);
+    }
+    for (backend, server) in &servers {
+        let _ = shrunk.remove_server(backend, server);
+    }
+    push("add a server to each", Ok(grown));
+    push("remove every server", Ok(shrunk));
+    let mut managed = document.clone();
+    let block = managed.set_managed_block("ours", &["backend managed", "    mode tcp"]);
+    push("managed block", block.map(|_| managed));
+    results.retain(|(_, edited)| edited != document);
+    results
+}
+
 /// Whatever `haproxy -c` accepts before an edit it accepts after, and what the corpus calls
 /// refused is refused.
 #[test]
 fn haproxy_agrees_before_and_after_every_edit() {
     let Some(binary) = support::binary() else { return };
-    let members = members();
-    for (name, bytes) in corpus() {
-        let before = support::check(&binary, &bytes);
-        if name.starts_with("future-") {
-            continue;
+    let version = support::version(&binary);
+    let files: Vec<(String, Vec<u8>)> = corpus().into_iter().collect();
+    let compare = |(name, bytes): &(String, Vec<u8>)| {
+        // Only in master-worker mode are there programs.
+        let mode: &[&str] = if name == "program" { &["-W"] } else { &[] };
+        let before = support::check_with(&binary, mode, bytes);
+        let mut found = Vec::new();
+        if before.accepted != expected(name, version) {
+            found.push(Some(format!("{name} as it is: {}", before.output)));
+        } else if before.accepted {
+            for (edit, edited) in edits(&Document::parse(bytes)) {
+                let after = support::check_with(&binary, mode, &edited.to_bytes());
+                let diff = unified_diff(name, bytes, &edited.to_bytes());
+                let fault = format!("{name}: {edit}:\n{}\n{diff}", after.output);
+                found.push((!after.accepted).then_some(fault));
+            }
         }
-        assert_eq!(before.accepted, !name.starts_with("reject-"), "{name}: {}", before.output);
-        if !before.accepted {
-            continue;
-        }
-        let document = Document::parse(&bytes);
-        let context = Context { members: Some(&members), sharing: Sharing::OneMaster };
-        let mut results = vec![lint::fix(&document, context).0];
-        results.extend(point(&document, &members, &["node-a"]));
-        results.extend(point(&document, &members, &["node-b"]));
-        results.extend(add_waiting_rooms(&document, &members));
-        for edited in results.into_iter().filter(|edited| *edited != document) {
-            let after = support::check(&binary, &edited.to_bytes());
-            let diff = unified_diff(&name, &bytes, &edited.to_bytes());
-            assert!(after.accepted, "{name}:\n{}\n{diff}", after.output);
-        }
-    }
+        found
+    };
+    let compared: Vec<Option<String>> = std::thread::scope(|scope| {
+        let parts = files.chunks(files.len().div_ceil(4));
+        let threads: Vec<_> =
+            parts.map(|part| scope.spawn(|| part.iter().flat_map(compare).collect())).collect();
+        let results = threads.into_iter().map(|thread| thread.join());
+        let results = results.map(|result| result.expect("the thread ends"));
+        results.collect::<Vec<Vec<_>>>().concat()
+    });
+    let faults: Vec<&str> = compared.iter().filter_map(Option::as_deref).collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(compared.len() > 500, "{} edits are too few to say anything", compared.len());
 }
 
 /// HAProxy starts with the very servers in maintenance that the view calls disabled: read from a
@@ -174,6 +255,30 @@ backend other
         }
     }
     assert_eq!(compared, 12);
+}
+
+/// HAProxy says which files of a directory it reads by the notices in them, in its order.
+#[test]
+fn haproxy_loads_a_directory_in_the_order_of_the_crate() {
+    let Some(binary) = support::binary() else { return };
+    let folder = tempfile::tempdir().expect("a temporary directory can be made");
+    let names = ["b.cfg", ".a.cfg", "B.cfg", "10.cfg", "9.cfg", "a.cfg.bak", "a-b.cfg", "a.cfg"];
+    for (number, name) in names.into_iter().enumerate() {
+        let text = format!(".notice \"file {name} is read\"\nbackend x{number}\n");
+        std::fs::write(folder.path().join(name), text).expect("the file can be written");
+    }
+    let mut command = std::process::Command::new(&binary);
+    let output = command.arg("-c").arg("-f").arg(folder.path()).output();
+    let output = output.expect("haproxy can be started");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let read: Vec<&str> = text
+        .split("file ")
+        .filter_map(|rest| rest.split_once(" is read").map(|(name, _)| name))
+        .filter(|name| names.contains(name))
+        .collect();
+    let ours = haproxy::load_order(names.iter().map(|name| name.as_bytes()));
+    let ours: Vec<_> = ours.into_iter().map(String::from_utf8_lossy).collect();
+    assert_eq!(read, ours, "{text}");
 }
 
 /// Files of one service are joined for reading and come apart unchanged, or edited in place.

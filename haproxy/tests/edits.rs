@@ -252,3 +252,24 @@ fn an_inventory_shows_what_a_rewrite_lost() {
     insta::assert_snapshot!(lost.join("\n"));
     assert!(inventory("").is_empty() && !inventory(PAIR).is_empty());
 }
+
+/// Lines that read well one by one and that HAProxy would refuse together.
+#[test]
+fn what_haproxy_would_refuse_is_refused() {
+    let check = || ServerChange::SetKeyword("check".to_owned(), None);
+    let results = [
+        change("backend app\n server a 10.0.0.1\n", check()),
+        change("backend app\n server a 10.0.0.1:+10\n", check()),
+        change("backend app\n server a 10.0.0.1 port 80\n", check()),
+        change("backend app\n server a /run/app.sock\n", check()),
+        change("backend app\n server a 10.0.0.1:80 track b\n server b h:1 check\n", check()),
+        change(
+            "backend app\n server a 10.0.0.1:80 check\nbackend other\n server b h:1 track app/a\n",
+            ServerChange::RemoveKeyword("check".to_owned()),
+        ),
+        diff_of("backend app\n use-fcgi-app x\n server a 10.0.0.1:80 proto fcgi\n", |document| {
+            document.remove_server("app", "a")
+        }),
+    ];
+    insta::assert_snapshot!(results.join("\n"));
+}

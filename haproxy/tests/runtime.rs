@@ -142,6 +142,10 @@ fn servers_come_and_go_at_run_time() {
     let name = server("app", "dynamic");
     let keywords = vec![word("maxconn"), word("1")];
     let add = Command::AddServer(name.clone(), word("127.0.0.1:2"), keywords);
+    let info = Info::parse(&ask(&running, vec![Command::ShowInfo])[0]).unwrap();
+    if !info.version.has_dynamic_servers() {
+        return assert_eq!(one(&running, add), Err(CliError::ExperimentalOnly));
+    }
     assert_eq!(one(&running, add.clone()), Ok(()));
     assert_eq!(one(&running, add), Err(CliError::AlreadyExists));
     assert_eq!(row(&running, "app/dynamic").status, Status::Maint);

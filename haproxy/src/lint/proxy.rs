@@ -32,11 +32,11 @@ fn title(section: &Section<'_>) -> String {
 
 fn tcp_mode<'a>(linter: &mut Linter<'_, 'a>, section: &Section<'a>) {
     let view = linter.view;
-    if section.kind != SectionKind::Backend
-        && let Some(line) = view.setting_on(section, "option httplog")
-    {
-        // A shared `defaults` may well have both kinds of proxy below it.
-        if line.own {
+    // A shared `defaults` may well have both kinds of proxy below it.
+    let is_on = view.setting_on(section, "option httplog").is_some_and(|line| line.own);
+    if section.kind != SectionKind::Backend && is_on {
+        let lines = view.statements(section, "option httplog").into_iter();
+        for line in lines.filter(|line| !line.negated && !line.conditional) {
             linter.report("M01", line.line, title(section), "option tcplog");
         }
     }

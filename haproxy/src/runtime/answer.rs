@@ -20,6 +20,9 @@ pub enum CliError {
     /// This version of HAProxy does not have the command.
     #[error("this HAProxy does not know the command")]
     UnknownCommand,
+    /// This version of HAProxy has the command for experiments only, as 2.4 has `add server`.
+    #[error("this HAProxy allows the command in experimental mode only")]
+    ExperimentalOnly,
     /// The worker is an old one that a reload has replaced; its requests cannot be turned.
     #[error("the worker has been replaced and its proxies are disabled")]
     ProxyDisabled,
@@ -65,6 +68,16 @@ pub fn split_answers<'a>(batch: &Batch, text: &'a str) -> Result<Vec<&'a str>, C
     Ok(answers)
 }
 
+/// Whether HAProxy says nothing more after this text although it keeps the connection open, so that
+/// the reader shall not wait for its end.
+///
+/// From 2.8 on the master does so when it has no such worker (`@!pid` of one that has just ended),
+/// and forgets the `quit` that followed.
+pub fn is_last_word(text: &str) -> bool {
+    let lines = text.trim_start_matches('\n');
+    text.ends_with('\n') && known_error(lines) == Some(CliError::NoSuchProcess)
+}
+
 /// Where the answer of a command ends in the text: behind the blank line that closes it.
 fn answer_end(command: &Command, text: &str) -> Option<usize> {
     if text.starts_with('\n') {
@@ -102,7 +115,9 @@ impl Command {
             Command::DelServer(..) => text.starts_with("Server deleted"),
             // "… changed from 'X' to 'Y' …", or that there is no need to.
             Command::SetServerAddress(..) => {
-                text.contains("port changed from") || text.starts_with("no need to change")
+                text.contains("changed from")
+                    || text.starts_with("no need to change")
+                    || text == "nothing changed"
             }
             _ if self.is_silent() => text.is_empty(),
             _ => !text.is_empty(),
@@ -132,6 +147,8 @@ fn known_error(text: &str) -> Option<CliError> {
         CliError::PermissionDenied
     } else if starts(&["unknown command"]) {
         CliError::UnknownCommand
+    } else if starts(&["this command is restricted to experimental"]) {
+        CliError::ExperimentalOnly
     } else if starts(&["proxy is disabled"]) {
         CliError::ProxyDisabled
     } else if starts(&["only servers in maintenance"]) {
@@ -183,6 +200,7 @@ mod tests {
             ("No such backend.\n", CliError::NoSuchBackend),
             ("Permission denied\n", CliError::PermissionDenied),
             ("Unknown command, but maybe one of the following", CliError::UnknownCommand),
+            ("This command is restricted to experimental mode only.", CliError::ExperimentalOnly),
             ("Proxy is disabled.", CliError::ProxyDisabled),
             (
                 "Require 'backend/server'.",
@@ -209,8 +227,16 @@ mod tests {
         let turn = Command::SetServerAddress(server(), "127.0.0.1:1".parse().unwrap());
         let turned = "no need to change the addr, port changed from '8081' to '1' by 'stats socket";
         assert_eq!(turn.outcome(turned), Ok(()));
+        assert_eq!(turn.outcome("nothing changed\n"), Ok(()), "3.0 and later");
         let mapped = "can't change 'port' to '1' : server uses port mapping";
         assert_eq!(turn.outcome(mapped), Err(CliError::Other(mapped.to_owned())));
+    }
+
+    #[test]
+    fn a_master_without_the_worker_has_said_its_last_word() {
+        assert!(is_last_word("Can't find the target PID matching the prefix '@!9'\n"));
+        assert!(!is_last_word("Can't find the target PID matching"), "more is to come");
+        assert!(!is_last_word("Can't find backend.\n") && !is_last_word(""));
     }
 
     #[test]

@@ -134,13 +134,20 @@ const OTHER_PORT: u16 = 1;
 /// that lost its power stay, and once it serves again each fails one request, without an answer
 /// and without a line in the log. They are closed when the server's address changes, so it is
 /// changed and changed back, in one batch: no health check and no request comes between.
-pub fn close_idle(row: &ServerRow) -> Option<[Command; 2]> {
+///
+/// From 3.0 on an address is changed after the answer to the order, by another thread. So something
+/// is asked in between, and the way back is ordered more than once: an order that came too early
+/// found the old address in place and did nothing. Measured on 3.0 and 3.2 with four threads: 150
+/// of 150 went wrong without the question, none with it. The caller shall look at the address
+/// afterwards all the same.
+pub fn close_idle(row: &ServerRow) -> Option<[Command; 7]> {
     let is_idle = row.status == Status::Maint && row.idle.is_some_and(|idle| idle > 0);
     let server = ServerName::new(row.backend.as_str(), row.server.as_str()).ok()?;
     let own: SocketAddr = row.address.as_ref()?.parse().ok()?;
     let other = SocketAddr::new(own.ip(), if own.port() == OTHER_PORT { 2 } else { OTHER_PORT });
     let set = |at| Command::SetServerAddress(server.clone(), at);
-    is_idle.then(|| [set(other), set(own)])
+    let ask = || Command::ShowServersState(Some(server.backend.clone()));
+    is_idle.then(|| [set(other), ask(), set(own), ask(), set(own), ask(), set(own)])
 }
 
 struct Columns {

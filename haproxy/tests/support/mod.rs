@@ -9,11 +9,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use haproxy::runtime::{Version, is_last_word};
+
 /// Longest wait for anything HAProxy does here; it normally takes milliseconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The haproxy binary, or nothing, said aloud, when none is installed.
+/// The haproxy binary: the one that `HAPROXY_BINARY` names, else the one on PATH, or nothing, said
+/// aloud, when none is installed.
 pub(crate) fn binary() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("HAPROXY_BINARY") {
+        return Some(PathBuf::from(named));
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
         .chain([PathBuf::from("/usr/sbin")])
@@ -33,12 +39,26 @@ pub(crate) struct Check {
     pub(crate) output: String,
 }
 
+/// The version of a binary.
+pub(crate) fn version(binary: &Path) -> Version {
+    let output = Command::new(binary).arg("-v").output().expect("haproxy can be started");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let number = text.split(' ').find_map(Version::parse);
+    number.unwrap_or_else(|| panic!("no version in {text}"))
+}
+
 /// Asks `haproxy -c` about some bytes.
 pub(crate) fn check(binary: &Path, bytes: &[u8]) -> Check {
+    check_with(binary, &[], bytes)
+}
+
+/// Asks `haproxy -c` with more arguments about some bytes.
+pub(crate) fn check_with(binary: &Path, arguments: &[&str], bytes: &[u8]) -> Check {
     let folder = tempfile::tempdir().expect("a temporary directory can be made");
     let file = folder.path().join("check.cfg");
     std::fs::write(&file, bytes).expect("the file can be written");
     let output = Command::new(binary)
+        .args(arguments)
         .args(["-c", "-f"])
         .arg(&file)
         .output()
@@ -132,9 +152,16 @@ pub(crate) fn try_ask(socket: &Path, line: &str) -> Option<String> {
     let mut stream = UnixStream::connect(socket).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     stream.write_all(line.as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    Some(answer)
+    let mut answer = Vec::new();
+    let mut part = [0; 65_536];
+    loop {
+        let count = stream.read(&mut part).ok()?;
+        answer.extend_from_slice(&part[..count]);
+        let text = String::from_utf8_lossy(&answer);
+        if count == 0 || is_last_word(&text) {
+            return Some(text.into_owned());
+        }
+    }
 }
 
 fn write_configuration(folder: &Path, configuration: &str) {
