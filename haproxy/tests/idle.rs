@@ -39,17 +39,17 @@ fn row(running: &Running) -> ServerRow {
 }
 
 /// One request and its answer, over a connection of its own.
-fn request(running: &Running, peer: impl FnOnce() -> TcpStream) -> TcpStream {
-    let mut client = UnixStream::connect(running.path("web.sock")).unwrap();
-    client.set_read_timeout(Some(support::PATIENCE)).unwrap();
-    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-    let mut server = peer();
+fn request(running: &Running, application: &TcpListener) -> std::io::Result<TcpStream> {
+    let mut client = UnixStream::connect(running.path("web.sock"))?;
+    client.set_read_timeout(Some(support::PATIENCE))?;
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")?;
+    let mut server = application.accept()?.0;
     let mut seen = [0; 4096];
-    assert!(server.read(&mut seen).unwrap() > 0);
-    server.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
-    let read = client.read(&mut seen).unwrap();
+    assert!(server.read(&mut seen)? > 0);
+    server.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
+    let read = client.read(&mut seen)?;
     assert!(seen[..read].starts_with(b"HTTP/1.1 200"), "{}", seen[..read].escape_ascii());
-    server
+    Ok(server)
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn connections_to_a_server_that_was_down_are_closed() {
     let port = |listener: &TcpListener| listener.local_addr().unwrap().port().to_string();
     let text = CONFIGURATION.replace("{port}", &port(&application));
     let running = Running::start(&binary, &text.replace("{probe}", &port(&probe)));
-    let mut kept = request(&running, || application.accept().unwrap().0);
+    let mut kept = request(&running, &application).unwrap();
     running.until("the connection is idle", || row(&running).idle == Some(1));
 
     // Its host dies without a word: the probe fails, and no packet ends the connection.
@@ -84,5 +84,5 @@ fn connections_to_a_server_that_was_down_are_closed() {
     assert_eq!((&after.address, close_idle(&after)), (&before.address, None));
 
     ask(&running, vec![set(AdminState::Ready)]);
-    request(&running, || application.accept().unwrap().0);
+    request(&running, &application).unwrap();
 }

@@ -204,9 +204,47 @@ pub fn human_ms(ms: u64) -> String {
     }
 }
 
+/// Cells of the bar in [`human_progress`].
+const BAR: u64 = 20;
+
+/// How far copying has come, as a person reads it: a bar, percent, the time that is left at the
+/// speed so far, the speed, and how much. `done` and `total` are bytes; without a total there is
+/// no bar and no estimate.
+pub fn human_progress(done: u64, total: Option<u64>, elapsed_ms: u64) -> String {
+    let per_second = u128::from(done) * 1_000 / u128::from(elapsed_ms.max(1));
+    let speed = format!("{}/s", human_bytes(u64::try_from(per_second).unwrap_or(u64::MAX)));
+    let Some(total) = total.filter(|total| *total > 0) else {
+        return format!("{} copied, {speed}", human_bytes(done));
+    };
+    // An estimate of the total, as PostgreSQL makes one, can be too small.
+    let done = done.min(total);
+    let share = |of: u64| (u128::from(done) * u128::from(of) / u128::from(total)) as u64;
+    let (cells, percent) = (share(BAR) as usize, share(100));
+    let bar = "#".repeat(cells) + &"-".repeat(BAR as usize - cells);
+    let left_ms = (u128::from(total - done) * 1_000).checked_div(per_second);
+    let left = left_ms.and_then(|ms| u64::try_from(ms).ok());
+    let left = left.map_or_else(|| "no estimate yet".to_owned(), |ms| human_ms(ms) + " left");
+    let (done, total) = (human_bytes(done), human_bytes(total));
+    format!("[{bar}] {percent} %, {left}, {speed}, {done} of {total}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn progress_is_a_bar_with_an_estimate() {
+        let half = human_progress(512 << 20, Some(1 << 30), 10_000);
+        assert_eq!(
+            half,
+            "[##########----------] 50 %, 10.0 s left, 51.2 MiB/s, 512.0 MiB of 1.0 GiB"
+        );
+        let begun = human_progress(0, Some(1 << 30), 300);
+        assert_eq!(begun, "[--------------------] 0 %, no estimate yet, 0 B/s, 0 B of 1.0 GiB");
+        let past = human_progress(3 << 30, Some(2 << 30), 0);
+        assert!(past.starts_with("[####################] 100 %, 0 ms left"), "{past}");
+        assert_eq!(human_progress(1 << 20, None, 2_000), "1.0 MiB copied, 512.0 KiB/s");
+    }
 
     #[test]
     fn an_lsn_prints_as_postgresql_prints_it() {

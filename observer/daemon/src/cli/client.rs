@@ -39,6 +39,11 @@ pub(crate) enum ClientError {
          `ha-observer events`"
     )]
     Unanswered(String),
+    /// The daemon went away while it was asked for a report; nothing was ordered.
+    #[error(
+        "the daemon went away before it answered ({0})\n  fix: see `systemctl status ha-observer`"
+    )]
+    Gone(String),
     /// The daemon answered something else.
     #[error("the daemon's answer cannot be used: {0}\n  fix: see `journalctl -u ha-observer`")]
     Answer(String),
@@ -116,7 +121,11 @@ impl Client {
                 _ => ClientError::NotRunning(socket),
             }
         })?;
-        let answer = |why: hyper::Error| ClientError::Unanswered(why.to_string());
+        let orders = method != Method::GET;
+        let answer = |why: hyper::Error| match orders {
+            true => ClientError::Unanswered(why.to_string()),
+            false => ClientError::Gone(why.to_string()),
+        };
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(answer)?;
         // Its error is the request's error, told below.

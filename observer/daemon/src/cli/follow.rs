@@ -14,7 +14,7 @@ use observer_core::words::{PlanId, human_ms};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::client::ClientError;
-use super::output::{Look, Tone, one_line, print, say};
+use super::output::{COLUMNS, Look, Tone, one_line, print, say};
 use super::{Desk, Exit, Failure, events};
 use crate::api::types::Accepted;
 use crate::report::plan::PlanReport;
@@ -81,13 +81,14 @@ pub(super) async fn follow(
         };
         let newer = match news {
             Ok(newer) => newer,
-            Err(why) if ended.is_some() => {
-                say(&format!("it is not validated again: {why}"));
+            Err(_) if ended.is_some() => {
+                say("the daemon went away; the switchover is done and was not validated again\n  \
+                     fix: ask with `ha-observer validate`");
                 return Ok(ended.map_or(Exit::Ok, |(exit, _)| exit));
             }
-            Err(
-                ClientError::NotRunning(_) | ClientError::Unanswered(_) | ClientError::Answer(_),
-            ) if away < AWAY_MAX => {
+            Err(ClientError::NotRunning(_) | ClientError::Gone(_) | ClientError::Answer(_))
+                if away < AWAY_MAX =>
+            {
                 if away.is_zero() {
                     say("the daemon went away; its restart takes the plan up again, waiting");
                 }
@@ -100,6 +101,8 @@ pub(super) async fn follow(
         away = Duration::ZERO;
         if newer.is_empty() && !desk.is_json() {
             followed.wait(desk).await;
+        } else {
+            followed.rub_out();
         }
         for stored in newer {
             after = stored.seq;
@@ -139,11 +142,14 @@ pub(super) struct Followed<'a> {
     events: Vec<Event>,
     /// Per step and way that was told to be slow, for how long it had been waited then.
     told: BTreeMap<(usize, Way), u64>,
+    /// Whether the cursor stands behind a line that the next one takes the place of.
+    on_live_line: bool,
 }
 
 impl<'a> Followed<'a> {
     pub(super) fn new(plan: &'a PlanReport, look: Look) -> Self {
-        Self { plan, look, own: None, events: Vec::new(), told: BTreeMap::new() }
+        let told = BTreeMap::new();
+        Self { plan, look, own: None, events: Vec::new(), told, on_live_line: false }
     }
 
     /// Takes an event in; the exit code once the plan is over.
@@ -234,11 +240,38 @@ impl<'a> Followed<'a> {
         let (Ok(pair), Ok(status)) = (desk.pair().await, desk.status().await) else { return };
         let pair = status.pairs.iter().find(|status| status.pair.as_str() == pair);
         let Some(pair) = pair else { return };
-        if let Some(plan) = pair.plan.as_ref().filter(|plan| self.own == Some(plan.plan))
-            && let Some(line) = self.slow(plan, pair.at.since(plan.step_since))
-        {
+        let Some(plan) = pair.plan.as_ref().filter(|plan| self.own == Some(plan.plan)) else {
+            return;
+        };
+        let waited_ms = pair.at.since(plan.step_since);
+        if self.look != Look::Plain && waited_ms >= WONDER_MS {
+            self.rub_out();
+            print(&self.live(plan, waited_ms));
+            self.on_live_line = true;
+        } else if let Some(line) = self.slow(plan, waited_ms) {
             print(&line);
         }
+    }
+
+    /// Takes the live line away, where one stands.
+    fn rub_out(&mut self) {
+        if std::mem::take(&mut self.on_live_line) {
+            print("\r\x1b[K");
+        }
+    }
+
+    /// What a step waits for, on a line that is written anew each second. It fits one row of
+    /// the terminal: of a longer one only the last row could be taken away again.
+    pub(super) fn live(&self, plan: &PlanStatus, waited_ms: u64) -> String {
+        let undo = if plan.way == Way::Back { "undoing " } else { "" };
+        let seen = one_line(if plan.seen.is_empty() { &plan.waiting_for } else { &plan.seen });
+        let line = if seen.starts_with('[') {
+            format!("  {seen}")
+        } else {
+            format!("  {undo}{} … {}: {seen}", plan.name, human_ms(waited_ms))
+        };
+        let fits: String = line.chars().take(COLUMNS - 1).collect();
+        self.look.paint(Tone::Warn, &fits)
     }
 
     /// The line on a step that takes longer than usual, each time it has taken twice as long.

@@ -129,7 +129,27 @@ fn a_plan_taken_back_says_so_and_how_long_users_were_held() {
 fn a_slow_step_says_what_it_waits_for_and_ever_more_rarely() {
     let plan = plan();
     let mut followed = Followed::new(&plan, Look::Plain);
-    let status = PlanStatus {
+    let status = holding("3 requests have not finished");
+    let times = [500, 1_200, 2_000, 2_400, 3_000, 4_800];
+    let lines: String = times.iter().filter_map(|ms| followed.slow(&status, *ms)).collect();
+    insta::assert_snapshot!(lines);
+}
+
+/// On a terminal one line is written anew each second, and never breaks into two rows.
+#[test]
+fn a_live_line_fits_its_row_and_shows_a_bar_as_it_is() {
+    let plan = plan();
+    let followed = Followed::new(&plan, Look::Aligned);
+    let bar = "[##########----------] 50 %, 10.0 s left, 51.2 MiB/s, 512.0 MiB of 1.0 GiB";
+    let seen = ["3 requests have not finished", bar, &"a very long sentence ".repeat(9)];
+    let lines = seen.map(|seen| followed.live(&holding(seen), 2_400));
+    assert!(lines.iter().all(|line| line.chars().count() < 80), "{lines:?}");
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+/// The first step, and what is seen of it.
+fn holding(seen: &str) -> PlanStatus {
+    PlanStatus {
         plan: PlanId(4),
         goal: "switchover".to_owned(),
         rule: "operator".to_owned(),
@@ -140,12 +160,9 @@ fn a_slow_step_says_what_it_waits_for_and_ever_more_rarely() {
         what: "take node-a out at proxy".to_owned(),
         way: Way::Forward,
         waiting_for: "no request of node-a is under way at proxy".to_owned(),
-        seen: "3 requests have not finished".to_owned(),
+        seen: seen.to_owned(),
         step_since: At(1),
         past_pivot: false,
         can_be_aborted: true,
-    };
-    let times = [500, 1_200, 2_000, 2_400, 3_000, 4_800];
-    let lines: String = times.iter().filter_map(|ms| followed.slow(&status, *ms)).collect();
-    insta::assert_snapshot!(lines);
+    }
 }

@@ -95,7 +95,10 @@ impl Failure {
         use observer_world::store::StoreError;
         match self {
             Failure::Client(
-                ClientError::NotRunning(_) | ClientError::Denied(_) | ClientError::Unanswered(_),
+                ClientError::NotRunning(_)
+                | ClientError::Denied(_)
+                | ClientError::Unanswered(_)
+                | ClientError::Gone(_),
             ) => Exit::Unreachable,
             Failure::Client(ClientError::Problem(problem)) => match problem.kind {
                 ProblemKind::UnknownPair | ProblemKind::BadRequest => Exit::Usage,

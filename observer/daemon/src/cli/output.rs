@@ -6,7 +6,7 @@
 use std::io::{self, IsTerminal, Write};
 
 /// How wide a terminal is taken to be.
-const COLUMNS: usize = 80;
+pub(super) const COLUMNS: usize = 80;
 
 /// How narrow the last column of a table may become before it is indented less.
 const NARROWEST: usize = 12;

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use observer_core::drive::Answer;
-use observer_core::words::{Timeline, human_bytes};
+use observer_core::words::{Timeline, human_progress};
 use tokio::time::Instant;
 
 use super::Fault;
@@ -223,12 +223,8 @@ pub(super) async fn cloned(
 }
 
 async fn progress(upstream: &Host, deadline: Duration) -> Option<String> {
-    let (sent, total) = upstream.database.backup_progress(deadline).await.ok()??;
-    let part = |total: u64| {
-        let percent = sent.saturating_mul(100) / total.max(1);
-        format!("{} of {} copied ({percent} %)", human_bytes(sent), human_bytes(total))
-    };
-    Some(total.map_or_else(|| format!("{} copied", human_bytes(sent)), part))
+    let backup = upstream.database.backup_progress(deadline).await.ok()??;
+    Some(human_progress(backup.sent, backup.total, backup.running_ms))
 }
 
 #[cfg(test)]

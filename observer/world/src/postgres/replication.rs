@@ -29,6 +29,17 @@ pub struct Following {
 
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 
+/// How far a base backup is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backup {
+    /// Bytes that were sent.
+    pub sent: u64,
+    /// Bytes that it will be in all, as PostgreSQL estimated at its start.
+    pub total: Option<u64>,
+    /// Milliseconds since it was begun.
+    pub running_ms: u64,
+}
+
 impl Database {
     /// Orders a checkpoint and waits for its end.
     pub async fn checkpoint(&self, deadline: Duration) -> Result<(), Failure> {
@@ -61,16 +72,20 @@ impl Database {
         Ok(Following { conninfo: conninfo.to_owned(), slot: slot.to_owned() })
     }
 
-    /// Bytes that the running base backup has sent, and how many it will send, if there is one.
-    pub async fn backup_progress(
-        &self,
-        deadline: Duration,
-    ) -> Result<Option<(u64, Option<u64>)>, Failure> {
-        let sql = "select backup_streamed || ' ' || coalesce(backup_total::text, '-')
-            from pg_stat_progress_basebackup order by backup_streamed desc nulls last limit 1";
+    /// How far the running base backup is, if there is one.
+    pub async fn backup_progress(&self, deadline: Duration) -> Result<Option<Backup>, Failure> {
+        let sql = "select backup_streamed || ' ' || coalesce(backup_total, 0) || ' '
+                || round(1000 * extract(epoch from clock_timestamp() - backend_start))
+            from pg_stat_progress_basebackup join pg_stat_activity using (pid)
+            order by backup_streamed desc nulls last limit 1";
         let text = self.ask(sql, deadline).await?;
-        let (sent, total) = text.split_once(' ').unwrap_or(("", ""));
-        Ok(sent.parse().ok().map(|sent| (sent, total.parse().ok())))
+        let mut numbers = text.split(' ').map_while(|word| word.parse::<u64>().ok());
+        let (sent, total, running_ms) = (numbers.next(), numbers.next(), numbers.next());
+        Ok(sent.zip(running_ms).map(|(sent, running_ms)| Backup {
+            sent,
+            total: total.filter(|total| *total > 0),
+            running_ms,
+        }))
     }
 
     /// Makes a slot that keeps the log from now on. A lost one keeps nothing: it is made anew.
