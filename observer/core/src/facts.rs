@@ -130,6 +130,8 @@ fact! {
         True,
         /// Runtime table or file of one says something else about who may be reached.
         Drifted,
+        /// The same, and the policy leaves it to a person.
+        LeftDrifted,
         /// A PgBouncer that leads to them is paused, and no plan of ours wants it.
         Parked,
         /// HAProxy is not running on one whose host answers.

@@ -163,6 +163,17 @@ pub enum OnReturn {
     Ask,
 }
 
+/// What to do about a proxy that a person, or an older file, made to say something else.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDrift {
+    /// Make its runtime table and its file say who the master is; all else in it stays.
+    #[default]
+    Repair,
+    /// Show it, and hold: `repair` is a person's order.
+    Show,
+}
+
 /// Thresholds and permissions of one pair. Times in milliseconds, sizes in bytes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Policy {
@@ -200,6 +211,9 @@ pub struct Policy {
     pub sync_patience_ms: u64,
     /// What to do about a replaced master that is back.
     pub on_return: OnReturn,
+    /// What to do about a proxy that says something else than who the master is.
+    #[serde(default)]
+    pub on_drift: OnDrift,
     /// How long a master whom nobody reaches goes on before it stops itself, in milliseconds; none
     /// if it goes on for ever.
     #[serde(default)]
@@ -260,6 +274,7 @@ impl Default for Policy {
             on_slave_lost: OnSlaveLost::Async,
             sync_patience_ms: 5_000,
             on_return: OnReturn::Rejoin,
+            on_drift: OnDrift::Repair,
             lease_ms: None,
             repair_window_ms: 600_000,
             fence: FenceGrade::ProxiedOff,

@@ -507,6 +507,7 @@ fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
         "on-clean-shutdown fail-over" => policy.on_clean_shutdown = OnCleanShutdown::FailOver,
         "durability sync" => policy.durability = Durability::Sync,
         "on-slave-lost wait" => policy.on_slave_lost = OnSlaveLost::Wait,
+        "on-drift show" => policy.on_drift = observer_core::policy::OnDrift::Show,
         "on-return ask" => policy.on_return = OnReturn::Ask,
         "three-hosts" => setup.spec.hosts.push(HostName::new("node-c")),
         "lease 12s" => policy.lease_ms = Some(12_000),

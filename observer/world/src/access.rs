@@ -163,8 +163,12 @@ pub struct ProxyAccess {
     pub runtime_socket: PathBuf,
     /// The master process's socket (`-S`), where there is one.
     pub master_socket: Option<PathBuf>,
-    /// Its haproxy.cfg.
+    /// Its haproxy.cfg: the file that names the pair's servers.
     pub config: PathBuf,
+    /// What the service loads (`-f`), in order, where that is more than `config`.
+    pub files: Vec<PathBuf>,
+    /// The unit's environment file, where the configuration uses variables of it.
+    pub environment_file: Option<PathBuf>,
     /// Its systemd unit, usually `haproxy.service`.
     pub unit: String,
     /// Which server is which host. Empty: found by the hosts' addresses in haproxy.cfg.

@@ -132,6 +132,10 @@ pub(crate) struct HostCommands {
 pub(crate) struct ProxyCommands {
     /// The configuration file.
     pub(crate) config: String,
+    /// The folder it lies in.
+    pub(crate) folder: String,
+    /// What HAProxy is told to load, in order; the file is one of them.
+    pub(crate) sources: Vec<String>,
     pub(crate) read: Privileged,
     pub(crate) hash: Privileged,
     /// Makes an empty draft with the file's owner, mode and attributes.
@@ -149,6 +153,10 @@ pub(crate) struct ProxyCommands {
     pub(crate) draft_of_kept: Privileged,
     pub(crate) reload: Privileged,
 }
+
+/// Only systemd reads a unit's environment file as the service gets it.
+const IN_ITS_ENVIRONMENT: [&str; 5] =
+    ["/usr/bin/systemd-run", "--quiet", "--collect", "--pipe", "--wait"];
 
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 
@@ -233,25 +241,43 @@ impl ProxyCommands {
         // A dotfile is skipped when HAProxy reads a directory; beside the file a rename is atomic.
         let draft = format!("{folder}/.{name}.ha-observer");
         let kept = format!("{draft}.last");
+        let environment = match &access.environment_file {
+            Some(file) => Some(format!("EnvironmentFile={}", absolute(machine, file)?)),
+            None => None,
+        };
         let alike = ["/usr/bin/cp", "--attributes-only", "--preserve=all", "--remove-destination"];
         let write = ["/usr/bin/dd", &format!("of={draft}"), "conv=fsync", "status=none"];
         let copy = ["/usr/bin/cp", "--preserve=all", "--remove-destination"];
-        let haproxy = ["/usr/sbin/haproxy", "-c", "-f"];
+        let sources: Vec<String> = match access.files.as_slice() {
+            [] => vec![config.clone()],
+            files => files.iter().map(|file| absolute(machine, file)).collect::<Result<_, _>>()?,
+        };
+        let check = |stands_for: &str| {
+            let mut files = Vec::new();
+            for source in &sources {
+                files.extend(["-f", if *source == config { stands_for } else { source }]);
+            }
+            let haproxy = [&["/usr/sbin/haproxy", "-c"], &files[..]].concat();
+            let Some(environment) = &environment else { return Privileged::new(&haproxy) };
+            Privileged::new(&[&IN_ITS_ENVIRONMENT[..], &["-p", environment], &haproxy].concat())
+        };
         Ok(Self {
             read: Privileged::new(&["/usr/bin/cat", &config]),
             hash: Privileged::new(&["/usr/bin/sha256sum", &config]),
             shape_draft: Privileged::new(&[&alike[..], &[&config, &draft]].concat()),
             write_draft: Privileged::new(&write),
             hash_draft: Privileged::new(&["/usr/bin/sha256sum", &draft]),
-            check_draft: Privileged::new(&[&haproxy[..], &[&draft]].concat()),
-            check: Privileged::new(&[&haproxy[..], &[&config]].concat()),
+            check_draft: check(&draft),
+            check: check(&config),
             keep: Privileged::new(&[&copy[..], &[&config, &kept]].concat()),
             put: Privileged::new(&["/usr/bin/mv", "-T", &draft, &config]),
             sync: Privileged::new(&["/usr/bin/sync", folder]),
             drop_draft: Privileged::new(&["/usr/bin/rm", "-f", &draft]),
             draft_of_kept: Privileged::new(&[&copy[..], &[&kept, &draft]].concat()),
             reload: Privileged::new(&[SYSTEMCTL, "--no-block", "reload", &access.unit]),
-            config,
+            folder: folder.to_owned(),
+            sources: sources.clone(),
+            config: config.clone(),
         })
     }
 

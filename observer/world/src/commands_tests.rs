@@ -63,6 +63,8 @@ fn proxy_access(config: &str) -> ProxyAccess {
         runtime_socket: "/run/haproxy/admin.sock".into(),
         master_socket: None,
         config: config.into(),
+        files: Vec::new(),
+        environment_file: None,
         unit: "haproxy.service".to_owned(),
         servers: Vec::new(),
     }

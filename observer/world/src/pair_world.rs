@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use haproxy::Members;
 use observer_core::drive::{Answer, Order, Reply};
 use observer_core::plan::{Effect, Proof, Sessions};
 use observer_core::policy::PairSpec;
@@ -21,9 +22,14 @@ use crate::access::{
 };
 use crate::commands::{self, HostCommands, ProxyCommands};
 use crate::eyes::{FileCache, Lineage, LittleRoom, RanInThisBoot, look};
-use crate::hands;
+use crate::hands::{self, Turns};
 use crate::postgres::{Console, Database, DatabaseTarget, Door};
 use crate::ssh::Ssh;
+
+#[path = "proxy_files.rs"]
+mod proxy_files;
+
+pub use proxy_files::{Applied, ApplyStep, NewFile};
 
 /// The hands and eyes of one pair. Clones share the connections.
 #[derive(Clone)]
@@ -36,7 +42,8 @@ pub(crate) struct Inner {
     pub(crate) hosts: BTreeMap<HostName, Host>,
     pub(crate) proxies: BTreeMap<ProxyName, Proxy>,
     pub(crate) bouncers: BTreeMap<BouncerName, Bouncer>,
-    epoch: AtomicU64,
+    epoch: Arc<AtomicU64>,
+    written: Mutex<Option<mpsc::UnboundedReceiver<WrittenFile>>>,
 }
 
 /// One host with its connections.
@@ -64,6 +71,29 @@ pub(crate) struct Proxy {
     pub(crate) seen_servers: Mutex<Vec<ProxyServer>>,
     /// Hosts of which sessions were ordered to end: they are out only once none of those is left.
     pub(crate) ending: Mutex<BTreeMap<HostName, Sessions>>,
+    /// Keeps changes of the file that are loaded out of the way of plans.
+    pub(crate) turns: Turns,
+    /// Where every content that was put into the file is told.
+    written: mpsc::UnboundedSender<WrittenFile>,
+    epoch: Arc<AtomicU64>,
+}
+
+/// A content that took another's place in a proxy's file without being loaded: the running
+/// process had been told already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenFile {
+    /// The proxy.
+    pub proxy: ProxyName,
+    /// The file.
+    pub file: String,
+    /// What was there.
+    pub before: Vec<u8>,
+    /// What is there.
+    pub after: Vec<u8>,
+    /// Why, as a person reads it.
+    pub reason: String,
+    /// The epoch it was written in.
+    pub epoch: Epoch,
 }
 
 /// One PgBouncer with its connections.
@@ -88,8 +118,11 @@ impl PairWorld {
             known_hosts.insert(host.name.clone(), known);
         }
         let mut known_proxies = BTreeMap::new();
+        let epoch = Arc::new(AtomicU64::new(0));
+        let (tell, written) = mpsc::unbounded_channel();
         for proxy in proxies {
-            known_proxies.insert(proxy.name.clone(), Proxy::new(proxy)?);
+            let known = Proxy::new(proxy, tell.clone(), epoch.clone())?;
+            known_proxies.insert(known.access.name.clone(), known);
         }
         let mut known_bouncers = BTreeMap::new();
         for bouncer in bouncers {
@@ -99,8 +132,8 @@ impl PairWorld {
         same_names(&spec.proxies, &known_proxies)?;
         same_names(&spec.bouncers, &known_bouncers)?;
         let (hosts, proxies, bouncers) = (known_hosts, known_proxies, known_bouncers);
-        let epoch = AtomicU64::new(0);
-        Ok(Self { inner: Arc::new(Inner { spec, hosts, proxies, bouncers, epoch }) })
+        let written = Mutex::new(Some(written));
+        Ok(Self { inner: Arc::new(Inner { spec, hosts, proxies, bouncers, epoch, written }) })
     }
 
     /// Answers one look, or says why there is no answer. Takes at most `deadline`.
@@ -137,6 +170,18 @@ impl PairWorld {
             Some(proxy) => hands::reload(proxy, deadline).await,
             None => Err(format!("{proxy} is no proxy of the pair")),
         }
+    }
+
+    /// Which servers of a proxy's file belong to which host; by the hosts' addresses where no proxy
+    /// is named.
+    pub fn members(&self, proxy: Option<&ProxyName>) -> Members {
+        proxy_files::members_of(&self.inner, proxy)
+    }
+
+    /// Every content that plans put into the proxies' files, as it happens. There is one listener:
+    /// none for whoever asks later.
+    pub fn written(&self) -> Option<mpsc::UnboundedReceiver<WrittenFile>> {
+        self.inner.written.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// A channel that speaks up at once when an established connection breaks. Each call makes a
@@ -243,11 +288,23 @@ impl Host {
 }
 
 impl Proxy {
-    fn new(access: ProxyAccess) -> Result<Self, WorldError> {
+    fn new(
+        access: ProxyAccess,
+        written: mpsc::UnboundedSender<WrittenFile>,
+        epoch: Arc<AtomicU64>,
+    ) -> Result<Self, WorldError> {
         let ssh = Ssh::new(access.ssh.target(access.name.as_str())?);
         let commands = ProxyCommands::new(&access)?;
-        let (file, seen_servers, ending) = Default::default();
-        Ok(Self { access, ssh, commands, file, seen_servers, ending })
+        let (file, seen_servers, ending, turns) = Default::default();
+        Ok(Self { access, ssh, commands, file, seen_servers, ending, turns, written, epoch })
+    }
+
+    /// Tells that a plan has put `after` in the place of `before`.
+    pub(crate) fn tell_written(&self, before: Vec<u8>, after: Vec<u8>, reason: String) {
+        let (proxy, file) = (self.access.name.clone(), self.commands.config.clone());
+        let epoch = Epoch(self.epoch.load(Ordering::SeqCst));
+        // Nobody may listen, as in a check of the configuration.
+        let _ = self.written.send(WrittenFile { proxy, file, before, after, reason, epoch });
     }
 }
 

@@ -3,6 +3,8 @@
 //! Whatever another machine says is hostile until it has passed here. It does not interpret the
 //! text; the parsers of the other modules read the raw bytes.
 
+use sha2::{Digest, Sha256};
+
 /// The longest remote text that goes into one error or log line, in bytes.
 pub const SHOWN_BYTES_MAX: usize = 400;
 
@@ -35,6 +37,11 @@ pub fn shown(bytes: &[u8]) -> String {
         line.push('…');
     }
     line
+}
+
+/// The checksum of a file's content, as `sha256sum` prints it.
+pub fn checksum(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Marks that change how the rest of a line is drawn: they could make an error say its opposite.

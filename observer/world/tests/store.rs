@@ -9,7 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use observer_world::store::{
-    AuditRecord, EventRecord, JournalRecord, Sample, Store, StoreError, StoreHandle,
+    AuditRecord, EventRecord, JournalRecord, NewVersion, Sample, Store, StoreError, StoreHandle,
+    VersionState,
 };
 use support::run;
 
@@ -258,4 +259,55 @@ async fn async_callers_are_served_in_order_and_learn_of_failures() {
     assert_eq!(kept.len(), 20);
     let bad = EventRecord { body: String::new(), ..event("desk", "x") };
     assert!(matches!(store.append_event(bad).await, Err(StoreError::BadRecord { .. })));
+}
+
+fn version(before: &str, after: &str, state: VersionState) -> NewVersion {
+    NewVersion {
+        pair: "desk".to_owned(),
+        proxy: "proxy".to_owned(),
+        file: "/etc/haproxy/haproxy.cfg".to_owned(),
+        at_ms: 7,
+        epoch: 3,
+        before: before.into(),
+        after: after.into(),
+        reason: "a test".to_owned(),
+        by: "root (uid 0)".to_owned(),
+        state,
+    }
+}
+
+#[test]
+fn versions_are_numbered_kept_and_forgotten_at_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&folder.path().join("s.sqlite")).unwrap();
+    let first = store.keep_version(&version("a", "b", VersionState::Ordered)).unwrap();
+    assert_eq!(first, 2, "what stood there before is the first");
+    store.settle_version("desk", "proxy", 2, VersionState::Loaded, "seen").unwrap();
+    let written = version("b", "c", VersionState::Written);
+    assert_eq!(store.keep_version(&written).unwrap(), 3, "nobody changed it meanwhile");
+    // It did not stand, so the next one is not written over it.
+    store.keep_version(&version("c", "d", VersionState::Ordered)).unwrap();
+    store.settle_version("desk", "proxy", 4, VersionState::RolledBack, "no").unwrap();
+    assert_eq!(store.keep_version(&version("c", "e", VersionState::Written)).unwrap(), 5);
+    let all = store.versions("desk", "proxy").unwrap();
+    let told: Vec<(u64, &str, &[u8])> =
+        all.iter().map(|v| (v.number, v.state.name(), v.content.as_slice())).collect();
+    let expected: [(u64, &str, &[u8]); 5] = [
+        (5, "written", b"e"),
+        (4, "rolled-back", b"d"),
+        (3, "written", b"c"),
+        (2, "loaded", b"b"),
+        (1, "found", b"a"),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!((all[3].note.as_str(), all[3].epoch), ("seen", 3));
+
+    for number in 6..30 {
+        let edited = version(&format!("by hand {number}"), "e", VersionState::Written);
+        store.keep_version(&edited).unwrap();
+    }
+    let all = store.versions("desk", "proxy").unwrap();
+    assert_eq!((all.len(), all[0].number), (20, 53));
+    assert_eq!(store.version("desk", "proxy", 5).unwrap(), None);
+    assert_eq!(store.versions("desk", "other").unwrap(), []);
 }

@@ -4,7 +4,7 @@
 use super::Inputs;
 use super::votes::{self, Vote};
 use crate::facts::{Fence, Master, Proxies};
-use crate::policy::FenceGrade;
+use crate::policy::{FenceGrade, OnDrift};
 use crate::sighting::{Admission, FileServer, Look, ProxyReport, Seen, ServerReport};
 use crate::words::{BouncerName, HostName, ProxyName};
 
@@ -74,9 +74,10 @@ fn rank(state: Proxies) -> u8 {
         Proxies::True => 0,
         Proxies::CutFromMaster => 1,
         Proxies::Stopped => 2,
-        Proxies::Unreachable => 3,
-        Proxies::Parked => 4,
-        Proxies::Drifted => 5,
+        Proxies::LeftDrifted => 3,
+        Proxies::Unreachable => 4,
+        Proxies::Parked => 5,
+        Proxies::Drifted => 6,
     }
 }
 
@@ -108,7 +109,11 @@ fn one(
                 wrong.extend(file_drift(inputs, proxy, master));
             }
             if !wrong.is_empty() {
-                (Proxies::Drifted, wrong)
+                let state = match inputs.spec.policy.on_drift {
+                    OnDrift::Repair => Proxies::Drifted,
+                    OnDrift::Show => Proxies::LeftDrifted,
+                };
+                (state, wrong)
             } else if condition == Master::Healthy && fails_lastingly(inputs, proxy, master) {
                 (Proxies::CutFromMaster, say("its checks of the master fail"))
             } else {

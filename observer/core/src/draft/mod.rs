@@ -142,7 +142,7 @@ pub fn switchover_allowed(facts: &Facts) -> Result<(), Cause> {
     }
     match facts.proxies {
         Proxies::True | Proxies::CutFromMaster => Ok(()),
-        Proxies::Drifted => Err(Cause::ProxyDrifted),
+        Proxies::Drifted | Proxies::LeftDrifted => Err(Cause::ProxyDrifted),
         // Whoever paused it has a reason, and would find it resumed.
         Proxies::Parked => Err(Cause::BouncerPaused),
         Proxies::Stopped | Proxies::Unreachable => Err(Cause::ProxyDown),

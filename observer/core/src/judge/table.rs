@@ -349,6 +349,14 @@ pub const RULES: &[Rule] = &[
         why: "a proxy's runtime table or file does not say who the master is",
     },
     Rule {
+        id: "P6",
+        when: When { proxies: &[Proxies::LeftDrifted], ..WELL },
+        cause: Cause::ProxyDrifted,
+        verdict: Verdict::Hold,
+        why: "a proxy's runtime table or file does not say who the master is, and the policy leaves \
+              that to a person",
+    },
+    Rule {
         id: "P2",
         when: When { proxies: &[Proxies::Stopped, Proxies::Unreachable], ..WELL },
         cause: Cause::ProxyDown,
@@ -488,6 +496,7 @@ pub const RULES: &[Rule] = &[
         when: When {
             proxies: &[
                 Proxies::Drifted,
+                Proxies::LeftDrifted,
                 Proxies::Parked,
                 Proxies::Stopped,
                 Proxies::CutFromMaster,

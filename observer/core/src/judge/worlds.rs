@@ -26,6 +26,7 @@ pub(super) const ONE: When = When { roles: &[Roles::One], ..SEEING };
 pub(super) const OPEN: &[Proxies] = &[
     Proxies::True,
     Proxies::Drifted,
+    Proxies::LeftDrifted,
     Proxies::Stopped,
     Proxies::CutFromMaster,
     Proxies::Unreachable,

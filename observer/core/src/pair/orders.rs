@@ -343,7 +343,7 @@ fn small_trouble(facts: &Facts) -> Option<Repair> {
         }
         _ => {}
     }
-    if facts.proxies == Proxies::Drifted {
+    if matches!(facts.proxies, Proxies::Drifted | Proxies::LeftDrifted) {
         return Some(Repair::CorrectProxies);
     }
     if facts.proxies == Proxies::Parked {

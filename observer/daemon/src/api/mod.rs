@@ -4,6 +4,7 @@
 //! last; orders go to the task and are answered by it.
 
 mod fence;
+pub(crate) mod files;
 mod orders;
 mod peer;
 mod plans;
@@ -179,6 +180,10 @@ pub(crate) async fn serve(listener: UnixListener, desk: Arc<Desk>) -> std::io::R
         .route("/v1/pairs/{pair}/unschedule", post(orders::unschedule))
         .route("/v1/pairs/{pair}/validate", get(validation::validate))
         .route("/v1/pairs/{pair}/fence", get(fence::test))
+        .route("/v1/pairs/{pair}/proxies/lint", get(files::lint))
+        .route("/v1/pairs/{pair}/proxies/history", get(files::history))
+        .route("/v1/pairs/{pair}/proxies/diff", get(files::diff))
+        .route("/v1/pairs/{pair}/proxies/change", post(files::change))
         .route("/v1/pairs/{pair}/pause", post(orders::pause))
         .route("/v1/pairs/{pair}/resume", post(orders::resume))
         .route("/v1/pairs/{pair}/ack", post(orders::acknowledge))

@@ -122,7 +122,7 @@ async fn schedule(
     orders::done(desk, &accepted, &text)
 }
 
-fn confirm(pair: &str) -> Result<(), Failure> {
+pub(super) fn confirm(pair: &str) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::NotConfirmed(
             "nobody is there to confirm\n  fix: add --yes".to_owned(),

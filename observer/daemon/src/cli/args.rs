@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use observer_core::validate::Readiness;
 
 use super::exit::EXIT_CODES;
+use super::proxy_args::ProxyArgs;
 
 /// Watches a pair of servers and moves users to the slave when the master really is dead.
 #[derive(Parser, Debug)]
@@ -95,6 +96,8 @@ pub(crate) enum Verb {
     Resume,
     /// Allow the next automatic failover; accept a master made by other hands.
     Ack,
+    /// haproxy.cfg: what is wrong in it, what to change, and the versions that were.
+    Proxy(ProxyArgs),
     /// Default files, checks, and the sudo rights a machine needs.
     Config(ConfigArgs),
     /// Print completions for a shell.

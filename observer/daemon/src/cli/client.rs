@@ -85,6 +85,17 @@ impl Client {
         read(self.send(Method::POST, path, body.into(), ANSWER).await?)
     }
 
+    /// Gives an order that may take so long.
+    pub(crate) async fn post_within<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+        limit: Duration,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|why| ClientError::Answer(why.to_string()))?;
+        read(self.send(Method::POST, path, body.into(), limit).await?)
+    }
+
     async fn send(
         &self,
         method: Method,

@@ -33,6 +33,10 @@ pub(crate) enum Exit {
     NotReady = 11,
     /// `fence test`: the power fence could not be used for a host.
     FenceFails = 12,
+    /// `proxy lint`: an error was found.
+    FileFaulty = 13,
+    /// `proxy`: not every proxy was changed; the message names which, and how to repair that.
+    PartlyChanged = 14,
 }
 
 /// The list, as it stands in `--help` and the manual page.
@@ -51,7 +55,9 @@ Exit codes:
    9  `run`: another daemon uses the same state directory or socket
   10  the confirmation was not given; nothing was ordered
   11  `validate`: the pair is not ready
-  12  `fence test`: the power fence could not be used for a host";
+  12  `fence test`: the power fence could not be used for a host
+  13  `proxy lint`: an error was found in a file
+  14  `proxy`: not every proxy was changed; the message names which, and how to repair that";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

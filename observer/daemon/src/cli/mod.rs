@@ -14,6 +14,8 @@ mod incident;
 mod orders;
 mod output;
 mod plan;
+mod proxy;
+mod proxy_args;
 mod rules;
 mod status;
 mod validate;
@@ -81,7 +83,9 @@ impl Failure {
             | Exit::Undone
             | Exit::PlanLeftOpen
             | Exit::NotReady
-            | Exit::FenceFails => "other",
+            | Exit::FenceFails
+            | Exit::FileFaulty
+            | Exit::PartlyChanged => "other",
             Exit::Unexpected => "unexpected",
         };
         problem_json(kind, &self.to_string())
@@ -177,6 +181,7 @@ fn carry_out(typed: Typed) -> Result<Exit, Failure> {
         }
         Verb::Validate(args) if args.list => Ok(validate::list(common.output)),
         Verb::Config(args) => config::carry_out(args, common.pair.as_deref()),
+        Verb::Proxy(args) if !args.asks_daemon() => proxy::without_daemon(args, &common),
         Verb::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Typed::command(), "ha-observer", &mut script);
@@ -216,6 +221,7 @@ async fn ask(common: Common, verb: Verb) -> Result<Exit, Failure> {
         Verb::Pause { reason, for_ms } => orders::pause(&desk, reason, for_ms).await,
         Verb::Resume => orders::resume(&desk).await,
         Verb::Ack => orders::acknowledge(&desk).await,
+        Verb::Proxy(args) => proxy::with_daemon(&desk, args).await,
         Verb::Run(_) | Verb::Rules(_) | Verb::Config(_) | Verb::Completions { .. } | Verb::Man => {
             Err(Failure::Unexpected("this verb does not talk to the daemon".to_owned()))
         }

@@ -99,6 +99,9 @@ const KEY_FIX: &str = "run `ssh-keyscan -t ed25519 ADDRESS`, compare its fingerp
     `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the machine's own console, then write \
     host_keys = [\"ssh-ed25519 AAAA…\"]";
 
+/// Where HAProxy's file is on every distribution.
+const HAPROXY_CFG: &str = "/etc/haproxy/haproxy.cfg";
+
 struct Readers<'d, 't> {
     ssh: Section<'d, 't>,
     database: Section<'d, 't>,
@@ -143,7 +146,9 @@ impl<'d, 't> Readers<'d, 't> {
             ssh: self.ssh(section, &address),
             runtime_socket: path("runtime_socket", "/run/haproxy/admin.sock"),
             master_socket: absolute(section, "master_socket", None),
-            config: path("config", "/etc/haproxy/haproxy.cfg"),
+            config: path("config", HAPROXY_CFG),
+            files: files(section),
+            environment_file: absolute(section, "environment_file", None),
             unit,
             servers: servers(&section.tables("server"), hosts),
         };
@@ -360,6 +365,25 @@ fn absolute(
         section.wrong(key, &format!("\"{text}\" is no absolute path"), "start it with /");
     }
     Some(PathBuf::from(text))
+}
+
+/// What the service loads. In the check the draft stands for the file itself, which must be named
+/// for that: a draft in a directory is passed over by HAProxy.
+fn files(section: &Section<'_, '_>) -> Vec<PathBuf> {
+    let files = section.texts("files");
+    let config = section.text("config").unwrap_or_else(|| HAPROXY_CFG.to_owned());
+    if !files.is_empty() && !files.contains(&config) {
+        section.wrong(
+            "files",
+            &format!("\"{config}\" (`config`) is not among them"),
+            "write every file and directory behind `-f` of the service, in order; `config` must \
+             be a file of its own among them",
+        );
+    }
+    if let Some(relative) = files.iter().find(|file| !file.starts_with('/')) {
+        section.wrong("files", &format!("\"{relative}\" is no absolute path"), "start it with /");
+    }
+    files.into_iter().map(PathBuf::from).collect()
 }
 
 fn check_unit(section: &Section<'_, '_>, unit: &str) {

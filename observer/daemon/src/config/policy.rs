@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use observer_core::policy::{
-    Durability, FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnReturn, OnSlaveLost,
+    Durability, FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnDrift, OnReturn, OnSlaveLost,
     Placement, Policy, Probed, ServiceSpec,
 };
 use observer_core::words::ServiceName;
@@ -25,6 +25,7 @@ const ON_CRASH: &[(&str, OnDatabaseCrash)] =
     &[("start", OnDatabaseCrash::Start), ("fail-over", OnDatabaseCrash::FailOver)];
 const ON_SHUTDOWN: &[(&str, OnCleanShutdown)] =
     &[("ask", OnCleanShutdown::Ask), ("fail-over", OnCleanShutdown::FailOver)];
+const ON_DRIFT: &[(&str, OnDrift)] = &[("repair", OnDrift::Repair), ("show", OnDrift::Show)];
 const ON_RETURN: &[(&str, OnReturn)] = &[("rejoin", OnReturn::Rejoin), ("ask", OnReturn::Ask)];
 const DURABILITIES: &[(&str, Durability)] =
     &[("async", Durability::Async), ("sync", Durability::Sync)];
@@ -70,6 +71,7 @@ pub(super) fn read(section: &Section<'_, '_>) -> Policy {
         on_slave_lost: section.choice("on_slave_lost", ON_LOST, shipped.on_slave_lost),
         sync_patience_ms: time("sync_patience", shipped.sync_patience_ms),
         on_return: section.choice("on_return", ON_RETURN, shipped.on_return),
+        on_drift: section.choice("on_drift", ON_DRIFT, shipped.on_drift),
         lease_ms: lease(section),
         repair_window_ms: time("repair_window", shipped.repair_window_ms),
         fence: section.choice("fence", FENCES, shipped.fence),

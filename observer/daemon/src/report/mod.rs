@@ -6,7 +6,9 @@
 pub(crate) mod incident;
 pub(crate) mod members;
 pub(crate) mod plan;
+pub(crate) mod proxy;
 pub(crate) mod runs;
+pub(crate) mod versions;
 pub(crate) mod view;
 pub(crate) mod why;
 

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use observer_core::pair::{OperatorOrder, Pair, Refusal, Wish};
 use observer_core::validate::ValidationReport;
-use observer_core::words::{At, HostName};
+use observer_core::words::{At, HostName, ProxyName};
+use observer_world::pair_world::{Applied, NewFile};
 use observer_world::power::PowerAnswer;
 use tokio::sync::oneshot;
 
+use super::files::{FilesAllowed, ReadFile};
 use super::readiness::Unready;
 use super::validation::{self, Asked};
 use super::world::World;
@@ -29,6 +31,14 @@ pub(crate) enum Ask {
     Validate(oneshot::Sender<Result<ValidationReport, Refusal>>),
     /// What the power fence says of each host; nothing is switched.
     TestFence(oneshot::Sender<Vec<(HostName, PowerAnswer)>>),
+    /// What is in these proxies' files now.
+    ReadFiles(Vec<ProxyName>, oneshot::Sender<Vec<ReadFile>>),
+    /// Whether a proxy's file may be changed and loaded now.
+    MayChangeFiles(oneshot::Sender<Result<FilesAllowed, Refusal>>),
+    /// Checks new contents, without touching a file; what stands against them.
+    Prepare(Vec<NewFile>, oneshot::Sender<Vec<(ProxyName, String)>>),
+    /// Changes one file, loads and proves it, or takes it back.
+    Apply(NewFile, FilesAllowed, oneshot::Sender<Applied>),
 }
 
 /// Why an order is refused.
@@ -42,7 +52,7 @@ pub(crate) enum NotOrdered {
     Unready(#[from] Unready),
 }
 
-/// Answers what needs no check first. An asker that no longer listens changes nothing.
+/// Answers what needs no check first, and is not about a proxy's file. An asker that no longer listens changes nothing.
 pub(super) fn answer<W: World>(pair: &mut Pair, world: &W, ask: Ask, now: At) {
     match ask {
         Ask::Order(order, reply) => {
@@ -57,6 +67,8 @@ pub(super) fn answer<W: World>(pair: &mut Pair, world: &W, ask: Ask, now: At) {
                 let _ = reply.send(world.ask_power(FENCE_DEADLINE).await);
             });
         }
+        // The task keeps the account of what it does with files.
+        Ask::ReadFiles(..) | Ask::MayChangeFiles(_) | Ask::Prepare(..) | Ask::Apply(..) => {}
         Ask::Validate(reply) => {
             let (asked, world) = (Asked::of(pair), world.clone());
             // The machines take their time: the pair goes on with its work meanwhile.

@@ -5,13 +5,16 @@
 //! start. Both know the same places. `record:N` is right after the Nth journal record of this life
 //! was durable; `effect:N` right after the Nth effect was performed and before anybody is told of
 //! its reply. `ordered:N` and `proven:N` are right after the journal has that step N of a plan, as
-//! its dry run counts, was ordered or proven for the first time in this life.
+//! its dry run counts, was ordered or proven for the first time in this life. `file:N` is a place of
+//! the change of a proxy's file: 1 it is recorded, 2 the new content is in its place, 3 HAProxy is
+//! about to be told, 4 it is proven, 5 the old content is back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use nix::sys::signal::{Signal, raise};
 use observer_core::journal::{Mark, Record, Way};
+use observer_world::pair_world::ApplyStep;
 
 /// The environment variables that name a place, and what the daemon does there.
 const CRASH_AT: (&str, &str) = ("HA_OBSERVER_CRASH_AT", "crash");
@@ -23,6 +26,7 @@ enum Place {
     Effect(u64),
     Ordered(u64),
     Proven(u64),
+    File(u64),
 }
 
 impl Place {
@@ -36,11 +40,12 @@ impl Place {
                 "effect" => Some(Self::Effect(number)),
                 "ordered" => Some(Self::Ordered(number)),
                 "proven" => Some(Self::Proven(number)),
+                "file" => Some(Self::File(number)),
                 _ => None,
             }
         });
         let place = place.ok_or_else(|| {
-            let places = "record:N, effect:N, ordered:N or proven:N";
+            let places = "record:N, effect:N, ordered:N, proven:N or file:N";
             format!("{variable}={value} cannot be read; write {places}")
         })?;
         tracing::error!("{variable}={value}: this daemon will {deed} on purpose; for tests only");
@@ -91,6 +96,17 @@ impl CrashPoint {
         self.at(Place::Effect(count));
     }
 
+    /// The change of a proxy's file has come this far; none is right after its record.
+    pub(crate) fn file(&self, step: Option<ApplyStep>) {
+        self.at(Place::File(match step {
+            None => 1,
+            Some(ApplyStep::Put) => 2,
+            Some(ApplyStep::Ordered) => 3,
+            Some(ApplyStep::Proven) => 4,
+            Some(ApplyStep::Back) => 5,
+        }));
+    }
+
     fn at(&self, place: Place) {
         if self.crash == Some(place) {
             std::process::abort();
@@ -115,6 +131,7 @@ mod tests {
         assert_eq!(place("effect:1"), Ok(Some(Place::Effect(1))));
         assert_eq!(place("ordered:12"), Ok(Some(Place::Ordered(12))));
         assert_eq!(place("proven:7"), Ok(Some(Place::Proven(7))));
+        assert_eq!(place("file:2"), Ok(Some(Place::File(2))));
         for wrong in ["", "record", "record:0", "step:1", "effect:x"] {
             assert!(place(wrong).is_err(), "{wrong}");
         }

@@ -20,7 +20,7 @@ use super::clock::Clock;
 use super::crash::CrashPoint;
 use super::pair_task::{Control, Ended, PairHandle, Start, start};
 use super::store::{Past, StoreArchive};
-use super::{logging, service};
+use super::{files, logging, service};
 use crate::api::{self, Desk, PairLink};
 use crate::config::{self, Config, DaemonConfig, Findings, Reach};
 
@@ -131,6 +131,7 @@ impl Daemon {
 
     fn start_pair(&mut self, access: PairAccess, world: PairWorld, past: Past) {
         let name = access.spec.name.clone();
+        files::keep_written(&name, &world, &self.archive, self.clock);
         let mut pair = Pair::new(access.spec, &past.records, self.clock.now());
         if let Some(mark) = past.watermark {
             pair.note_position(mark.host, mark.at, mark.lsn);
@@ -249,6 +250,7 @@ impl Daemon {
         for (access, world, past) in ready {
             match self.running.get(&access.spec.name) {
                 Some(handle) => {
+                    files::keep_written(&access.spec.name, &world, &self.archive, self.clock);
                     let control = Control::Reconfigure(Box::new(access.spec), world);
                     // The task only ends when it is told to.
                     let _ = handle.control.send(control).await;

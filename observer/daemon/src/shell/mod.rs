@@ -9,6 +9,7 @@ pub(crate) mod asks;
 pub(crate) mod clock;
 mod crash;
 mod daemon;
+pub(crate) mod files;
 mod logging;
 mod pair_task;
 mod planned;

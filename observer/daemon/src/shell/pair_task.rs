@@ -9,6 +9,8 @@
 //!   a person's orders     ──┘         └─► view └─► log
 //! ```
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -46,6 +48,10 @@ const GRACE: Duration = Duration::from_millis(50);
 const SHORTEST_NAP: Duration = Duration::from_millis(1);
 /// How long a stop waits beyond the deadline of the step it finds under way.
 const STOP_GRACE_MS: u64 = 2_000;
+
+/// How long a stop waits for the change of a proxy's file that is under way: a write, a reload
+/// and its proofs take less than a second, and as long again if they are taken back.
+const FILE_CHANGE_MS: u64 = 15_000;
 
 /// Orders from the daemon itself.
 #[derive(Debug)]
@@ -93,7 +99,9 @@ pub(super) struct PairTask<W> {
     kept: Option<(Box<PairSpec>, W)>,
     pub(super) inputs: mpsc::UnboundedSender<Input>,
     writes: mpsc::UnboundedSender<Write>,
-    crash: CrashPoint,
+    pub(super) crash: CrashPoint,
+    /// Changes of proxies' files that are under way: the hands stay the same meanwhile.
+    pub(super) changing: Rc<Cell<usize>>,
     view: watch::Sender<Arc<PairView>>,
     pulse: Arc<AtomicU64>,
     stop_by: Option<At>,
@@ -148,6 +156,7 @@ pub(crate) fn start<W: World, A: Archive>(start: Start<W, A>) -> PairHandle<W> {
         inputs,
         writes,
         crash,
+        changing: Rc::default(),
         view,
         pulse: pulse.clone(),
         stop_by: None,
@@ -237,7 +246,9 @@ impl<W: World> PairTask<W> {
                     let (step, _) = drive.position();
                     drive.plan().steps.get(step).map_or(0, |step| step.deadline_ms)
                 });
-                self.stop_by = Some(self.clock.now().plus(step_ms + STOP_GRACE_MS));
+                let file_ms = if self.changing.get() > 0 { FILE_CHANGE_MS } else { 0 };
+                let wait_ms = step_ms.max(file_ms) + STOP_GRACE_MS;
+                self.stop_by = Some(self.clock.now().plus(wait_ms));
                 self.handle(Input::Stop);
             }
         }
@@ -246,7 +257,7 @@ impl<W: World> PairTask<W> {
     /// Takes the newest configuration over, unless a plan is open or about to be: a plan is carried
     /// out with the hands, and among the hosts, that it was drafted for.
     fn reconfigure(&mut self) {
-        if self.is_acting() {
+        if self.is_acting() || self.changing.get() > 0 {
             return;
         }
         let Some((spec, world)) = self.kept.take() else { return };
@@ -271,7 +282,8 @@ impl<W: World> PairTask<W> {
     fn ended(&self) -> Option<Ended> {
         let stop_by = self.stop_by?;
         let late = self.clock.now() >= stop_by;
-        (self.pair.is_at_rest() || late).then(|| {
+        let at_rest = self.pair.is_at_rest() && self.changing.get() == 0;
+        (at_rest || late).then(|| {
             let open = self.pair.memory().open.as_ref();
             Ended { open_plan: open.map(|open| open.plan.id) }
         })

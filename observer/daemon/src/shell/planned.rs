@@ -66,6 +66,10 @@ impl<W: World> PairTask<W> {
             Ask::DryRun(Wish::SwitchOver, reply) => {
                 self.check(Purpose::DryRun(Wish::SwitchOver, reply));
             }
+            ask @ (Ask::ReadFiles(..)
+            | Ask::MayChangeFiles(_)
+            | Ask::Prepare(..)
+            | Ask::Apply(..)) => self.about_files(ask),
             ask => answer(&mut self.pair, &self.world, ask, self.clock.now()),
         }
         self.work();

@@ -24,6 +24,7 @@ use observer_core::sighting::{
 use observer_core::validate::{Roles, Survey};
 use observer_core::words::{Epoch, HostName, Lsn, PairName, Timeline};
 use observer_world::access::{Alarm, CommandLine};
+use observer_world::pair_world::{Applied, ApplyStep, NewFile};
 use observer_world::power::PowerAnswer;
 use tokio::sync::mpsc;
 
@@ -270,6 +271,34 @@ impl World for Scripted {
     async fn before_switchover(&self, _: Result<Asked, Refusal>) -> Result<(), Unready> {
         tokio::task::yield_now().await;
         Ok(())
+    }
+
+    fn members(&self, _: &observer_core::words::ProxyName) -> haproxy::Members {
+        haproxy::Members::default()
+    }
+
+    /// There is no file at its proxies.
+    async fn proxy_file(
+        &self,
+        _: &observer_core::words::ProxyName,
+        _: Duration,
+    ) -> Result<(String, Vec<u8>), String> {
+        tokio::task::yield_now().await;
+        Err("no such file".to_owned())
+    }
+
+    async fn prepare(&self, _: &NewFile) -> Result<(), String> {
+        tokio::task::yield_now().await;
+        Err("no such file".to_owned())
+    }
+
+    async fn apply(&self, _: &NewFile, _: u64, _: &dyn Fn(ApplyStep)) -> Applied {
+        tokio::task::yield_now().await;
+        Applied::Refused("no such file".to_owned())
+    }
+
+    fn plans_acted(&self) -> u64 {
+        0
     }
 
     fn describe(&self, effect: &Effect) -> Vec<CommandLine> {

@@ -9,7 +9,8 @@ use observer_core::journal::Record;
 use observer_core::telling::untold;
 use observer_core::words::{At, Epoch, PairName};
 use observer_world::store::{
-    AuditRecord, EventRecord, JournalRecord, Numbered, Sample as StoreSample, StoreHandle,
+    AuditRecord, EventRecord, JournalRecord, NewVersion, Numbered, Sample as StoreSample,
+    StoreHandle, Version, VersionState,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -146,6 +147,36 @@ impl StoreArchive {
         };
         let written = self.0.call(move |store| store.append_audit(&record)).await;
         written.map(drop).map_err(|why| why.to_string())
+    }
+
+    /// Keeps a version of a proxy's file; returns its number.
+    pub(crate) async fn keep_version(&self, version: NewVersion) -> Result<u64, Unwritten> {
+        let kept = self.0.call(move |store| store.keep_version(&version)).await;
+        kept.map_err(|why| why.to_string())
+    }
+
+    /// Says what became of a version.
+    pub(crate) async fn settle_version(
+        &self,
+        (pair, proxy, number): (&str, &str, u64),
+        state: VersionState,
+        note: &str,
+    ) -> Result<(), Unwritten> {
+        let (pair, proxy, note) = (pair.to_owned(), proxy.to_owned(), note.to_owned());
+        let settled =
+            self.0.call(move |store| store.settle_version(&pair, &proxy, number, state, &note));
+        settled.await.map_err(|why| why.to_string())
+    }
+
+    /// The kept versions of a proxy's file, newest first.
+    pub(crate) async fn versions(
+        &self,
+        pair: &str,
+        proxy: &str,
+    ) -> Result<Vec<Version>, Unwritten> {
+        let (pair, proxy) = (pair.to_owned(), proxy.to_owned());
+        let read = self.0.call(move |store| store.versions(&pair, &proxy)).await;
+        read.map_err(|why| why.to_string())
     }
 
     /// Forgets measurements that are too old.

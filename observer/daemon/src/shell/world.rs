@@ -4,14 +4,15 @@
 
 use std::time::Duration;
 
+use haproxy::Members;
 use observer_core::drive::{Answer, Order, Reply};
 use observer_core::pair::Refusal;
 use observer_core::plan::{Effect, Proof};
 use observer_core::sighting::{Look, Seen, Silent};
 use observer_core::validate::{Roles, Survey};
-use observer_core::words::{Epoch, HostName};
+use observer_core::words::{Epoch, HostName, ProxyName};
 use observer_world::access::{Alarm, CommandLine};
-use observer_world::pair_world::PairWorld;
+use observer_world::pair_world::{Applied, ApplyStep, NewFile, PairWorld};
 use observer_world::power::PowerAnswer;
 use tokio::sync::mpsc;
 
@@ -43,6 +44,25 @@ pub(crate) trait World: Clone + 'static {
         readiness::before_switchover(self, asked).await
     }
 
+    /// Which servers of a proxy's file belong to which host.
+    fn members(&self, proxy: &ProxyName) -> Members;
+
+    /// Where a proxy's file lies, and what is in it now.
+    async fn proxy_file(
+        &self,
+        proxy: &ProxyName,
+        deadline: Duration,
+    ) -> Result<(String, Vec<u8>), String>;
+
+    /// Checks all of a new content that can be checked before the file is touched.
+    async fn prepare(&self, file: &NewFile) -> Result<(), String>;
+
+    /// Puts a new content in its place, loads and proves it, or takes it back.
+    async fn apply(&self, file: &NewFile, acted: u64, at: &dyn Fn(ApplyStep)) -> Applied;
+
+    /// A number that is another one once a plan has acted at any proxy.
+    fn plans_acted(&self) -> u64;
+
     /// The commands an effect would run.
     fn describe(&self, effect: &Effect) -> Vec<CommandLine>;
 
@@ -72,6 +92,30 @@ impl World for PairWorld {
 
     async fn ask_power(&self, deadline: Duration) -> Vec<(HostName, PowerAnswer)> {
         PairWorld::ask_power(self, deadline).await
+    }
+
+    fn members(&self, proxy: &ProxyName) -> Members {
+        PairWorld::members(self, Some(proxy))
+    }
+
+    async fn proxy_file(
+        &self,
+        proxy: &ProxyName,
+        deadline: Duration,
+    ) -> Result<(String, Vec<u8>), String> {
+        PairWorld::proxy_file(self, proxy, deadline).await
+    }
+
+    async fn prepare(&self, file: &NewFile) -> Result<(), String> {
+        PairWorld::prepare(self, file).await
+    }
+
+    async fn apply(&self, file: &NewFile, acted: u64, at: &dyn Fn(ApplyStep)) -> Applied {
+        PairWorld::apply(self, file, acted, at).await
+    }
+
+    fn plans_acted(&self) -> u64 {
+        PairWorld::plans_acted(self)
     }
 
     fn describe(&self, effect: &Effect) -> Vec<CommandLine> {

@@ -72,14 +72,19 @@ impl FileCache {
 /// Which servers of a file belong to which host.
 pub(crate) fn members(world: &Inner, proxy: &Proxy) -> Members {
     if proxy.access.servers.is_empty() {
-        let hosts = proxy::addresses(world);
-        let named = hosts.into_iter().map(|(host, own)| (host.as_str().to_owned(), own));
-        return Members::by_address(named.collect());
+        return members_by_address(world);
     }
     let add = |members: Members, known: &ProxyServer| {
         members.with_server(&known.backend, &known.server, known.host.as_str())
     };
     proxy.access.servers.iter().fold(Members::default(), add)
+}
+
+/// The same, by the hosts' addresses alone.
+pub(crate) fn members_by_address(world: &Inner) -> Members {
+    let hosts = proxy::addresses(world);
+    let named = hosts.into_iter().map(|(host, own)| (host.as_str().to_owned(), own));
+    Members::by_address(named.collect())
 }
 
 pub(super) async fn look(world: &Inner, proxy: &Proxy, deadline: Duration) -> Result<Seen, Silent> {

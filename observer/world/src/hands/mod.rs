@@ -4,6 +4,7 @@
 //! came of it is seen by a proof, never by an exit code.
 
 mod admission;
+mod apply;
 mod bouncers;
 mod follow;
 mod history;
@@ -12,6 +13,7 @@ mod lease;
 mod power;
 mod proofs;
 mod proxy_proofs;
+mod put_file;
 mod reload;
 mod rewrite;
 mod run;
@@ -19,6 +21,7 @@ mod settings_file;
 mod slave_proofs;
 mod slots;
 mod synchrony;
+mod turns;
 mod units;
 
 use std::time::Duration;
@@ -27,9 +30,11 @@ use observer_core::drive::{Order, Reply};
 use observer_core::plan::Effect;
 use observer_core::words::{HostName, ProxyName};
 
+pub(crate) use apply::{apply, prepare};
 pub(crate) use proofs::prove;
 pub(crate) use reload::reload;
 pub(crate) use run::hash;
+pub(crate) use turns::Turns;
 
 use crate::access::CommandLine;
 use crate::commands::Privileged;
@@ -41,20 +46,11 @@ use crate::power::Action;
 pub(crate) async fn perform(world: &Inner, order: &Order, deadline: Duration) -> Reply {
     let done = match &order.effect {
         Effect::Look => Ok(()),
-        Effect::TakeOut { proxy, host, sessions } => match proxy_of(world, proxy) {
-            Ok(found) => admission::take_out(world, found, host, *sessions, deadline).await,
-            Err(fault) => Err(fault),
-        },
-        Effect::LetIn { proxy, host } => match proxy_of(world, proxy) {
-            Ok(found) => admission::let_in(world, found, host, deadline).await,
-            Err(fault) => Err(fault),
-        },
-        Effect::Rewrite { proxy, master } => match proxy_of(world, proxy) {
-            Ok(found) => rewrite::point_at(world, found, master, deadline).await,
-            Err(fault) => Err(fault),
-        },
-        Effect::KeepOut { proxy, host } => match proxy_of(world, proxy) {
-            Ok(found) => rewrite::keep_out(world, found, host, deadline).await,
+        Effect::TakeOut { proxy, .. }
+        | Effect::LetIn { proxy, .. }
+        | Effect::Rewrite { proxy, .. }
+        | Effect::KeepOut { proxy, .. } => match proxy_of(world, proxy) {
+            Ok(found) => at_proxy(world, found, &order.effect, deadline).await,
             Err(fault) => Err(fault),
         },
         Effect::PauseBouncer { bouncer } => bouncers::pause(world, bouncer, deadline).await,
@@ -85,6 +81,32 @@ pub(crate) async fn perform(world: &Inner, order: &Order, deadline: Duration) ->
         Ok(()) => Reply::Did,
         Err(Fault::Refused(why)) => Reply::Refused(why),
         Err(Fault::NoReply) => Reply::NoReply,
+    }
+}
+
+/// An effect at a proxy. A reload that is under way brings up a worker that knows only the file, so
+/// that what was told to the running one is told again once that worker is there.
+async fn at_proxy(
+    world: &Inner,
+    proxy: &Proxy,
+    effect: &Effect,
+    deadline: Duration,
+) -> Result<(), Fault> {
+    proxy.turns.plan_acts();
+    let tell = async || match effect {
+        Effect::TakeOut { host, sessions, .. } => {
+            admission::take_out(world, proxy, host, *sessions, deadline).await
+        }
+        Effect::LetIn { host, .. } => admission::let_in(world, proxy, host, deadline).await,
+        _ => Ok(()),
+    };
+    let told = tell().await;
+    let waited = proxy.turns.wait().await;
+    match effect {
+        Effect::Rewrite { master, .. } => rewrite::point_at(world, proxy, master, deadline).await,
+        Effect::KeepOut { host, .. } => rewrite::keep_out(world, proxy, host, deadline).await,
+        _ if waited => tell().await,
+        _ => told,
     }
 }
 

@@ -29,6 +29,10 @@ pub(super) async fn is_out(
 ) -> Answer {
     let until = Instant::now() + deadline;
     let left = || until.saturating_duration_since(Instant::now());
+    if proxy.turns.is_changing() {
+        // The worker that is about to come up knows only the file.
+        return Answer::NotYet("its file is being changed and loaded".to_owned());
+    }
     let rows = match table(world, proxy, deadline).await {
         Ok(rows) => rows,
         Err(error) if is_absent(&error) => {
@@ -133,6 +137,14 @@ pub(super) async fn old_workers(proxy: &Proxy, deadline: Duration) -> Result<Vec
     }
     let table = processes(proxy, deadline).await?;
     Ok(table.old_workers.iter().map(|worker| worker.pid).collect())
+}
+
+/// Whether a reload could be ordered and proven: the socket that it takes answers.
+pub(super) async fn can_be_loaded(proxy: &Proxy, deadline: Duration) -> Result<(), String> {
+    match proxy.access.master_socket {
+        Some(_) => processes(proxy, deadline).await.map(drop),
+        None => super::reload::worker(proxy, deadline).await.map(drop),
+    }
 }
 
 /// The master's table of processes.

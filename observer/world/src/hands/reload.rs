@@ -1,21 +1,23 @@
 //! Reloads HAProxy and proves it; a reload that fails puts the kept file back and reloads again.
 //!
-//! A failover needs none of this: the running proxy is told first and the file second. A reload
-//! is only proven where the master socket can be asked: the exit code of `systemctl reload` says
-//! nothing of the new worker.
+//! A failover needs none of this: the running proxy is told first and the file second. The exit
+//! code of `systemctl reload` says nothing of the new worker: where there is no master socket to
+//! ask, another process must answer at the runtime socket.
 
 use std::time::Duration;
 
-use haproxy::runtime::{Command, ProcessTable, ReloadProof, Target};
+use haproxy::runtime::{Command, Info, ProcessTable, ReloadProof, Target};
 use tokio::time::{Instant, sleep};
 
 use super::proxy_proofs::processes;
+use super::run::Machine;
 use super::{Fault, rewrite};
 use crate::eyes::proxy::converse;
 use crate::pair_world::Proxy;
+use crate::text::shown;
 
 /// Pause between two looks at the processes. A worker takes tens of milliseconds to start.
-const LOOK_AGAIN: Duration = Duration::from_millis(25);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
 /// Loads the file anew. `Ok` is the sentence of what was seen; `Err` says whether users are
 /// served by the old file.
@@ -42,8 +44,11 @@ pub(crate) async fn reload(proxy: &Proxy, deadline: Duration) -> Result<String, 
 }
 
 /// One reload, proven by a new worker.
-async fn once(proxy: &Proxy, until: Instant) -> Result<u32, String> {
+pub(super) async fn once(proxy: &Proxy, until: Instant) -> Result<u32, String> {
     let left = || until.saturating_duration_since(Instant::now());
+    if proxy.access.master_socket.is_none() {
+        return once_by_unit(proxy, until).await;
+    }
     let before = processes(proxy, left()).await?;
     // Before 2.7 the answer is nothing at all, and the connection may end early: the proof counts.
     let _ = converse(proxy, Target::Master, vec![Command::Reload], left()).await;
@@ -61,4 +66,33 @@ async fn once(proxy: &Proxy, until: Instant) -> Result<u32, String> {
             Ok(ReloadProof::NotYet) | Err(_) => sleep(LOOK_AGAIN).await,
         }
     }
+}
+
+/// The same without a master socket.
+async fn once_by_unit(proxy: &Proxy, until: Instant) -> Result<u32, String> {
+    let left = || until.saturating_duration_since(Instant::now());
+    let before = worker(proxy, left()).await?;
+    let reloading = Machine::proxy(proxy).run(&proxy.commands.reload, "", left()).await;
+    match reloading {
+        Ok(_) | Err(Fault::NoReply) => {}
+        Err(Fault::Refused(why)) => return Err(why),
+    }
+    loop {
+        match worker(proxy, left()).await {
+            Ok(now) if now != before => return Ok(now),
+            Ok(_) | Err(_) if left().is_zero() => {
+                return Err("no new process answers at the runtime socket".to_owned());
+            }
+            Ok(_) | Err(_) => sleep(LOOK_AGAIN).await,
+        }
+    }
+}
+
+/// The process that answers at the runtime socket.
+pub(super) async fn worker(proxy: &Proxy, deadline: Duration) -> Result<u32, String> {
+    let answer = converse(proxy, Target::Worker, vec![Command::ShowInfo], deadline).await;
+    let answer = answer.map_err(|error| format!("the runtime socket: {error:?}"))?;
+    let info = Info::parse(&answer);
+    let info = info.map_err(|error| shown(format!("`show info`: {error}").as_bytes()))?;
+    if info.stopping { Err("a worker that is ending answers".to_owned()) } else { Ok(info.pid) }
 }

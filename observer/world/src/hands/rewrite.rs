@@ -1,9 +1,7 @@
 //! Changes a proxy's haproxy.cfg: which servers of the pair it lets in at its next start.
 //!
 //! It never reloads: the running proxy was told already. The order rule, each line proven before
-//! the next: read → edit the document → same proxies and servers as before → a draft beside the
-//! file, with its owner and mode, written through to the disk → the draft is what was meant →
-//! HAProxy accepts it → the present content is kept → the file is still what was read → rename.
+//! the next: read → edit the document → same proxies and servers as before → `put_file`.
 //! Whoever edits the file meanwhile wins: the draft is dropped and the edit is shown.
 
 use std::time::Duration;
@@ -13,7 +11,8 @@ use observer_core::words::HostName;
 use tokio::time::Instant;
 
 use super::Fault;
-use super::run::{Machine, Put, hash};
+use super::put_file::{Outcome, Reach, put};
+use super::run::Machine;
 use crate::commands::Privileged;
 use crate::eyes::proxy_file::{members, read_as_root};
 use crate::pair_world::{Inner, Proxy};
@@ -29,7 +28,8 @@ pub(super) async fn point_at(
 ) -> Result<(), Fault> {
     let members = members(world, proxy);
     let edit = |document: &Document| point(document, &members, &[master.as_str()]);
-    Rewrite::new(proxy, deadline).run(edit).await
+    let reason = format!("users are let in to {master} only");
+    Rewrite::new(proxy, deadline).run(&reason, edit).await
 }
 
 /// Makes the file keep `host` out, and leaves everything else as it is.
@@ -50,7 +50,8 @@ pub(super) async fn keep_out(
         turned.edit_servers(&edits)?;
         Ok(turned)
     };
-    Rewrite::new(proxy, deadline).run(edit).await
+    let reason = format!("{host} is kept out");
+    Rewrite::new(proxy, deadline).run(&reason, edit).await
 }
 
 /// The commands of a rewrite, in order, for a dry run.
@@ -93,6 +94,7 @@ impl<'a> Rewrite<'a> {
 
     async fn run(
         &self,
+        reason: &str,
         edit: impl Fn(&Document) -> Result<Document, Refusal>,
     ) -> Result<(), Fault> {
         // Each command is a round trip and a sudo, and users may wait for the whole: what does not
@@ -110,39 +112,12 @@ impl<'a> Rewrite<'a> {
         if let Some(difference) = lost.first() {
             return Err(self.refuse(&format!("the edit would change more: {difference}")));
         }
-        let done = self.draft_and_put(&before, after).await;
-        if done.is_err() {
-            // A draft that stays does no harm: HAProxy skips it and the next rewrite replaces it.
-            let _ = self.run_one(&self.proxy.commands.drop_draft).await;
-        }
-        done
-    }
-
-    async fn draft_and_put(&self, before: &[u8], after: Vec<u8>) -> Result<(), Fault> {
-        let own = &self.proxy.commands;
-        self.run_one(&own.shape_draft).await?;
-        let meant = hash(&after);
-        self.machine.run(&own.write_draft, after, self.left()).await?;
-        let (written, check, kept) = tokio::join!(
-            self.machine.run(&own.hash_draft, "", self.left()),
-            self.machine.try_run(&own.check_draft, "", self.left()),
-            self.run_one(&own.keep),
-        );
-        let (written, check) = (written?, check?);
-        if !written.stdout.starts_with(meant.as_bytes()) {
-            return Err(self.refuse("the draft on the disk is not what was written"));
-        }
-        if !check.succeeded() && !rejected(&check.stderr) {
-            return Err(self.machine.failed(&own.check_draft, &check));
-        }
-        if !check.succeeded() {
-            let said = shown(&[&check.stderr[..], &check.stdout].concat());
-            return Err(self.refuse(&format!("HAProxy rejects the new file: {said}")));
-        }
-        kept?;
-        match self.machine.put(&own.hash, &own.put, before, self.left()).await? {
-            Put::Done => self.run_one(&own.sync).await,
-            Put::Changed => Err(self.changed_by_somebody(before).await),
+        match put(self.proxy, (&before, after.clone()), Reach::Put, self.left()).await? {
+            Outcome::Done => {
+                self.proxy.tell_written(before, after, reason.to_owned());
+                Ok(())
+            }
+            Outcome::Changed => Err(self.changed_by_somebody(&before).await),
         }
     }
 
@@ -211,10 +186,3 @@ const SECRET: [&str; 5] = ["auth", "passw", "secret", "token", "credential"];
 
 /// Changed lines that a refusal shows; whoever reads it can look at the file.
 const CHANGES_SHOWN: usize = 6;
-
-/// Whether HAProxy itself spoke: it names what it rejects with an alert. A check that did not run
-/// for want of a right says nothing of the file.
-fn rejected(stderr: &[u8]) -> bool {
-    let alert = b"[ALERT]";
-    stderr.windows(alert.len()).any(|window| window == alert)
-}

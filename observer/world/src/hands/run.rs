@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::Fault;
 use crate::commands::Privileged;
 use crate::ssh::{Command, Ending, ExecOutput, Ssh, SshError};
 use crate::sudo::obstacle;
+pub(crate) use crate::text::checksum as hash;
 use crate::text::shown;
 
 /// The machine that a command goes to.
@@ -30,13 +30,8 @@ pub(super) enum Put {
 /// The exit code of `put` when the file is not what was read.
 const CHANGED: u32 = 79;
 
-/// The checksum of a file's content, as `sha256sum` prints it.
-pub(crate) fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// What is kept of a command's words.
-const OUTPUT_MAX: usize = 64 * 1024;
+pub(super) const OUTPUT_MAX: usize = 64 * 1024;
 
 impl<'a> Machine<'a> {
     pub(super) fn host(host: &'a crate::pair_world::Host) -> Self {

@@ -1,4 +1,5 @@
-//! The observer's durable memory: one SQLite file with journal, events, samples, memory, audit.
+//! The observer's durable memory: one SQLite file with journal, events, samples, memory, audit,
+//! and the last contents of the proxies' files.
 //!
 //! It interprets no record: bodies are JSON texts of their writers. Whatever is written is on disk
 //! when the call returns, so that the journal can be trusted after any crash.
@@ -7,6 +8,7 @@
 mod error;
 mod records;
 mod schema;
+mod versions;
 mod worker;
 
 use std::fs::{File, OpenOptions, Permissions};
@@ -21,6 +23,7 @@ use rusqlite::Connection;
 
 pub use error::StoreError;
 pub use records::{AuditRecord, EventRecord, JournalRecord, Numbered, Sample};
+pub use versions::{NewVersion, Version, VersionState};
 pub use worker::StoreHandle;
 
 use error::classify;

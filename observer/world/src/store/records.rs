@@ -285,7 +285,7 @@ impl Store {
         Ok(u64::try_from(seq).unwrap_or(0))
     }
 
-    fn select<R>(
+    pub(super) fn select<R>(
         &self,
         sql: &str,
         values: impl Params,
@@ -326,7 +326,7 @@ fn event_row(row: &Row<'_>) -> rusqlite::Result<Numbered<EventRecord>> {
 }
 
 /// SQLite counts with a sign; what does not fit would come back as another number.
-fn stored(number: u64) -> Result<i64, StoreError> {
+pub(super) fn stored(number: u64) -> Result<i64, StoreError> {
     let why = || StoreError::BadRecord { why: format!("{number} is too large") };
     i64::try_from(number).map_err(|_| why())
 }
@@ -335,7 +335,7 @@ fn bounded(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     let value: i64 = row.get(column)?;
     u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
 }

@@ -6,7 +6,8 @@
 use rusqlite::{Connection, Transaction};
 
 /// One statement batch per version; the index plus one is the `user_version` it leads to.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 create table journal (
   seq integer primary key autoincrement,
   pair text not null, at_ms integer not null, epoch integer not null,
@@ -42,7 +43,16 @@ create trigger audit_kept before delete on audit
   begin select raise(abort, 'the audit is append-only'); end;
 create trigger audit_fixed before update on audit
   begin select raise(abort, 'the audit is append-only'); end;
-"];
+",
+    "
+create table versions (
+  pair text not null, proxy text not null, number integer not null,
+  at_ms integer not null, epoch integer not null, file text not null,
+  reason text not null, by_whom text not null, state text not null, note text not null,
+  checksum text not null, content blob not null,
+  primary key (pair, proxy, number));
+",
+];
 
 /// The newest version that this program knows.
 pub(super) fn known_version() -> u32 {

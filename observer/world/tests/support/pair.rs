@@ -73,6 +73,8 @@ pub fn proxy(sshd: &Sshd, folder: &Path) -> ProxyAccess {
         runtime_socket: folder.join("admin.sock"),
         master_socket: Some(folder.join("master.sock")),
         config: folder.join("haproxy.cfg"),
+        files: Vec::new(),
+        environment_file: None,
         unit: "haproxy.service".to_owned(),
         servers: Vec::new(),
     }
@@ -86,6 +88,14 @@ pub fn behind(sshd: &Sshd, haproxy: &Haproxy) -> PairWorld {
 pub fn behind_folder(sshd: &Sshd, folder: &Path) -> PairWorld {
     let hosts = vec![host(sshd, "node-a", NODE_A), host(sshd, "node-b", NODE_B)];
     let proxies = vec![proxy(sshd, folder)];
+    PairWorld::connect(PairAccess { spec: spec(), hosts, proxies, bouncers: Vec::new() }).unwrap()
+}
+
+/// The same, with the file somewhere else than where HAProxy has it.
+pub fn with_config(sshd: &Sshd, haproxy: &Haproxy, config: &Path) -> PairWorld {
+    let hosts = vec![host(sshd, "node-a", NODE_A), host(sshd, "node-b", NODE_B)];
+    let config = config.to_owned();
+    let proxies = vec![ProxyAccess { config, ..proxy(sshd, haproxy.dir.path()) }];
     PairWorld::connect(PairAccess { spec: spec(), hosts, proxies, bouncers: Vec::new() }).unwrap()
 }
 

@@ -1,0 +1,141 @@
+//! The proxies' files, at the pair's task: read, and changed when a person orders it.
+//!
+//! Whether a change may be made is the core's word, asked again for each file. A change runs beside
+//! the task; the pair goes on looking, and its plans go first.
+
+use std::time::Duration;
+
+use haproxy::Members;
+use observer_core::pair::Refusal;
+use observer_core::words::{Epoch, HostName, PairName, ProxyName};
+use observer_world::pair_world::{Applied, NewFile, PairWorld};
+use observer_world::store::{NewVersion, VersionState};
+
+use super::asks::Ask;
+use super::clock::Clock;
+use super::pair_task::PairTask;
+use super::store::StoreArchive;
+use super::world::World;
+
+/// How long reading one file may take.
+const READ: Duration = Duration::from_secs(5);
+
+/// A proxy's file as it was read.
+#[derive(Debug)]
+pub(crate) struct ReadFile {
+    /// The proxy.
+    pub(crate) proxy: ProxyName,
+    /// Which of its servers are the pair's.
+    pub(crate) members: Members,
+    /// Where it lies and what is in it, or why that is not known.
+    pub(crate) content: Result<(String, Vec<u8>), String>,
+}
+
+/// What a change is allowed on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct FilesAllowed {
+    /// The host that users are let in to, and no other.
+    pub(crate) master: HostName,
+    /// The pair's epoch.
+    pub(crate) epoch: Epoch,
+    /// How often plans had acted at the proxies.
+    acted: u64,
+}
+
+impl<W: World> PairTask<W> {
+    /// Answers what is about the proxies' files. An asker that no longer listens changes nothing.
+    pub(super) fn about_files(&self, ask: Ask) {
+        let world = self.world.clone();
+        match ask {
+            Ask::ReadFiles(proxies, reply) => {
+                tokio::task::spawn_local(async move {
+                    let mut files = Vec::new();
+                    for proxy in proxies {
+                        let content = world.proxy_file(&proxy, READ).await;
+                        files.push(ReadFile { members: world.members(&proxy), proxy, content });
+                    }
+                    let _ = reply.send(files);
+                });
+            }
+            Ask::MayChangeFiles(reply) => {
+                let _ = reply.send(self.may_change_files());
+            }
+            Ask::Prepare(files, reply) => {
+                tokio::task::spawn_local(async move {
+                    let mut against = Vec::new();
+                    for file in files {
+                        if let Err(why) = world.prepare(&file).await {
+                            against.push((file.proxy, why));
+                        }
+                    }
+                    let _ = reply.send(against);
+                });
+            }
+            Ask::Apply(file, allowed, reply) => self.apply(file, allowed, reply),
+            // The others are answered before this is asked.
+            _ => {}
+        }
+    }
+
+    fn may_change_files(&self) -> Result<FilesAllowed, Refusal> {
+        let master = self.pair.file_change(self.clock.now())?;
+        let (epoch, acted) = (self.pair.memory().epoch, self.world.plans_acted());
+        Ok(FilesAllowed { master, epoch, acted })
+    }
+
+    fn apply(
+        &self,
+        file: NewFile,
+        allowed: FilesAllowed,
+        reply: tokio::sync::oneshot::Sender<Applied>,
+    ) {
+        match self.may_change_files() {
+            Ok(now) if now == allowed => {}
+            Ok(_) => {
+                let why = "the pair has changed its master, or acted at a proxy, meanwhile";
+                return drop(reply.send(Applied::Refused(why.to_owned())));
+            }
+            Err(why) => return drop(reply.send(Applied::Refused(why.to_string()))),
+        }
+        let (world, crash, changing) =
+            (self.world.clone(), self.crash.clone(), self.changing.clone());
+        changing.set(changing.get() + 1);
+        tokio::task::spawn_local(async move {
+            crash.file(None);
+            let applied = world.apply(&file, allowed.acted, &|step| crash.file(Some(step))).await;
+            changing.set(changing.get().saturating_sub(1));
+            let _ = reply.send(applied);
+        });
+    }
+}
+
+/// Keeps every content that plans write into the proxies' files, as long as `world` lives.
+pub(super) fn keep_written(
+    pair: &PairName,
+    world: &PairWorld,
+    archive: &StoreArchive,
+    clock: Clock,
+) {
+    let Some(mut written) = world.written() else { return };
+    let (pair, archive) = (pair.clone(), archive.clone());
+    tokio::spawn(async move {
+        while let Some(file) = written.recv().await {
+            let proxy = file.proxy.to_string();
+            let version = NewVersion {
+                pair: pair.to_string(),
+                proxy: proxy.clone(),
+                file: file.file,
+                at_ms: clock.now().0,
+                epoch: file.epoch.0,
+                before: file.before,
+                after: file.after,
+                reason: file.reason,
+                by: "ha-observer".to_owned(),
+                state: VersionState::Written,
+            };
+            if let Err(why) = archive.keep_version(version).await {
+                tracing::warn!(%pair, proxy, %why, "a version of haproxy.cfg could not be kept");
+            }
+        }
+    });
+}

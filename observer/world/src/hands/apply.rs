@@ -1,0 +1,299 @@
+//! Puts a new content into a proxy's file, has HAProxy load it, and proves it; else the old one is
+//! back and loaded.
+//!
+//! The order rule: nobody waits at the proxy → the service loads the files that are checked → no
+//! new address is taken by others → `put_file` → reload → a new worker → the runtime table and the
+//! file say the same. A plan that begins to act before the reload is ordered has the right of way:
+//! the old content is put back and nothing is loaded. Requests that wait in a worker cannot be
+//! released once it is replaced, hence the first condition.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use haproxy::runtime::Status;
+use haproxy::{Direction, Document, Inventory, Invocation, Item};
+use observer_core::drive::Answer;
+use observer_core::sighting::Admission;
+use tokio::time::{Instant, sleep};
+
+use super::put_file::{Outcome, Reach, put};
+use super::reload::{LOOK_AGAIN, once};
+use super::{Fault, proxy_of, proxy_proofs};
+use crate::eyes::proxy::{admission, rows, table};
+use crate::eyes::proxy_file::read_as_root;
+use crate::pair_world::{Applied, ApplyStep, Inner, NewFile, Proxy};
+use crate::ssh::Command;
+use crate::text::shown;
+
+/// How long one write, one reload with its proofs, and one look may take.
+const WRITE: Duration = Duration::from_secs(10);
+const RELOAD: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_secs(3);
+
+/// Checks everything that can be checked before the file is touched.
+pub(crate) async fn prepare(
+    world: &Inner,
+    file: &NewFile,
+    deadline: Duration,
+) -> Result<(), String> {
+    let proxy = proxy_of(world, &file.proxy).map_err(words)?;
+    let until = Instant::now() + deadline;
+    nobody_waits(world, proxy, file).await?;
+    loads_what_is_checked(proxy).await?;
+    no_address_is_taken(proxy, file).await?;
+    proxy_proofs::can_be_loaded(proxy, LOOK).await?;
+    if file.before == file.after {
+        return Ok(());
+    }
+    let left = until.saturating_duration_since(Instant::now());
+    match put(proxy, (&file.before, file.after.clone()), Reach::Check, left).await {
+        Ok(_) => Ok(()),
+        Err(fault) => Err(words(fault)),
+    }
+}
+
+/// Changes, loads and proves. `may_act` says whether no plan has begun to act since the change was
+/// allowed; `at` is told where it stands.
+pub(crate) async fn apply(
+    world: &Inner,
+    file: &NewFile,
+    may_act: &dyn Fn() -> bool,
+    at: &dyn Fn(ApplyStep),
+) -> Applied {
+    let proxy = match proxy_of(world, &file.proxy) {
+        Ok(proxy) => proxy,
+        Err(fault) => return Applied::Refused(words(fault)),
+    };
+    let Some(_turn) = proxy.turns.take() else {
+        return Applied::Refused("another change of its file is under way".to_owned());
+    };
+    if let Err(why) = nobody_waits(world, proxy, file).await {
+        return Applied::Refused(why);
+    }
+    if !may_act() {
+        return Applied::Refused(PLAN.to_owned());
+    }
+    if let Err(applied) = written(proxy, &file.before, &file.after).await {
+        return applied;
+    }
+    at(ApplyStep::Put);
+    // What waits now could not be released any more; and a plan's proofs must stay true.
+    if let Err(why) = nobody_waits(world, proxy, file).await {
+        return back(proxy, file, &why, Loaded::No, at).await;
+    }
+    if !may_act() {
+        return back(proxy, file, PLAN, Loaded::No, at).await;
+    }
+    let until = Instant::now() + RELOAD;
+    at(ApplyStep::Ordered);
+    let pid = match once(proxy, until).await {
+        Ok(pid) => pid,
+        Err(why) => return back(proxy, file, &why, Loaded::Tried, at).await,
+    };
+    match proven(world, proxy, file, Instant::now() + RELOAD).await {
+        Ok(seen) => {
+            at(ApplyStep::Proven);
+            Applied::Loaded(format!("worker {pid} runs with it; {seen}"))
+        }
+        Err(why) => back(proxy, file, &why, Loaded::Tried, at).await,
+    }
+}
+
+const PLAN: &str = "a plan has begun to act at a proxy, and goes first";
+
+/// Whether HAProxy was told to load the new content.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loaded {
+    No,
+    Tried,
+}
+
+/// Puts the content in its place. What is not told is read back.
+async fn written(proxy: &Proxy, before: &[u8], after: &[u8]) -> Result<(), Applied> {
+    let why = match put(proxy, (before, after.to_vec()), Reach::Put, WRITE).await {
+        Ok(Outcome::Done) => return Ok(()),
+        Ok(Outcome::Changed) => "it was changed by somebody meanwhile".to_owned(),
+        Err(fault) => words(fault),
+    };
+    match read_as_root(proxy, LOOK).await {
+        Ok(now) if now == after && before != after => Ok(()),
+        Ok(_) => Err(Applied::Refused(why)),
+        Err(silent) => Err(Applied::Unsettled(format!("{why}; the file is not seen: {silent}"))),
+    }
+}
+
+/// The old content in its place, and loaded where the new one may have been.
+async fn back(
+    proxy: &Proxy,
+    file: &NewFile,
+    why: &str,
+    loaded: Loaded,
+    at: &dyn Fn(ApplyStep),
+) -> Applied {
+    if let Err(Applied::Refused(also) | Applied::Unsettled(also)) =
+        written(proxy, &file.after, &file.before).await
+    {
+        return Applied::Unsettled(format!("{why}; the old content could not be put back: {also}"));
+    }
+    at(ApplyStep::Back);
+    if loaded == Loaded::No {
+        return Applied::Refused(format!("{why}; the old content is back, and was never replaced"));
+    }
+    match once(proxy, Instant::now() + RELOAD).await {
+        Ok(_) => Applied::RolledBack(format!("{why}; the old content is back and loaded")),
+        Err(also) => {
+            Applied::Unsettled(format!("{why}; the old content is back, and not loaded: {also}"))
+        }
+    }
+}
+
+/// Users are served: the master takes sessions in every backend of the pair, and its checks pass.
+async fn nobody_waits(world: &Inner, proxy: &Proxy, file: &NewFile) -> Result<(), String> {
+    let rows = table(world, proxy, LOOK).await;
+    let rows = rows.map_err(|error| format!("its runtime socket: {error:?}"))?;
+    let backends: BTreeSet<&str> = rows.iter().map(|own| own.row.backend.as_str()).collect();
+    for backend in backends {
+        let serves = rows.iter().any(|own| {
+            own.row.backend == backend
+                && own.host == file.master
+                && admission(&own.row) == Admission::LetIn
+                && matches!(
+                    own.row.status,
+                    Status::Up | Status::UpGoingDown { .. } | Status::NoCheck
+                )
+        });
+        if !serves {
+            return Err(shown(
+                format!(
+                    "users of backend {backend} wait: {} does not serve it, and requests that \
+                     wait could not be released after a reload",
+                    file.master
+                )
+                .as_bytes(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The running service loads the files that our check loads, in the same order.
+async fn loads_what_is_checked(proxy: &Proxy) -> Result<(), String> {
+    const SCRIPT: &str = r#"pid=$(systemctl show --value --property MainPID "$1") || exit 1
+[ "${pid:-0}" -gt 0 ] || exit 1
+tr '\0' '\n' <"/proc/$pid/cmdline""#;
+    let command = Command::new("/bin/sh").arg("-c").arg(SCRIPT).arg("sh").arg(&proxy.access.unit);
+    let output = proxy.ssh.exec(&command, "", LOOK, 64 * 1024).await;
+    // Some systems hide processes from other accounts: then the configuration's word stands.
+    let Some(output) = output.ok().filter(|output| output.succeeded()) else { return Ok(()) };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let words: Vec<&str> = text.lines().collect();
+    let loads = Invocation::parse(words.get(1..).unwrap_or_default()).sources;
+    let checked = &proxy.commands.sources;
+    if loads.is_empty() || loads == *checked {
+        return Ok(());
+    }
+    Err(shown(
+        format!(
+            "{} loads {}, and what is checked is {}: write files = {loads:?} for this proxy in the \
+             pair's file, and install its sudoers file anew",
+            proxy.access.unit,
+            loads.join(", "),
+            checked.join(", "),
+        )
+        .as_bytes(),
+    ))
+}
+
+/// `haproxy -c` binds nothing. A reload that finds an address taken refuses users for seconds
+/// while it tries again, so that new ones are looked for first.
+async fn no_address_is_taken(proxy: &Proxy, file: &NewFile) -> Result<(), String> {
+    let (old, new) = (Document::parse(&file.before), Document::parse(&file.after));
+    let (old, new) = (Inventory::of(&old), Inventory::of(&new));
+    let differences = old.differences(&new);
+    let bind = |item: &Item| match item {
+        Item::Bind(bind) => Some(bind.clone()),
+        _ => None,
+    };
+    let of = |wanted: Direction| {
+        let own = differences.iter().filter(move |one| one.direction == wanted);
+        own.filter_map(|one| bind(&one.item)).collect::<Vec<String>>()
+    };
+    let freed: BTreeSet<Option<u16>> = of(Direction::Lost).iter().map(|bind| port(bind)).collect();
+    let wanted = of(Direction::Added);
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let command = Command::new("ss").arg("-Hltn");
+    let output = proxy.ssh.exec(&command, "", LOOK, 256 * 1024).await;
+    // Without the program the reload itself finds it, and is taken back.
+    let Some(output) = output.ok().filter(|output| output.succeeded()) else { return Ok(()) };
+    let text = String::from_utf8_lossy(&output.stdout);
+    let taken: BTreeSet<u16> =
+        text.lines().filter_map(|line| line.split_whitespace().nth(3).and_then(port)).collect();
+    let clash = wanted.iter().find(|bind| {
+        port(bind).is_some_and(|port| taken.contains(&port) && !freed.contains(&Some(port)))
+    });
+    match clash {
+        Some(bind) => Err(shown(
+            format!("bind {bind}: another process listens at this port already").as_bytes(),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn port(address: &str) -> Option<u16> {
+    address.rsplit_once(':')?.1.parse().ok()
+}
+
+/// The runtime table says what the file says: the master is let in and nobody else, and every
+/// server of the file runs.
+async fn proven(
+    world: &Inner,
+    proxy: &Proxy,
+    file: &NewFile,
+    until: Instant,
+) -> Result<String, String> {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let why = match proxy_proofs::is_in(world, proxy, &file.master, left).await {
+            Answer::Shown(seen) => match every_server_runs(proxy, &file.after, left).await {
+                Ok(()) => return Ok(seen),
+                Err(why) => why,
+            },
+            Answer::NotYet(why) | Answer::Failed(why) | Answer::Unknown(why) => why,
+        };
+        if Instant::now() >= until {
+            return Err(why);
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+async fn every_server_runs(proxy: &Proxy, bytes: &[u8], left: Duration) -> Result<(), String> {
+    let running = rows(proxy, haproxy::runtime::Target::Worker, left).await;
+    let running = running.map_err(|error| format!("{error:?}"))?;
+    let running: BTreeSet<(&str, &str)> =
+        running.iter().map(|row| (row.backend.as_str(), row.server.as_str())).collect();
+    let document = Document::parse(bytes);
+    let view = document.view();
+    for section in view.backends() {
+        // What a condition leaves out, and what a template makes, cannot be told from the file.
+        let plain = section.servers.iter().filter(|server| {
+            server.template.is_none() && !matches!(server.state(), haproxy::State::Unclear(_))
+        });
+        for server in plain {
+            if !running.contains(&(&*section.name, &*server.name)) {
+                let text = format!("server {}/{} does not run", section.name, server.name);
+                return Err(shown(text.as_bytes()));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn words(fault: Fault) -> String {
+    match fault {
+        Fault::Refused(why) => why,
+        Fault::NoReply => "no answer".to_owned(),
+    }
+}

@@ -1,0 +1,251 @@
+//! Changes of a real HAProxy's file that end in a reload: applied and proven, or the old file is
+//! whole and HAProxy runs with it.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of a test fail it")]
+
+mod support;
+
+use std::cell::RefCell;
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::Duration;
+
+use observer_core::plan::{Effect, Sessions};
+use observer_world::pair_world::{Applied, ApplyStep, NewFile, PairWorld};
+use support::pair::{behind, name, perform};
+use support::proxy::{Haproxy, NODE_A};
+use support::sshd::Sshd;
+use support::wait_until;
+
+fn new_file(haproxy: &Haproxy, change: impl Fn(&str) -> String) -> NewFile {
+    let before = haproxy.file();
+    let after = change(&before).into_bytes();
+    NewFile { proxy: "proxy".into(), before: before.into(), after, master: name("node-a") }
+}
+
+/// One more backend: its server runs once the new content is loaded.
+fn with_backend(text: &str) -> String {
+    format!("{text}backend third\n    server x 127.0.0.98:9\n")
+}
+
+async fn apply(world: &PairWorld, file: &NewFile) -> (Applied, Vec<ApplyStep>) {
+    let steps = RefCell::new(Vec::new());
+    let acted = world.plans_acted();
+    let applied = world.apply(file, acted, &|step| steps.borrow_mut().push(step)).await;
+    (applied, steps.into_inner())
+}
+
+#[track_caller]
+fn assert_as_before(haproxy: &Haproxy, file: &NewFile) {
+    assert_eq!(haproxy.file().as_bytes(), file.before, "the old file is whole");
+    assert!(!haproxy.path(".haproxy.cfg.ha-observer").exists(), "no draft is left");
+    wait_until("users are served", Duration::from_secs(5), || {
+        haproxy.visit().is_some_and(|(_, node)| node == NODE_A)
+    });
+}
+
+#[tokio::test]
+async fn a_change_is_loaded_and_proven_and_the_session_under_way_stays() {
+    let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
+    let world = behind(&sshd, &haproxy);
+    let (session, _) = haproxy.visit().unwrap();
+    let file = new_file(&haproxy, with_backend);
+    world.prepare(&file).await.unwrap();
+    assert_eq!(haproxy.file().as_bytes(), file.before, "a check touches nothing");
+    let (applied, steps) = apply(&world, &file).await;
+    assert!(matches!(&applied, Applied::Loaded(seen) if seen.contains("worker")), "{applied:?}");
+    assert_eq!(steps, [ApplyStep::Put, ApplyStep::Ordered, ApplyStep::Proven]);
+    assert_eq!(haproxy.file().as_bytes(), file.after);
+    assert!(!support::proxy::is_ended(&session), "the old worker goes on with it");
+    assert!(haproxy.visit().is_some());
+}
+
+/// An address that is not there passes `haproxy -c`, which binds nothing.
+#[tokio::test]
+async fn a_new_file_that_cannot_be_bound_is_taken_back() {
+    let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
+    let world = behind(&sshd, &haproxy);
+    let file = new_file(&haproxy, |text| {
+        text.replace(
+            "    default_backend app\n",
+            "    bind 192.0.2.77:81\n    default_backend app\n",
+        )
+    });
+    world.prepare(&file).await.unwrap();
+    let (applied, steps) = apply(&world, &file).await;
+    let Applied::RolledBack(why) = &applied else { panic!("{applied:?}") };
+    assert!(why.contains("the old content is back and loaded"), "{why}");
+    assert_eq!(steps, [ApplyStep::Put, ApplyStep::Ordered, ApplyStep::Back]);
+    assert_as_before(&haproxy, &file);
+}
+
+#[tokio::test]
+async fn a_port_that_another_process_holds_is_found_before_anything_is_touched() {
+    let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
+    let world = behind(&sshd, &haproxy);
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().port();
+    let file = new_file(&haproxy, |text| {
+        let more = format!("    bind 127.0.0.1:{taken}\n    default_backend app\n");
+        text.replace("    default_backend app\n", &more)
+    });
+    let why = world.prepare(&file).await.unwrap_err();
+    assert!(why.contains("another process listens at this port"), "{why}");
+    assert_as_before(&haproxy, &file);
+}
+
+#[tokio::test]
+async fn what_haproxy_rejects_is_found_before_anything_is_touched() {
+    let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
+    let world = behind(&sshd, &haproxy);
+    let file = new_file(&haproxy, |text| {
+        text.replace("    default_backend app\n", "    bind :0 ssl crt /no/such.pem\n")
+    });
+    let why = world.prepare(&file).await.unwrap_err();
+    assert!(why.contains("HAProxy rejects the new file") && why.contains("no/such.pem"), "{why}");
+    let (applied, steps) = apply(&world, &file).await;
+    assert!(matches!(&applied, Applied::Refused(why) if why.contains("rejects")), "{applied:?}");
+    assert!(steps.is_empty());
+    assert_as_before(&haproxy, &file);
+}
+
+/// A reload brings up a worker that knows only the file: none is ordered once a plan has begun to
+/// tell the running one who is let in.
+#[tokio::test]
+async fn a_plan_goes_first() {
+    let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
+    let world = behind(&sshd, &haproxy);
+    let file = new_file(&haproxy, with_backend);
+    let acted = world.plans_acted();
+    let effect = Effect::LetIn { proxy: "proxy".into(), host: name("node-a") };
+    perform(&world, effect).await;
+    let applied = world.apply(&file, acted, &|_| {}).await;
+    assert!(matches!(&applied, Applied::Refused(why) if why.contains("plan")), "{applied:?}");
+    assert_as_before(&haproxy, &file);
+}
+
+/// Requests that wait in a worker could not be released once it is replaced.
+#[tokio::test]
+async fn nothing_is_loaded_while_users_wait() {
+    let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
+    let world = behind(&sshd, &haproxy);
+    let (proxy, host) = ("proxy".into(), name("node-a"));
+    perform(&world, Effect::TakeOut { proxy, host, sessions: Sessions::Finish }).await;
+    let file = new_file(&haproxy, with_backend);
+    let why = world.prepare(&file).await.unwrap_err();
+    assert!(why.contains("users of backend app wait"), "{why}");
+    let (applied, _) = apply(&world, &file).await;
+    assert!(matches!(applied, Applied::Refused(_)), "{applied:?}");
+    assert_eq!(haproxy.file().as_bytes(), file.before);
+}
+
+#[tokio::test]
+async fn whoever_edits_the_file_after_it_was_shown_wins() {
+    let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
+    let world = behind(&sshd, &haproxy);
+    let file = new_file(&haproxy, with_backend);
+    let edited = format!("{}# by hand\n", haproxy.file());
+    fs::write(haproxy.config(), &edited).unwrap();
+    let (applied, _) = apply(&world, &file).await;
+    let changed = matches!(&applied, Applied::Refused(why) if why.contains("by somebody"));
+    assert!(changed, "{applied:?}");
+    assert_eq!(haproxy.file(), edited);
+}
+
+/// Two writers never interleave: whoever has the folder's lock is waited for, and then told of.
+#[tokio::test]
+async fn a_writer_that_hangs_is_told_and_nothing_is_written_beside_it() {
+    let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
+    let world = behind(&sshd, &haproxy);
+    let file = new_file(&haproxy, with_backend);
+    let mut holder = Command::new("flock");
+    let mut holder =
+        holder.arg("-F").arg(haproxy.dir.path()).args(["sleep", "60"]).spawn().unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let (applied, _) = apply(&world, &file).await;
+    let _ = holder.kill();
+    let _ = holder.wait();
+    let told = matches!(&applied, Applied::Refused(why) if why.contains("somebody else"));
+    assert!(told, "{applied:?}");
+    assert_as_before(&haproxy, &file);
+    let (applied, _) = apply(&world, &file).await;
+    assert!(matches!(applied, Applied::Loaded(_)), "{applied:?}");
+}
+
+/// Neither is a file begun that could not be loaded afterwards.
+#[tokio::test]
+async fn a_master_socket_that_does_not_answer_is_found_first() {
+    let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
+    let world = behind(&sshd, &haproxy);
+    let file = new_file(&haproxy, with_backend);
+    fs::rename(haproxy.path("master.sock"), haproxy.path("away.sock")).unwrap();
+    let why = world.prepare(&file).await.unwrap_err();
+    assert!(why.contains("the master socket"), "{why}");
+    fs::rename(haproxy.path("away.sock"), haproxy.path("master.sock")).unwrap();
+    assert_as_before(&haproxy, &file);
+}
+
+/// A disk that is full at the draft: the file stays, and nothing is left beside it.
+#[tokio::test]
+async fn a_full_disk_leaves_the_old_file() {
+    let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
+    let small = haproxy.path("small");
+    fs::create_dir(&small).unwrap();
+    fs::set_permissions(&small, fs::Permissions::from_mode(0o755)).unwrap();
+    let mount = ["-t", "tmpfs", "-o", "size=64k,mode=755", "tmpfs"];
+    let done = Command::new("mount").args(mount).arg(&small).status().unwrap();
+    assert!(done.success(), "a small file system is mounted");
+    let _unmount = Unmount(small.clone());
+    fs::copy(haproxy.config(), small.join("haproxy.cfg")).unwrap();
+    let world = support::pair::with_config(&sshd, &haproxy, &small.join("haproxy.cfg"));
+    // Until no byte is free, and after that for every size of what is left.
+    for room in [0_usize, 4096, 8192] {
+        let filler = small.join("filler");
+        fs::write(&filler, vec![b'x'; 128 * 1024]).unwrap_err();
+        let full = fs::metadata(&filler).unwrap().len();
+        fs::OpenOptions::new()
+            .write(true)
+            .open(&filler)
+            .unwrap()
+            .set_len(full - room as u64)
+            .unwrap();
+        let file = new_file(&haproxy, |text| format!("{text}{}", "# long\n".repeat(3000)));
+        let (applied, steps) = apply(&world, &file).await;
+        assert!(matches!(&applied, Applied::Refused(_)), "{room}: {applied:?}");
+        assert!(steps.is_empty());
+        assert_eq!(fs::read(small.join("haproxy.cfg")).unwrap(), file.before, "{room}");
+        assert!(!small.join(".haproxy.cfg.ha-observer").exists(), "{room}");
+        fs::remove_file(&filler).unwrap();
+    }
+}
+
+struct Unmount(std::path::PathBuf);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// A file system that takes no write.
+#[tokio::test]
+async fn a_read_only_file_system_leaves_the_old_file() {
+    let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
+    let folder = haproxy.path("fixed");
+    fs::create_dir(&folder).unwrap();
+    let mount = ["-t", "tmpfs", "-o", "mode=755", "tmpfs"];
+    assert!(Command::new("mount").args(mount).arg(&folder).status().unwrap().success());
+    let _unmount = Unmount(folder.clone());
+    fs::copy(haproxy.config(), folder.join("haproxy.cfg")).unwrap();
+    let remount = ["-o", "remount,ro"];
+    assert!(Command::new("mount").args(remount).arg(&folder).status().unwrap().success());
+    let world = support::pair::with_config(&sshd, &haproxy, &folder.join("haproxy.cfg"));
+    let file = new_file(&haproxy, with_backend);
+    let why = world.prepare(&file).await.unwrap_err();
+    assert!(why.to_lowercase().contains("read-only"), "{why}");
+    let (applied, _) = apply(&world, &file).await;
+    assert!(matches!(applied, Applied::Refused(_)), "{applied:?}");
+    assert_eq!(fs::read(folder.join("haproxy.cfg")).unwrap(), file.before);
+}
