@@ -9,6 +9,8 @@ use tests::stage::{Promise, Stage, Told, texts};
 
 const SOON: Duration = Duration::from_secs(60);
 const LOAD: Duration = Duration::from_secs(240);
+const DROP_IN: &str = "/etc/systemd/system/desk-scheduler.service.d/stubborn.conf";
+const STUBBORN: &str = "[Service]\nExecStart=\nExecStart=/usr/bin/sleep infinity\n";
 
 /// Then a person stops it on the master, too: nobody starts it against that person's will.
 #[test]
@@ -19,6 +21,9 @@ fn one_that_is_started_beside_the_master_is_stopped() -> Result<()> {
     stage.wait_written(&users, "node-a")?;
     stage.wait_scheduler("node-a", &["node-b"])?;
 
+    // The lab's own scheduler ends at its first refusal. Others go on, and do everything twice.
+    slave.put_file(DROP_IN, STUBBORN.as_bytes(), 0o644, "root:root")?;
+    slave.run(&["systemctl", "daemon-reload"])?;
     slave.run(&["systemctl", "start", SCHEDULER_UNIT])?;
     stage.wait_repaired("U4")?;
     stage.wait_scheduler("node-a", &["node-b"])?;
