@@ -48,7 +48,10 @@ type Session = (UnixStream, TcpStream);
 
 /// Opens a session through the socket and proves that it works.
 fn open(socket: &Path, listener: &TcpListener) -> Session {
-    let client = UnixStream::connect(socket).expect("the frontend listens");
+    prove(UnixStream::connect(socket).expect("the frontend listens"), listener)
+}
+
+fn prove(client: UnixStream, listener: &TcpListener) -> Session {
     client.set_read_timeout(Some(support::PATIENCE)).expect("a time limit can be set");
     (&client).write_all(b"!").expect("the frontend reads");
     let (server, _) = listener.accept().expect("the session comes through");
@@ -173,7 +176,17 @@ fn a_reload_onto_a_port_that_is_taken_fails_and_is_seen() {
         proof == Some(ReloadProof::Failed)
     });
     assert!(works(&session), "the old worker keeps its sessions");
-    assert!(works(&open(&socket, &listener)), "and takes new ones again");
+    let version = support::version(&binary);
+    if (version.major, version.minor) < (2, 6) {
+        return println!("not looked at: {version:?} never takes up its Unix socket again");
+    }
+    // It paused its listeners while the new one tried.
+    let mut again = None;
+    running.until("new ones are taken again", || {
+        again = UnixStream::connect(&socket).ok();
+        again.is_some()
+    });
+    assert!(works(&prove(again.expect("it was waited for"), &listener)));
 }
 
 /// A HAProxy without a master, ended with the test.
