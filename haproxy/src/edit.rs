@@ -208,6 +208,8 @@ impl Place {
             Unclear::Fault(fault)
         } else if server.words().iter().any(|word| word.text.is_empty()) {
             Unclear::EmptyWord
+        } else if server.words().iter().any(|word| ends_in_backslash(line.content(), word.end)) {
+            Unclear::Backslash
         } else {
             return Ok(place);
         };
@@ -232,6 +234,11 @@ impl Place {
         let (backend, server) = (self.backend.clone(), self.server.clone());
         Reason::Unsafe { backend, server, unclear }
     }
+}
+
+/// Whether the word that ends here ends in a backslash that escapes nothing.
+fn ends_in_backslash(content: &[u8], end: usize) -> bool {
+    content[..end].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
 /// Finds the one server of that name in the backend of that name.

@@ -37,6 +37,9 @@ pub enum Unclear {
     /// An empty word, behind which HAProxy reads nothing.
     #[error("it has an empty word, and HAProxy ignores what stands behind that")]
     EmptyWord,
+    /// A word ends in a backslash, which would take the blank behind it into the word.
+    #[error("it has a word that ends in a backslash, which would join what is written behind it")]
+    Backslash,
     /// The line cannot be split into words.
     #[error("HAProxy could not read the line: {0}")]
     Fault(crate::word::Fault),

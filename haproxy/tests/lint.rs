@@ -73,6 +73,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ("P09", "cookie a", "ssl verify none"),
     ("P10", "cookie a", "port 80"),
     ("P11", "inter 200ms fastinter 100ms", "inter 2s"),
+    ("P12", "    option httpchk GET /health\n", "    mode tcp\n"),
     ("R01", "level admin", "level operator"),
     ("R02", " expose-fd listeners", ""),
     ("R03", "defaults\n", "defaults\n    load-server-state-from-file global\n"),
@@ -96,6 +97,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ("W12", "    option idle-close-on-response\n", ""),
     ("W13", "retries 120", "retries 120\n    retry-on conn-failure empty-response"),
     ("W14", "maxconn 200 ", ""),
+    ("W15", "hold 127.0.0.1:1", "hold 127.0.0.1:8081"),
 ];
 
 fn members() -> Members {

@@ -77,15 +77,25 @@ fn generated_files_satisfy_haproxy_and_the_linter() {
     }
 }
 
+/// Each variant as a whole file.
 #[test]
-fn a_generated_file_reads_well() {
-    let front = Front::Https {
+fn generated_files_read_well() {
+    let front = || Front::Https {
         bind: ":443".to_owned(),
         certificate: "/etc/haproxy/certs/site.pem".to_owned(),
         redirect_from: Some(":80".to_owned()),
     };
-    let document = generate(&proxy(front)).expect("the values are plain");
-    insta::assert_snapshot!(String::from_utf8_lossy(&document.to_bytes()));
+    let dmz = NewProxy { postgres: None, statistics: None, ..proxy(front()) };
+    for (name, proxy) in [
+        ("https", proxy(front())),
+        ("dmz", dmz),
+        ("pass_through", proxy(Front::PassThrough { bind: ":443".to_owned() })),
+        ("http", proxy(Front::Http { bind: ":80".to_owned() })),
+    ] {
+        let document = generate(&proxy).expect("the values are plain");
+        let text = String::from_utf8_lossy(&document.to_bytes()).into_owned();
+        insta::assert_snapshot!(format!("generated_{name}"), text);
+    }
 }
 
 #[test]

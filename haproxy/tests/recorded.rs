@@ -66,6 +66,7 @@ fn commands() -> Vec<(&'static str, Command, Result<(), CliError>)> {
         ("set-no-server", state("app/zz", AdminState::Ready), Err(CliError::NoSuchServer)),
         ("set-no-backend", state("zz/a", AdminState::Ready), Err(CliError::NoSuchBackend)),
         ("set-weight", Command::SetServerWeight(server("app/a"), 7), Ok(())),
+        ("set-maxconn", Command::SetServerMaxconn(server("app/a"), 50), Ok(())),
         ("set-address", address(3), Ok(())),
         ("set-address-again", address(3), Ok(())),
         ("shutdown-sessions", Command::ShutdownSessions(server("app/a")), Ok(())),

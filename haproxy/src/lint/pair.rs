@@ -1,16 +1,31 @@
 //! Rules about the pair's servers (P), the settings that harm them (D) and the waiting room (W).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::{Linter, Sharing};
 use crate::pair::{self, Members, Pointed};
 use crate::server::{Server, State, Unclear};
 use crate::time::milliseconds;
 use crate::view::Section;
-use crate::waiting_room::{self, GapKind, mode_is_http};
+use crate::waiting_room::{self, GapKind, HOLD_ADDRESS, mode_is_http};
 
 /// Time until HAProxy itself sees a death that is still called quick, in milliseconds.
 const DETECTION_MS: u64 = 2_000;
+
+/// Checks that hear from the service itself; all others only connect.
+const CHECKS_THAT_SPEAK: &[&str] = &[
+    "option external-check",
+    "option httpchk",
+    "option ldap-check",
+    "option mysql-check",
+    "option pgsql-check",
+    "option redis-check",
+    "option smtpchk",
+    "option spop-check",
+    "option ssl-hello-chk",
+    "tcp-check expect",
+];
 
 pub(super) fn check(linter: &mut Linter<'_, '_>) {
     let Some(members) = linter.context.members else { return };
@@ -81,6 +96,11 @@ fn backend<'a>(linter: &mut Linter<'_, 'a>, section: &Section<'a>) {
     if mode_is_http(view, section) && !asks && !external {
         linter.report("P07", section.line, &*subject, "option httpchk GET /health");
     }
+    let speaks = CHECKS_THAT_SPEAK.iter().any(|name| view.setting_on(section, name).is_some());
+    if !mode_is_http(view, section) && !speaks {
+        let fix = "option httpchk, option pgsql-check, or tcp-check send and tcp-check expect";
+        linter.report("P12", section.line, &*subject, fix);
+    }
     let mut cookies: BTreeMap<String, &Server<'_>> = BTreeMap::new();
     for server in &section.servers {
         let Some(cookie) = server.value("cookie") else { continue };
@@ -141,6 +161,14 @@ fn member<'a>(linter: &mut Linter<'_, 'a>, section: &Section<'a>, server: &Serve
 fn rooms(linter: &mut Linter<'_, '_>, members: &Members) {
     let rooms = waiting_room::waiting_rooms(linter.document, members).unwrap_or_default();
     for room in rooms {
+        let backends = linter.view.backends().filter(|section| section.line == room.line);
+        let hold = backends
+            .flat_map(|section| &section.servers)
+            .find(|server| Some(&*server.name) == room.hold.as_deref());
+        if let Some(hold) = hold.filter(|hold| !is_surely_closed(hold)) {
+            let subject = format!("server {}/{}", room.backend, hold.name);
+            linter.report("W15", hold.line, subject, format!("give it the address {HOLD_ADDRESS}"));
+        }
         for gap in room.gaps {
             let id = match gap.kind {
                 GapKind::NoHold => "W01",
@@ -160,4 +188,13 @@ fn rooms(linter: &mut Linter<'_, '_>, members: &Members) {
             linter.report(id, gap.line, format!("backend {}", room.backend), gap.fix);
         }
     }
+}
+
+/// A port of this host that root alone could open.
+fn is_surely_closed(hold: &Server<'_>) -> bool {
+    let address = hold.address();
+    let is_privileged =
+        |port: &str| port.parse::<u16>().is_ok_and(|port| (1..1024).contains(&port));
+    let is_local = |host: &str| host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback());
+    address.host.is_some_and(is_local) && address.port.is_some_and(is_privileged)
 }

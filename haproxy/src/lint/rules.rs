@@ -136,6 +136,11 @@ pub const RULES: &[Rule] = &[
         "checks are slow",
         "it takes this long until an unannounced death is seen by HAProxy itself",
     ),
+    info(
+        "P12",
+        "a TCP backend is checked by connecting only",
+        "a service that hangs, or is not ready, passes",
+    ),
     error(
         "R01",
         "no runtime socket with level admin",
@@ -194,6 +199,11 @@ pub const RULES: &[Rule] = &[
         "W14",
         "a server takes any number of requests at once",
         "what waited is let go in one crowd, which can be more than the application can take",
+    ),
+    warning(
+        "W15",
+        "somebody may listen where requests wait",
+        "whoever opens that port gets the requests of a switch",
     ),
 ];
 

@@ -20,6 +20,9 @@ pub enum Command {
     SetServerState(ServerName, AdminState),
     /// Sets the weight of a server, 0 to 256.
     SetServerWeight(ServerName, u16),
+    /// Sets how many requests a server takes at once, 0 for any number, and lets in those that wait
+    /// for it. It goes back to what the file says at the next reload.
+    SetServerMaxconn(ServerName, u32),
     /// Sets the address and port that a server's new connections go to. Idle connections to the
     /// address before are closed.
     SetServerAddress(ServerName, SocketAddr),
@@ -133,6 +136,7 @@ impl Command {
             self,
             Command::SetServerState(..)
                 | Command::SetServerWeight(..)
+                | Command::SetServerMaxconn(..)
                 | Command::ShutdownSessions(..)
                 | Command::EnableServer(..)
                 | Command::EnableHealth(..)
@@ -166,6 +170,9 @@ impl fmt::Display for Command {
             }
             Command::SetServerWeight(server, weight) => {
                 write!(f, "set server {server} weight {weight}")
+            }
+            Command::SetServerMaxconn(server, count) => {
+                write!(f, "set maxconn server {server} {count}")
             }
             Command::SetServerAddress(server, at) => {
                 write!(f, "set server {server} addr {} port {}", at.ip(), at.port())

@@ -13,6 +13,9 @@ use std::net::SocketAddr;
 use super::command::{AdminState, Command};
 use super::name::{BadName, ServerName, Token};
 
+/// A limit of requests that no queue reaches.
+const EVERYBODY: u32 = 1_000_000;
+
 /// A server that holds requests, made at run time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldingServer {
@@ -38,11 +41,19 @@ impl HoldingServer {
     }
 
     /// Batches that let go to `to`, in order: it first, so that the queue has somewhere to go.
-    pub fn release(&self, to: &ServerName) -> Vec<Vec<Command>> {
-        vec![vec![
+    /// `limit` is the `maxconn` that `to` has in the file, 0 for none.
+    ///
+    /// From 3.0 on a server without a limit does not look into the queue of its backend when it
+    /// becomes ready (measured on 3.0 and 3.2): it is given one that lets all in, for a moment.
+    pub fn release(&self, to: &ServerName, limit: u32) -> Vec<Vec<Command>> {
+        let mut commands = vec![
             self.set(to.clone(), AdminState::Ready),
             self.set(self.server.clone(), AdminState::Maint),
-        ]]
+        ];
+        let limits: &[u32] = if limit == 0 { &[EVERYBODY, 0] } else { &[limit] };
+        let set = |limit: &u32| Command::SetServerMaxconn(to.clone(), *limit);
+        commands.extend(limits.iter().map(set));
+        vec![commands]
     }
 
     /// Removes the server. HAProxy refuses ([`super::CliError::InUse`]) until the request that it
@@ -75,8 +86,17 @@ mod tests {
             ]
         );
         assert_eq!(
-            said(holding.release(&server("b"))),
-            [["set server app/b state ready", "set server app/hold state maint"]]
+            said(holding.release(&server("b"), 50)),
+            [[
+                "set server app/b state ready",
+                "set server app/hold state maint",
+                "set maxconn server app/b 50"
+            ]]
+        );
+        let unlimited = said(holding.release(&server("b"), 0));
+        assert_eq!(
+            unlimited[0][2..],
+            ["set maxconn server app/b 1000000", "set maxconn server app/b 0"]
         );
         assert_eq!(holding.remove().to_string(), "del server app/hold");
     }

@@ -110,10 +110,12 @@ impl ProcessTable {
 
 impl Process {
     fn parse(columns: &[&str], line: &str) -> Option<Process> {
-        // The master's failed reloads stand between two columns.
+        // The master's failed reloads stand between two columns; an old worker's number of before
+        // 2.5 (`[was: 1]`) stands in one.
         let line = match (line.find('['), line.find(']')) {
             (Some(open), Some(close)) if open < close => {
-                format!("{}{}", &line[..open], &line[close + 1..])
+                let was = line[open..close].strip_prefix("[was:").unwrap_or_default();
+                format!("{} {was} {}", &line[..open], &line[close + 1..])
             }
             _ => line.to_owned(),
         };
@@ -195,10 +197,12 @@ mod tests {
     fn columns_are_found_by_name() {
         let old = "#<PID>  <type>  <relative PID>  <reloads>  <uptime>  <version>\n\
              10      master  0  2  0d00h00m09s  2.4.0\n# workers\n\
-             11      worker  1  0  0d00h00m01s  2.4.0\n";
+             11      worker  1  0  0d00h00m01s  2.4.0\n# old workers\n\
+             9       worker  [was: 1]  1  0d00h00m03s  2.4.0\n";
         let table = ProcessTable::parse(old).unwrap();
         assert_eq!((table.master.reloads, table.failed_reloads), (2, None));
         assert_eq!(table.workers[0].reloads, 0);
+        assert_eq!((table.old_workers[0].pid, table.old_workers[0].reloads), (9, 1));
     }
 
     #[test]
