@@ -4,7 +4,7 @@
 //! is seen from outside; any sign of life outranks any silence.
 
 use super::votes::{self, ProxyWord, Vote};
-use super::{Inputs, commits, disk};
+use super::{Inputs, commits, disk, singletons};
 use crate::facts::Master;
 use crate::journal::Memory;
 use crate::judge::Repair;
@@ -220,7 +220,11 @@ impl<'a> View<'a> {
         let states: Vec<UnitState> = units
             .filter_map(|service| {
                 let (report, _) = self.machine()?;
-                report.unit(&service.unit).map(|unit| unit.state)
+                let state = report.unit(&service.unit).map(|unit| unit.state)?;
+                // What a plan of ours has stopped and not started again is nobody's wish.
+                let left = singletons::was_left(self.inputs, self.master, service);
+                let failed = state == UnitState::Stopped && left;
+                Some(if failed { UnitState::Failed } else { state })
             })
             .collect();
         if states.iter().any(|s| matches!(s, UnitState::Activating | UnitState::Deactivating)) {
