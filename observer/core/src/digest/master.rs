@@ -73,6 +73,8 @@ impl<'a> View<'a> {
         }
         let Some(database) = database else { return Master::Suspect };
         match &database.latest.seen {
+            // Our own tombstone made a standby of it: what helps is what helps one that is down.
+            Ok(Seen::Database(report)) if report.in_recovery => self.crashed_database(),
             Ok(Seen::Database(_)) => match self.database_answers() {
                 Master::Healthy if votes::unworkable(self.inputs, self.master).is_some() => {
                     Master::OutOfReach

@@ -324,10 +324,12 @@ impl Pair {
             return Ok(());
         }
         let moved = self.latest().and_then(|(digest, ruling)| {
-            let accepts = matches!(
-                ruling.rule.cause,
-                Cause::MasterMoved | Cause::TwoMasters | Cause::NoMaster
-            );
+            let accepts = match ruling.rule.cause {
+                Cause::MasterMoved | Cause::TwoMasters | Cause::NoMaster => true,
+                // The one that replaced it is gone: nobody else can serve.
+                Cause::StaleMaster => digest.facts.master == Master::HostGone,
+                _ => false,
+            };
             digest.only_primary.clone().filter(|_| accepts)
         });
         if let Some(master) = moved {
