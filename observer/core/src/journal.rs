@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::Asker;
 use crate::judge::Repair;
-use crate::plan::{Effect, Goal, Plan};
-use crate::words::{At, Epoch, HostName, PlanId};
+use crate::plan::{Effect, Goal, Plan, Undo};
+use crate::words::{At, Epoch, HostName, PlanId, ServiceName};
 
 /// One journal record.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -248,6 +248,9 @@ pub struct Memory {
     /// True while the master's database is down because a plan of ours stopped it and could not
     /// start it again: no person's wish.
     pub left_stopped: bool,
+    /// Services that a plan of ours has stopped, or could not start, since one last proved them to
+    /// run: that they are stopped there is no person's wish.
+    pub left_services: BTreeSet<(HostName, ServiceName)>,
     /// When a switchover of the observer's own was last taken back.
     pub undone_switchover: Option<At>,
     /// The last plan that was undone, or a repair that left a step out, and when.
@@ -286,6 +289,11 @@ impl Memory {
             Record::Step { plan, step, way, mark, .. } => {
                 if let Some(open) = self.open.as_mut().filter(|open| open.plan.id == *plan) {
                     open.marks.insert((*step, *way), mark.clone());
+                    let effect = open.plan.steps.get(*step).map(|step| match (way, &step.undo) {
+                        (Way::Back, Undo::By { effect, .. }) => effect.clone(),
+                        _ => step.effect.clone(),
+                    });
+                    self.note_service(effect, mark);
                 }
             }
             Record::TurnedBack { plan, why, turn, .. } => {
@@ -320,6 +328,27 @@ impl Memory {
                 self.unacknowledged = None;
                 self.replaced.clear();
             }
+        }
+    }
+
+    /// Takes note of what a step does to a service. One that it only looked for, and found stopped,
+    /// was stopped by somebody else.
+    fn note_service(&mut self, effect: Option<Effect>, mark: &Mark) {
+        match (effect, mark) {
+            (Some(Effect::StopService { host, service }), Mark::Ordered { .. })
+            | (Some(Effect::StartService { host, service }), Mark::Skipped { .. }) => {
+                self.left_services.insert((host, service));
+            }
+            (
+                Some(
+                    Effect::StartService { host, service }
+                    | Effect::RestartService { host, service },
+                ),
+                Mark::Proven { .. },
+            ) => {
+                self.left_services.remove(&(host, service));
+            }
+            _ => {}
         }
     }
 

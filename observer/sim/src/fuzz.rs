@@ -3,12 +3,12 @@
 //! Safety first: the rules hold after every event of the chaos. Then liveness: everything that can
 //! heal is healed, and within a bounded time users must be served and no plan may be open.
 
-use observer_core::policy::{Durability, FenceGrade, PowerFence, WhenUndone};
+use observer_core::policy::{Durability, FenceGrade, Placement, PowerFence, WhenUndone};
 use observer_core::words::{BouncerName, HostName, ProxyName};
 
 use crate::check::Violation;
 use crate::fault::Fault;
-use crate::machine::{Postmaster, Running};
+use crate::machine::{Postmaster, Running, ServiceState};
 use crate::random::Random;
 use crate::run::{Run, Setup};
 use crate::scenario::trace;
@@ -65,6 +65,9 @@ pub fn play(seed: u64) -> Result<Run, Failure> {
     }
     if random.chance(40) {
         setup = setup.with_bouncers(1);
+    }
+    if random.chance(20) {
+        setup.spec.services[0].placement = Placement::Master;
     }
     let bouncers = setup.spec.bouncers.clone();
     if random.chance(25) {
@@ -174,7 +177,18 @@ fn misfortune(random: &mut Random, hosts: &[HostName], proxies: &[ProxyName]) ->
             }
         }
         23..28 => obstacle(random, hosts, host, proxy, later),
-        _ => match random.below(4) {
+        _ => match random.below(7) {
+            4 => {
+                let states = [ServiceState::Up, ServiceState::Stopped, ServiceState::Failed];
+                once(Fault::Singletons(host, *random.pick(&states)))
+            }
+            // Whoever finds a plan stuck says so more than once.
+            5 => (0..8).map(|time| (time * 700, Fault::SkipStep)).collect(),
+            6 => vec![
+                (0, Fault::StopObserver),
+                (later, Fault::KillObserver),
+                (later + 500, Fault::StartObserver),
+            ],
             0 => once(Fault::OrderFailover),
             1 => until(Fault::Pause, Fault::Resume),
             2 => once(Fault::EditFile(proxy, host)),

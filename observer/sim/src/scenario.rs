@@ -513,6 +513,7 @@ fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
         "lease 12s" => policy.lease_ms = Some(12_000),
         "guard in-place" => setup.guarded = Running::Yes,
         "no-application" => setup.spec.services.clear(),
+        "application-on-master" => setup.spec.services[0].placement = Placement::Master,
         _ => return None,
     }
     Some(())

@@ -4,7 +4,7 @@
 //! is seen from outside; any sign of life outranks any silence.
 
 use super::votes::{self, ProxyWord, Vote};
-use super::{Inputs, commits, disk};
+use super::{Inputs, commits, disk, singletons};
 use crate::facts::Master;
 use crate::journal::Memory;
 use crate::judge::Repair;
@@ -73,6 +73,8 @@ impl<'a> View<'a> {
         }
         let Some(database) = database else { return Master::Suspect };
         match &database.latest.seen {
+            // Our own tombstone made a standby of it: what helps is what helps one that is down.
+            Ok(Seen::Database(report)) if report.in_recovery => self.crashed_database(),
             Ok(Seen::Database(_)) => match self.database_answers() {
                 Master::Healthy if votes::unworkable(self.inputs, self.master).is_some() => {
                     Master::OutOfReach
@@ -220,7 +222,11 @@ impl<'a> View<'a> {
         let states: Vec<UnitState> = units
             .filter_map(|service| {
                 let (report, _) = self.machine()?;
-                report.unit(&service.unit).map(|unit| unit.state)
+                let state = report.unit(&service.unit).map(|unit| unit.state)?;
+                // What a plan of ours has stopped and not started again is nobody's wish.
+                let left = singletons::was_left(self.inputs, self.master, service);
+                let failed = state == UnitState::Stopped && left;
+                Some(if failed { UnitState::Failed } else { state })
             })
             .collect();
         if states.iter().any(|s| matches!(s, UnitState::Activating | UnitState::Deactivating)) {

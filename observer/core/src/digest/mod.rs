@@ -102,6 +102,8 @@ pub enum Reach {
 pub enum Tombstone {
     /// One stands.
     Stands,
+    /// The database was started beside one: it runs as a standby.
+    MadeStandby,
     /// None was seen.
     None,
 }
@@ -219,7 +221,11 @@ fn reach(inputs: Inputs<'_>, host: &HostName) -> Reach {
 }
 
 fn tombstone(inputs: Inputs<'_>) -> Tombstone {
-    let look = inputs.memory.master.clone().map(Look::Machine);
+    let master = inputs.memory.master.as_ref();
+    if master.is_some_and(|name| is_standby(inputs, name)) {
+        return Tombstone::MadeStandby;
+    }
+    let look = master.cloned().map(Look::Machine);
     match look.and_then(|look| inputs.snapshot.seen(&look)) {
         Some(Seen::Machine(report)) if report.tombstone => Tombstone::Stands,
         _ => Tombstone::None,
@@ -274,13 +280,24 @@ fn roles(inputs: Inputs<'_>) -> (Roles, Vec<HostName>) {
         return (Roles::Moved, Vec::new());
     }
     if others.is_empty() {
-        let demoted = inputs.report(master).is_some_and(|report| report.in_recovery);
+        let demoted = is_standby(inputs, master) && !was_demoted_by_us(inputs, master);
         return (if demoted { Roles::None } else { Roles::One }, Vec::new());
     }
     if others.iter().all(|host| memory.replaced.contains(host)) {
         return (Roles::Stale, others);
     }
     if inputs.is_primary(master) { (Roles::Two, others) } else { (Roles::Moved, others) }
+}
+
+fn is_standby(inputs: Inputs<'_>, host: &HostName) -> bool {
+    inputs.report(host).is_some_and(|report| report.in_recovery)
+}
+
+/// True for a master that a plan of ours had stopped, and that somebody started before the tombstone
+/// of that plan could be lifted: a standby by no person's wish, beside others that are standbys,
+/// too.
+fn was_demoted_by_us(inputs: Inputs<'_>, master: &HostName) -> bool {
+    inputs.memory.left_stopped && inputs.spec.others(master).all(|other| is_standby(inputs, other))
 }
 
 /// True for a host whose database we do not see, while a proxy finds it serving users: other hands

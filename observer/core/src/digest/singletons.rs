@@ -63,6 +63,10 @@ pub(super) fn strayed(inputs: Inputs<'_>, master: Option<&HostName>) -> Vec<Stra
                 UnitState::Failed | UnitState::NeverStarted if host == master => {
                     Some(Stray::Missing)
                 }
+                // What a plan of ours has stopped and not started again is nobody's wish.
+                UnitState::Stopped if host == master && was_left(inputs, host, service) => {
+                    Some(Stray::Missing)
+                }
                 UnitState::Stopped if host == master => Some(Stray::StoppedOnPurpose),
                 _ => None,
             });
@@ -71,6 +75,11 @@ pub(super) fn strayed(inputs: Inputs<'_>, master: Option<&HostName>) -> Vec<Stra
         }
     }
     found
+}
+
+/// True if a plan of ours left the service of `host` as it is.
+pub(super) fn was_left(inputs: Inputs<'_>, host: &HostName, service: &ServiceSpec) -> bool {
+    inputs.memory.left_services.contains(&(host.clone(), service.name.clone()))
 }
 
 /// What the strayed ask for.

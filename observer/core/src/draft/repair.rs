@@ -36,6 +36,11 @@ pub(super) fn draft(brief: Brief<'_>, repair: Repair) -> Result<Plan, NoPlan> {
 /// with it. The services are not waited for long: users are served again without them.
 fn start_database(spec: &PairSpec, master: &HostName, tombstone: Tombstone) -> Vec<Step> {
     let mut plan = Vec::new();
+    let effect = match tombstone {
+        // It lifts the tombstone itself: a standby that has lost it alone would be nobody's.
+        Tombstone::MadeStandby => Effect::RestartDatabase { host: master.clone() },
+        Tombstone::Stands | Tombstone::None => Effect::StartDatabase { host: master.clone() },
+    };
     if tombstone == Tombstone::Stands {
         // Left by a failover that was taken back while the host could not be reached.
         plan.push(steps::lift_tombstone(master));
@@ -43,7 +48,7 @@ fn start_database(spec: &PairSpec, master: &HostName, tombstone: Tombstone) -> V
     plan.push(Step {
         name: "start database".to_owned(),
         first: First::Order,
-        effect: Effect::StartDatabase { host: master.clone() },
+        effect,
         proof: Proof::CanWrite { host: master.clone() },
         lost_reply: LostReply::Repeat,
         // A database that starts late is still the master's own: nothing needs taking back.

@@ -87,6 +87,17 @@ impl Drive {
         if why.ends_with(&note) { why } else { why + &note }
     }
 
+    /// True at a fence on the way to the pivot, or walked past again after it.
+    pub fn is_at_a_fence(&self) -> bool {
+        let ahead = self.plan().pivot().is_some_and(|pivot| self.cursor < pivot);
+        let fence = match self.proof() {
+            Proof::IsOut { .. } | Proof::PoweredOff { .. } => true,
+            Proof::DatabaseStopped { .. } => self.plan().fence == FenceGrade::Stopped,
+            _ => false,
+        };
+        self.way == Way::Forward && ahead && fence
+    }
+
     /// What failing means on the way the plan is going.
     pub(super) fn on_failure(&self) -> OnFailure {
         if self.way == Way::Forward {

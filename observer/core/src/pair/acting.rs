@@ -331,7 +331,7 @@ impl Pair {
         self.rejudge(now);
     }
 
-    fn end_drive(&mut self) {
+    pub(super) fn end_drive(&mut self) {
         self.drive = None;
         self.doing = None;
         self.told = None;

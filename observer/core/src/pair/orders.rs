@@ -8,7 +8,8 @@ use crate::facts::{Act, Asker, Facts, Master, Proxies, Roles, Slave};
 use crate::journal::{Outcome, PauseOrder, Record, Schedule, Turn, Way};
 use crate::judge::{Cause, Repair, gate};
 use crate::plan::Plan;
-use crate::words::{At, PlanId};
+use crate::sighting::{Look, Seen};
+use crate::words::{At, HostName, PlanId};
 
 /// A person's order.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -273,8 +274,18 @@ impl Pair {
         if way == Way::Forward && drive.plan().pivot() == Some(step) {
             return Err(Refusal::Nothing("the promotion itself cannot be left out"));
         }
+        let heir = &drive.plan().next_master;
+        if drive.is_at_a_fence() && !self.is_seen_as_primary(heir) {
+            // The promotion would be ordered anew with the old master in users' reach.
+            return Err(Refusal::Nothing("a fence cannot be left out before a promotion is seen"));
+        }
         self.pass = Some((step, format!("left out by {by}: {reason}")));
         Ok(())
+    }
+
+    fn is_seen_as_primary(&self, host: &HostName) -> bool {
+        let seen = self.snapshot.seen(&Look::Database(host.clone()));
+        matches!(seen, Some(Seen::Database(report)) if !report.in_recovery)
     }
 
     fn order_failover(
@@ -307,15 +318,18 @@ impl Pair {
             // Nothing more is done of it: what people have made of the pair stands.
             let why = format!("closed by {by}: the master was changed by other hands");
             let outcome = Outcome::Undone { why };
-            self.drive = None;
+            // A change of mind about this plan is none about the next.
+            self.end_drive();
             self.write(Writing::Memory(Record::PlanClosed { at: now, plan, outcome }));
             return Ok(());
         }
         let moved = self.latest().and_then(|(digest, ruling)| {
-            let accepts = matches!(
-                ruling.rule.cause,
-                Cause::MasterMoved | Cause::TwoMasters | Cause::NoMaster
-            );
+            let accepts = match ruling.rule.cause {
+                Cause::MasterMoved | Cause::TwoMasters | Cause::NoMaster => true,
+                // The one that replaced it is gone: nobody else can serve.
+                Cause::StaleMaster => digest.facts.master == Master::HostGone,
+                _ => false,
+            };
             digest.only_primary.clone().filter(|_| accepts)
         });
         if let Some(master) = moved {
