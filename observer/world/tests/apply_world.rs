@@ -101,7 +101,7 @@ async fn what_haproxy_rejects_is_found_before_anything_is_touched() {
     let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
     let world = behind(&sshd, &haproxy);
     let file = new_file(&haproxy, |text| {
-        text.replace("    default_backend app\n", "    bind :0 ssl crt /no/such.pem\n")
+        text.replace("    default_backend app\n", "    bind 192.0.2.77:81 ssl crt /no/such.pem\n")
     });
     let why = world.prepare(&file).await.unwrap_err();
     assert!(why.contains("HAProxy rejects the new file") && why.contains("no/such.pem"), "{why}");
@@ -180,6 +180,7 @@ async fn a_master_socket_that_does_not_answer_is_found_first() {
     let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
     let world = behind(&sshd, &haproxy);
     let file = new_file(&haproxy, with_backend);
+    world.prepare(&file).await.unwrap();
     fs::rename(haproxy.path("master.sock"), haproxy.path("away.sock")).unwrap();
     let why = world.prepare(&file).await.unwrap_err();
     assert!(why.contains("the master socket"), "{why}");

@@ -214,6 +214,7 @@ impl Desk {
             })?;
             let last = versions.iter().find(|version| version.state.stood());
             drawn.proposed.edited = last
+                .filter(|last| last.state != VersionState::Ordered)
                 .filter(|last| last.checksum != checksum(bytes))
                 .map(|last| unified_diff(path, &last.content, bytes));
             all.push((bytes.to_vec(), drawn));
