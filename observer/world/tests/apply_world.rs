@@ -127,8 +127,8 @@ async fn a_plan_goes_first() {
     assert_as_before(&haproxy, &file);
 }
 
-/// Whenever a plan fences the master while a change is under way, it is out in the end: at the worker
-/// that the reload brings up, too, which knows only the file.
+/// Whenever a plan fences the master while a change is under way, it is out in the end: at the
+/// worker that the reload brings up, too, which knows only the file.
 #[tokio::test]
 async fn a_fence_during_a_change_holds_at_the_worker_that_comes_up() {
     let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
