@@ -12,9 +12,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
-use observer_core::plan::{Effect, Sessions};
+use observer_core::drive::{Answer, Reply};
+use observer_core::plan::{Effect, Proof, Sessions};
 use observer_world::pair_world::{Applied, ApplyStep, NewFile, PairWorld};
-use support::pair::{behind, name, perform};
+use support::pair::{behind, name, perform, prove, proven};
 use support::proxy::{Haproxy, NODE_A};
 use support::sshd::Sshd;
 use support::wait_until;
@@ -101,7 +102,7 @@ async fn what_haproxy_rejects_is_found_before_anything_is_touched() {
     let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
     let world = behind(&sshd, &haproxy);
     let file = new_file(&haproxy, |text| {
-        text.replace("    default_backend app\n", "    bind :0 ssl crt /no/such.pem\n")
+        text.replace("    default_backend app\n", "    bind 192.0.2.77:81 ssl crt /no/such.pem\n")
     });
     let why = world.prepare(&file).await.unwrap_err();
     assert!(why.contains("HAProxy rejects the new file") && why.contains("no/such.pem"), "{why}");
@@ -124,6 +125,45 @@ async fn a_plan_goes_first() {
     let applied = world.apply(&file, acted, &|_| {}).await;
     assert!(matches!(&applied, Applied::Refused(why) if why.contains("plan")), "{applied:?}");
     assert_as_before(&haproxy, &file);
+}
+
+/// Whenever a plan fences the master while a change is under way, it is out in the end: at the
+/// worker that the reload brings up, too, which knows only the file.
+#[tokio::test]
+async fn a_fence_during_a_change_holds_at_the_worker_that_comes_up() {
+    let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
+    let world = behind(&sshd, &haproxy);
+    let (proxy, host) = (|| "proxy".into(), || name("node-a"));
+    let out = Proof::IsOut { proxy: proxy(), host: host() };
+    for (round, delay_ms) in [0, 40, 80, 120, 180, 260].into_iter().enumerate() {
+        let file = new_file(&haproxy, |text| format!("{text}# round {round}\n"));
+        let fence = async {
+            tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+            let sessions = Sessions::Finish;
+            perform(&world, Effect::TakeOut { proxy: proxy(), host: host(), sessions }).await
+        };
+        let ((applied, _), fenced) = tokio::join!(apply(&world, &file), fence);
+        assert_eq!(fenced, Reply::Did, "{delay_ms} ms: {applied:?}");
+        proven(&world, out.clone()).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let still = prove(&world, &out).await;
+        assert!(matches!(still, Answer::Shown(_)), "{delay_ms} ms: {applied:?}, then {still:?}");
+        perform(&world, Effect::LetIn { proxy: proxy(), host: host() }).await;
+    }
+}
+
+#[tokio::test]
+async fn a_symbolic_link_is_not_replaced() {
+    let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
+    let world = behind(&sshd, &haproxy);
+    let file = new_file(&haproxy, with_backend);
+    fs::rename(haproxy.config(), haproxy.path("real.cfg")).unwrap();
+    std::os::unix::fs::symlink(haproxy.path("real.cfg"), haproxy.config()).unwrap();
+    let why = world.prepare(&file).await.unwrap_err();
+    assert!(why.contains("symbolic link"), "{why}");
+    let (applied, _) = apply(&world, &file).await;
+    assert!(matches!(applied, Applied::Refused(_)), "{applied:?}");
+    assert!(haproxy.config().is_symlink());
 }
 
 /// Requests that wait in a worker could not be released once it is replaced.
@@ -180,6 +220,7 @@ async fn a_master_socket_that_does_not_answer_is_found_first() {
     let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
     let world = behind(&sshd, &haproxy);
     let file = new_file(&haproxy, with_backend);
+    world.prepare(&file).await.unwrap();
     fs::rename(haproxy.path("master.sock"), haproxy.path("away.sock")).unwrap();
     let why = world.prepare(&file).await.unwrap_err();
     assert!(why.contains("the master socket"), "{why}");

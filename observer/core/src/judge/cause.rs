@@ -152,9 +152,7 @@ impl Cause {
             Cause::ParityBroken => "Bring the named items to the same value on both hosts.",
             Cause::DiskLow => "Make room on the disk that `why` names, or enlarge it.",
             Cause::ProxyDown => "Start HAProxy there, or bring the proxy's host back.",
-            Cause::ProxyDrifted => {
-                "Nothing if it repairs itself; else `repair` does, and `events` tells why it was not done."
-            }
+            Cause::ProxyDrifted => "Nothing if it repairs itself; else `repair`; see `events`.",
             Cause::ProxyCutFromMaster => {
                 "Check the network from the proxy to the master; `failover` if it will not heal."
             }

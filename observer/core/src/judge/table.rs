@@ -353,8 +353,7 @@ pub const RULES: &[Rule] = &[
         when: When { proxies: &[Proxies::LeftDrifted], ..WELL },
         cause: Cause::ProxyDrifted,
         verdict: Verdict::Hold,
-        why: "a proxy's runtime table or file does not say who the master is, and the policy leaves \
-              that to a person",
+        why: "a proxy does not say who the master is, and the policy leaves that to a person",
     },
     Rule {
         id: "P2",

@@ -214,6 +214,7 @@ impl Desk {
             })?;
             let last = versions.iter().find(|version| version.state.stood());
             drawn.proposed.edited = last
+                .filter(|last| last.state != VersionState::Ordered)
                 .filter(|last| last.checksum != checksum(bytes))
                 .map(|last| unified_diff(path, &last.content, bytes));
             all.push((bytes.to_vec(), drawn));
@@ -237,7 +238,8 @@ impl Order {
         // An older version is loaded even where the file has it already: the process may not.
         let always = matches!(self.request.change, Change::RollBack { .. });
         let wanted = |planned: &Planned| always || !planned.1.proposed.steps.is_empty();
-        let new = drawn.iter().filter(|planned| wanted(planned)).map(|planned| self.new(planned));
+        let new =
+            drawn.iter().filter(|planned| wanted(planned)).map(|planned| self.new_file(planned));
         let (reply, answer) = oneshot::channel();
         let against = ask(&self.link, Ask::Prepare(new.collect(), reply), answer).await?;
         if !against.is_empty() {
@@ -260,7 +262,7 @@ impl Order {
         Ok(ChangeReport::of(files))
     }
 
-    fn new(&self, (before, drawn): &Planned) -> NewFile {
+    fn new_file(&self, (before, drawn): &Planned) -> NewFile {
         NewFile {
             proxy: ProxyName::new(drawn.proposed.proxy.as_deref().unwrap_or_default()),
             before: before.clone(),
@@ -271,7 +273,7 @@ impl Order {
 
     /// One file: recorded first, then changed, then what became of it is recorded.
     async fn one(&self, planned: Planned) -> ChangedFile {
-        let new = self.new(&planned);
+        let new = self.new_file(&planned);
         let proxy = new.proxy.to_string();
         let mut file = unbegun(planned.1);
         let version = NewVersion {

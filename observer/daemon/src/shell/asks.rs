@@ -52,7 +52,8 @@ pub(crate) enum NotOrdered {
     Unready(#[from] Unready),
 }
 
-/// Answers what needs no check first, and is not about a proxy's file. An asker that no longer listens changes nothing.
+/// Answers what needs no check first, and is not about a proxy's file. An asker that no longer
+/// listens changes nothing.
 pub(super) fn answer<W: World>(pair: &mut Pair, world: &W, ask: Ask, now: At) {
     match ask {
         Ask::Order(order, reply) => {

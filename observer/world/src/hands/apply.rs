@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use super::put_file::{Outcome, Reach, put};
 use super::reload::{LOOK_AGAIN, once};
+use super::rewrite::insist_on_real_path;
 use super::{Fault, proxy_of, proxy_proofs};
 use crate::eyes::proxy::{admission, rows, table};
 use crate::eyes::proxy_file::read_as_root;
@@ -38,6 +39,7 @@ pub(crate) async fn prepare(
 ) -> Result<(), String> {
     let proxy = proxy_of(world, &file.proxy).map_err(words)?;
     let until = Instant::now() + deadline;
+    insist_on_real_path(proxy, LOOK).await.map_err(words)?;
     nobody_waits(world, proxy, file).await?;
     loads_what_is_checked(proxy).await?;
     no_address_is_taken(proxy, file).await?;
@@ -67,6 +69,9 @@ pub(crate) async fn apply(
     let Some(_turn) = proxy.turns.take() else {
         return Applied::Refused("another change of its file is under way".to_owned());
     };
+    if let Err(fault) = insist_on_real_path(proxy, LOOK).await {
+        return Applied::Refused(words(fault));
+    }
     if let Err(why) = nobody_waits(world, proxy, file).await {
         return Applied::Refused(why);
     }
@@ -90,7 +95,7 @@ pub(crate) async fn apply(
         Ok(pid) => pid,
         Err(why) => return back(proxy, file, &why, Loaded::Tried, at).await,
     };
-    match proven(world, proxy, file, Instant::now() + RELOAD).await {
+    match proven(world, (proxy, file), may_act, Instant::now() + RELOAD).await {
         Ok(seen) => {
             at(ApplyStep::Proven);
             Applied::Loaded(format!("worker {pid} runs with it; {seen}"))
@@ -249,11 +254,16 @@ fn port(address: &str) -> Option<u16> {
 /// server of the file runs.
 async fn proven(
     world: &Inner,
-    proxy: &Proxy,
-    file: &NewFile,
+    (proxy, file): (&Proxy, &NewFile),
+    may_act: &dyn Fn() -> bool,
     until: Instant,
 ) -> Result<String, String> {
     loop {
+        if !may_act() {
+            // It waits for us, and changes what would be looked for: another reload would keep it
+            // waiting for nothing.
+            return Ok("a plan acts here now, and proves who is let in".to_owned());
+        }
         let left = until.saturating_duration_since(Instant::now());
         let why = match proxy_proofs::is_in(world, proxy, &file.master, left).await {
             Answer::Shown(seen) => match every_server_runs(proxy, &file.after, left).await {

@@ -81,6 +81,11 @@ pub(super) async fn restore(proxy: &Proxy, deadline: Duration) -> Result<(), Fau
     rewrite.run_one(&proxy.commands.sync).await
 }
 
+/// A symbolic link would be replaced by the rename, and its target left as it was.
+pub(super) async fn insist_on_real_path(proxy: &Proxy, deadline: Duration) -> Result<(), Fault> {
+    Rewrite::new(proxy, deadline).insist_on_real_path().await
+}
+
 struct Rewrite<'a> {
     proxy: &'a Proxy,
     machine: Machine<'a>,
@@ -141,7 +146,6 @@ impl<'a> Rewrite<'a> {
         self.refuse(&shown(text.as_bytes()))
     }
 
-    /// A symbolic link would be replaced by the rename, and its target left as it was.
     async fn insist_on_real_path(&self) -> Result<(), Fault> {
         let config = &self.proxy.commands.config;
         let command = Command::new("readlink").arg("-e").arg("--").arg(config);
