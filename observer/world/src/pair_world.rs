@@ -16,12 +16,13 @@ use observer_core::words::{BouncerName, Epoch, HostName, ProxyName};
 use tokio::sync::{mpsc, watch};
 
 use crate::access::{
-    Alarm, BouncerAccess, CommandLine, Connection, HostAccess, PairAccess, ProxyAccess,
+    Alarm, BouncerAccess, CommandLine, Connection, HostAccess, PairAccess, ParityItem, ProxyAccess,
     ProxyServer, WorldError,
 };
 use crate::commands::{self, HostCommands, ProxyCommands};
 use crate::eyes::{FileCache, Lineage, LittleRoom, RanInThisBoot, look};
 use crate::hands;
+use crate::parity::Salt;
 use crate::postgres::{Console, Database, DatabaseTarget, Door};
 use crate::ssh::Ssh;
 
@@ -36,6 +37,9 @@ pub(crate) struct Inner {
     pub(crate) hosts: BTreeMap<HostName, Host>,
     pub(crate) proxies: BTreeMap<ProxyName, Proxy>,
     pub(crate) bouncers: BTreeMap<BouncerName, Bouncer>,
+    pub(crate) parity: Vec<ParityItem>,
+    /// Makes what a person confirmed recognisable; known to this process alone.
+    pub(crate) seal: Salt,
     epoch: AtomicU64,
 }
 
@@ -79,12 +83,12 @@ const ALARMS_MAX: usize = 64;
 impl PairWorld {
     /// Makes the handles. Nothing is sent before the first look or order.
     pub fn connect(access: PairAccess) -> Result<Self, WorldError> {
-        let PairAccess { spec, hosts, proxies, bouncers } = access;
+        let PairAccess { spec, hosts, proxies, bouncers, parity } = access;
         let mut known_hosts = BTreeMap::new();
         for host in &hosts {
             let others: Vec<&HostAccess> =
                 hosts.iter().filter(|other| other.name != host.name).collect();
-            let known = Host::new(host.clone(), &spec, &others, &proxies)?;
+            let known = Host::new(host.clone(), &spec, &others, &proxies, &parity)?;
             known_hosts.insert(host.name.clone(), known);
         }
         let mut known_proxies = BTreeMap::new();
@@ -100,7 +104,9 @@ impl PairWorld {
         same_names(&spec.bouncers, &known_bouncers)?;
         let (hosts, proxies, bouncers) = (known_hosts, known_proxies, known_bouncers);
         let epoch = AtomicU64::new(0);
-        Ok(Self { inner: Arc::new(Inner { spec, hosts, proxies, bouncers, epoch }) })
+        let seal = Salt::new();
+        let inner = Inner { spec, hosts, proxies, bouncers, parity, seal, epoch };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Answers one look, or says why there is no answer. Takes at most `deadline`.
@@ -227,9 +233,11 @@ impl Host {
         spec: &PairSpec,
         others: &[&HostAccess],
         proxies: &[ProxyAccess],
+        parity: &[ParityItem],
     ) -> Result<Self, WorldError> {
         let ssh = Ssh::new(access.ssh.target(access.name.as_str())?);
         let commands = HostCommands::new(&access, spec, others, proxies)?;
+        let commands = commands.comparing(&access, parity)?;
         let guard = commands::guard(&access, others)?;
         let path = access.database.socket.to_string_lossy().into_owned();
         let database = Database::new(DatabaseTarget {

@@ -5,6 +5,7 @@
 
 mod fence;
 mod orders;
+mod parity;
 mod peer;
 mod plans;
 pub(crate) mod types;
@@ -179,6 +180,8 @@ pub(crate) async fn serve(listener: UnixListener, desk: Arc<Desk>) -> std::io::R
         .route("/v1/pairs/{pair}/unschedule", post(orders::unschedule))
         .route("/v1/pairs/{pair}/validate", get(validation::validate))
         .route("/v1/pairs/{pair}/fence", get(fence::test))
+        .route("/v1/pairs/{pair}/parity", get(parity::show))
+        .route("/v1/pairs/{pair}/parity/fix", post(parity::fix))
         .route("/v1/pairs/{pair}/pause", post(orders::pause))
         .route("/v1/pairs/{pair}/resume", post(orders::resume))
         .route("/v1/pairs/{pair}/ack", post(orders::acknowledge))

@@ -33,6 +33,8 @@ pub(crate) enum Exit {
     NotReady = 11,
     /// `fence test`: the power fence could not be used for a host.
     FenceFails = 12,
+    /// `parity`: an item is not alike on all hosts, or could not be compared.
+    NotAlike = 13,
 }
 
 /// The list, as it stands in `--help` and the manual page.
@@ -51,7 +53,8 @@ Exit codes:
    9  `run`: another daemon uses the same state directory or socket
   10  the confirmation was not given; nothing was ordered
   11  `validate`: the pair is not ready
-  12  `fence test`: the power fence could not be used for a host";
+  12  `fence test`: the power fence could not be used for a host
+  13  `parity`: an item is not alike on all hosts, or could not be compared";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -260,7 +260,7 @@ impl<'a> Followed<'a> {
         }
     }
 
-    /// What a step waits for now, for a line that is written anew each second. It fits one row of
+    /// What a step waits for, on a line that is written anew each second. It fits one row of
     /// the terminal: of a longer one only the last row could be taken away again.
     pub(super) fn live(&self, plan: &PlanStatus, waited_ms: u64) -> String {
         let undo = if plan.way == Way::Back { "undoing " } else { "" };

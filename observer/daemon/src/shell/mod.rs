@@ -11,6 +11,7 @@ mod crash;
 mod daemon;
 mod logging;
 mod pair_task;
+pub(crate) mod parity;
 mod planned;
 pub(crate) mod readiness;
 mod service;

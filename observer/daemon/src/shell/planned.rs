@@ -66,6 +66,8 @@ impl<W: World> PairTask<W> {
             Ask::DryRun(Wish::SwitchOver, reply) => {
                 self.check(Purpose::DryRun(Wish::SwitchOver, reply));
             }
+            Ask::Parity(reply) => self.asked_parity(reply),
+            Ask::Fix(order, reply) => self.asked_fix(order, reply),
             ask => answer(&mut self.pair, &self.world, ask, self.clock.now()),
         }
         self.work();

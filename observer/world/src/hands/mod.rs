@@ -29,7 +29,7 @@ use observer_core::words::{HostName, ProxyName};
 
 pub(crate) use proofs::prove;
 pub(crate) use reload::reload;
-pub(crate) use run::hash;
+pub(crate) use run::{Machine, Put, hash};
 
 use crate::access::CommandLine;
 use crate::commands::Privileged;
