@@ -233,6 +233,7 @@ impl HostCommands {
         })
     }
 
+    /// All that looks and plans need.
     pub(crate) fn all(&self) -> Vec<&Privileged> {
         let mut all = self.database.all().to_vec();
         all.extend(self.standby.all());
@@ -240,8 +241,14 @@ impl HostCommands {
         all.extend([&self.kill, &self.leave_tombstone, &self.lift_tombstone]);
         all.extend([&self.see_tombstone, &self.see_last_start, &self.see_disk, &self.see_owner]);
         all.extend(self.services.values().flat_map(UnitCommands::all));
-        all.extend(self.parity.iter().flat_map(ParityCommands::privileged));
         all
+    }
+
+    /// All that its sudoers file allows. A validation does not ask sudo about the items of parity:
+    /// reading them tells by itself, no plan needs to write them, and they may be many.
+    pub(crate) fn allowed(&self) -> Vec<&Privileged> {
+        let parity = self.parity.iter().flat_map(ParityCommands::privileged);
+        self.all().into_iter().chain(parity).collect()
     }
 
     /// With the commands for these items of parity.

@@ -120,7 +120,7 @@ fn text_of_both() -> String {
     let mut host = leased("postgresql@15-main.service", data, Some(30_000)).unwrap();
     host.parity = parity(&[key("/etc/desk_env", Some("root")), key("/opt/d/x.env", Some("d-k"))]);
     let proxy = proxy("/etc/haproxy/haproxy.cfg").unwrap();
-    let commands = [host.all(), proxy.all()].concat();
+    let commands = [host.allowed(), proxy.all()].concat();
     sudoers("node-a", &BTreeMap::from([("ha-observer", commands)]))
 }
 

@@ -176,7 +176,7 @@ impl PairWorld {
     pub fn sudoers(&self, host_or_proxy: &str) -> Option<String> {
         let mut users: BTreeMap<&str, Vec<&commands::Privileged>> = BTreeMap::new();
         if let Some(host) = self.inner.hosts.get(&HostName::new(host_or_proxy)) {
-            users.entry(&host.access.ssh.user).or_default().extend(host.commands.all());
+            users.entry(&host.access.ssh.user).or_default().extend(host.commands.allowed());
         }
         // A machine that is a host and a proxy gets one file.
         if let Some(proxy) = self.inner.proxies.get(&ProxyName::new(host_or_proxy)) {
