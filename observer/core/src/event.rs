@@ -7,6 +7,7 @@ use strum::IntoStaticStr;
 use crate::facts::Asker;
 use crate::journal::{Outcome, Way};
 use crate::judge::{Cause, Verdict};
+use crate::parity::Standing;
 use crate::plan::{Goal, Promise};
 use crate::validate::Readiness;
 use crate::words::{At, Epoch, HostName, PairName, PlanId, human_ms};
@@ -231,6 +232,30 @@ pub enum EventKind {
         /// The newest epoch seen.
         epoch: Epoch,
     },
+    /// An item of parity is not alike on the hosts any more, or is again.
+    ParityChanged {
+        /// The item.
+        item: String,
+        /// How much it matters.
+        severity: crate::validate::Severity,
+        /// How it stands now.
+        standing: Standing,
+        /// Which hosts differ and how, without any secret.
+        text: String,
+    },
+    /// A person had an item of parity copied from one host to another.
+    ParityFixed {
+        /// Who.
+        by: String,
+        /// The item.
+        item: String,
+        /// Whose value it is.
+        from: HostName,
+        /// Who got it.
+        to: HostName,
+        /// Where the content before is kept there.
+        kept: String,
+    },
     /// The pair is protected again after a change of master.
     ProtectedAgain {
         /// The master.
@@ -279,10 +304,13 @@ impl EventKind {
             | EventKind::ScheduleEnded { .. }
             | EventKind::Paused { .. } => Severity::Warning,
             EventKind::PlanClosed { outcome: Outcome::Undone { .. }, .. } => Severity::Severe,
+            EventKind::ParityChanged { standing, .. } if standing.is_broken() => Severity::Warning,
+            EventKind::ParityFixed { .. } => Severity::Warning,
             EventKind::Validated { against, .. } if !against.is_empty() => Severity::Warning,
             EventKind::Stopping { open_plan: Some(_) } => Severity::Warning,
             EventKind::PlanClosed { .. }
             | EventKind::Validated { .. }
+            | EventKind::ParityChanged { .. }
             | EventKind::Adopted { .. }
             | EventKind::StepOrdered { .. }
             | EventKind::StepProven { .. }
@@ -349,6 +377,13 @@ impl EventKind {
             EventKind::Paused { by, reason, .. } => format!("paused by {by}: {reason}"),
             EventKind::Resumed { by } => format!("resumed by {by}"),
             EventKind::Acknowledged { by } => format!("acknowledged by {by}"),
+            EventKind::ParityChanged { item, standing, .. } if !standing.is_broken() => {
+                format!("parity: {item} is alike on all hosts again")
+            }
+            EventKind::ParityChanged { text, .. } => format!("parity: {text}"),
+            EventKind::ParityFixed { by, item, from, to, kept } => {
+                format!("parity: {item} copied from {from} to {to} for {by}; before: {kept}")
+            }
             EventKind::ProtectedAgain { master } => {
                 format!("protected again, {master} is the master")
             }

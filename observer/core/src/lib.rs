@@ -14,6 +14,7 @@ pub mod judge;
 pub mod ledger;
 pub mod lint;
 pub mod pair;
+pub mod parity;
 pub mod plan;
 pub mod policy;
 pub mod sighting;

@@ -218,6 +218,9 @@ pub struct Policy {
     /// if it goes on for ever.
     #[serde(default)]
     pub lease_ms: Option<u64>,
+    /// Pace at which the items of parity are compared, in milliseconds.
+    #[serde(default = "parity_interval_ms")]
+    pub parity_interval_ms: u64,
     /// A second crash within this time of a repair is not repaired again.
     pub repair_window_ms: u64,
     /// The fence a promotion needs.
@@ -253,6 +256,10 @@ pub struct Policy {
     pub clone_deadline_ms: u64,
 }
 
+fn parity_interval_ms() -> u64 {
+    600_000
+}
+
 impl Default for Policy {
     /// The shipped defaults; the commented default file of the daemon shows the same numbers.
     fn default() -> Self {
@@ -276,6 +283,7 @@ impl Default for Policy {
             on_return: OnReturn::Rejoin,
             on_drift: OnDrift::Repair,
             lease_ms: None,
+            parity_interval_ms: parity_interval_ms(),
             repair_window_ms: 600_000,
             fence: FenceGrade::ProxiedOff,
             power_fence: None,

@@ -5,9 +5,11 @@
 
 use std::path::PathBuf;
 
+use observer_core::parity::Item;
 use observer_core::policy::PairSpec;
 use observer_core::words::{BouncerName, HostName, ProxyName};
 
+use crate::keys::Format;
 use crate::ssh::{BadHostKey, HostKey, SshTarget, SshTiming};
 
 /// Everything needed to reach one pair.
@@ -21,6 +23,43 @@ pub struct PairAccess {
     pub proxies: Vec<ProxyAccess>,
     /// One entry per PgBouncer of the pair.
     pub bouncers: Vec<BouncerAccess>,
+    /// What must be alike on all hosts, and where it is found.
+    pub parity: Vec<ParityItem>,
+}
+
+/// One item of parity and where it is found, the same place on every host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParityItem {
+    /// The item.
+    pub item: Item,
+    /// Where it is found.
+    pub source: ParitySource,
+    /// The account with whose rights it is read and written; none: the one we log in as.
+    pub user: Option<String>,
+}
+
+/// Where an item of parity is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ParitySource {
+    /// What this program prints with these arguments.
+    Command(Vec<String>),
+    /// The content of a file.
+    File(PathBuf),
+    /// One value in a file.
+    Key {
+        /// The file.
+        file: PathBuf,
+        /// How it is written.
+        format: Format,
+        /// The key; dots lead into tables.
+        key: String,
+    },
+    /// The version of a package of the distribution.
+    Package(String),
+    /// A unit with its drop-ins, as systemd has them.
+    Unit(String),
+    /// A setting of PostgreSQL.
+    Setting(String),
 }
 
 /// How one machine is entered by SSH.

@@ -5,33 +5,51 @@
 //! Nothing here runs anything. Values are checked to be plain words when the pair is connected,
 //! because a sudoers file gives wildcards and quotes a meaning of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 
 use observer_core::policy::PairSpec;
 use observer_core::words::ServiceName;
 
-use crate::access::{HostAccess, ProxyAccess, WorldError};
+use crate::access::{HostAccess, ParityItem, ProxyAccess, WorldError};
 use crate::quote::quote;
 use crate::ssh::Command;
 
 mod guard;
 mod job;
 mod lease;
+mod parity;
 mod standby;
 
 pub(crate) use guard::{GUARD_FILE, guard};
 pub(crate) use job::{JobCommands, Takes};
 pub(crate) use lease::LeaseCommands;
+pub(crate) use parity::{FileCommands, Look as ParityLook, ParityCommands};
 pub(crate) use standby::{Source, StandbyCommands, slot_name};
 
 /// Whose rights a command needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum RunAs {
     Root,
     /// Inside the data directory, which its owner could fill with traps for root.
     Postgres,
+    /// Among the files of an application's own account, for the same reason.
+    Account(String),
+    /// The account we log in as, without sudo.
+    Login,
+}
+
+impl RunAs {
+    /// The account that sudo is asked for, and what its lists of commands are called by.
+    fn target(&self, number: usize) -> Option<(&str, String)> {
+        match self {
+            RunAs::Root => Some(("root", String::new())),
+            RunAs::Postgres => Some(("postgres", "POSTGRES_".to_owned())),
+            RunAs::Account(name) => Some((name, format!("ACCOUNT{number}_"))),
+            RunAs::Login => None,
+        }
+    }
 }
 
 /// One command that runs with another user's rights: absolute program and exact arguments.
@@ -52,11 +70,13 @@ impl Privileged {
 
     /// The words of the command through sudo, which never asks.
     pub(crate) fn words(&self) -> Vec<&str> {
-        let sudo: &[&str] = match self.run_as {
-            RunAs::Root => &["sudo", "-n", "--"],
-            RunAs::Postgres => &["sudo", "-n", "-u", "postgres", "--"],
+        let sudo: Vec<&str> = match &self.run_as {
+            RunAs::Root => vec!["sudo", "-n", "--"],
+            RunAs::Postgres => vec!["sudo", "-n", "-u", "postgres", "--"],
+            RunAs::Account(name) => vec!["sudo", "-n", "-u", name, "--"],
+            RunAs::Login => Vec::new(),
         };
-        sudo.iter().copied().chain(self.argv.iter().map(String::as_str)).collect()
+        sudo.into_iter().chain(self.argv.iter().map(String::as_str)).collect()
     }
 
     /// The harmless form, quoted as a shell gets it: whether sudo would allow the command.
@@ -125,6 +145,8 @@ pub(crate) struct HostCommands {
     pub(crate) standby: StandbyCommands,
     /// What sets its lease and takes it away.
     pub(crate) lease: LeaseCommands,
+    /// What compares and copies each item of parity, in the configured order.
+    pub(crate) parity: Vec<ParityCommands>,
 }
 
 /// What runs as root on a proxy.
@@ -215,9 +237,11 @@ impl HostCommands {
             services,
             standby: StandbyCommands::new(access, &data, others)?,
             lease: LeaseCommands::new(access, &data, spec, others, proxies)?,
+            parity: Vec::new(),
         })
     }
 
+    /// All that looks and plans need.
     pub(crate) fn all(&self) -> Vec<&Privileged> {
         let mut all = self.database.all().to_vec();
         all.extend(self.standby.all());
@@ -226,6 +250,23 @@ impl HostCommands {
         all.extend([&self.see_tombstone, &self.see_last_start, &self.see_disk, &self.see_owner]);
         all.extend(self.services.values().flat_map(UnitCommands::all));
         all
+    }
+
+    /// All that its sudoers file allows. A validation does not ask sudo about the items of parity:
+    /// reading them tells by itself, no plan needs to write them, and they may be many.
+    pub(crate) fn allowed(&self) -> Vec<&Privileged> {
+        let parity = self.parity.iter().flat_map(ParityCommands::privileged);
+        self.all().into_iter().chain(parity).collect()
+    }
+
+    /// With the commands for these items of parity.
+    pub(crate) fn comparing(
+        self,
+        access: &HostAccess,
+        items: &[ParityItem],
+    ) -> Result<Self, WorldError> {
+        let parity = ParityCommands::all(access.name.as_str(), &access.ssh.user, items)?;
+        Ok(Self { parity, ..self })
     }
 }
 
@@ -308,10 +349,10 @@ pub(crate) fn sudoers(machine: &str, users: &BTreeMap<&str, Vec<&Privileged>>) -
     );
     for (number, (user, commands)) in users.iter().enumerate() {
         writeln!(text, "\nDefaults:{user} !requiretty, !pam_session").expect("a string takes all");
-        for (run_as, target, name) in
-            [(RunAs::Root, "root", ""), (RunAs::Postgres, "postgres", "POSTGRES_")]
-        {
-            let own = commands.iter().filter(|command| command.run_as == run_as);
+        let accounts: BTreeSet<&RunAs> = commands.iter().map(|command| &command.run_as).collect();
+        for (index, run_as) in accounts.into_iter().enumerate() {
+            let Some((target, name)) = run_as.target(index) else { continue };
+            let own = commands.iter().filter(|command| command.run_as == *run_as);
             let mut rules: Vec<String> = own.map(|command| command.rule()).collect();
             rules.sort();
             rules.dedup();

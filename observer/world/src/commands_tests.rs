@@ -3,10 +3,13 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use observer_core::parity::{Item, Mending, Secrecy};
 use observer_core::policy::{Placement, Policy, Probed, ServiceSpec};
+use observer_core::validate::Severity;
 
 use super::*;
-use crate::access::{DatabaseAccess, SshAccess};
+use crate::access::{DatabaseAccess, ParitySource, SshAccess};
+use crate::keys::Format;
 
 fn ssh() -> SshAccess {
     SshAccess {
@@ -74,11 +77,52 @@ fn proxy(config: &str) -> Result<ProxyCommands, WorldError> {
     ProxyCommands::new(&proxy_access(config))
 }
 
+fn key(file: &str, user: Option<&str>) -> ParityItem {
+    let item = Item {
+        name: file.to_owned(),
+        what: String::new(),
+        severity: Severity::Severe,
+        secrecy: Secrecy::Secret,
+        same_as: None,
+        mending: Mending::Copy,
+    };
+    let (format, key) = (Format::Env, "PASSWORD".to_owned());
+    let source = ParitySource::Key { file: file.into(), format, key };
+    ParityItem { item, source, user: user.map(str::to_owned) }
+}
+
+fn parity(items: &[ParityItem]) -> Vec<ParityCommands> {
+    ParityCommands::all("node-a", "ha-observer", items).unwrap()
+}
+
+/// Reading takes the named account's rights; what may not be copied asks for no right to write,
+/// and what the login itself reads asks for none at all.
+#[test]
+fn parity_asks_for_no_more_than_it_uses() {
+    let lines = |item: ParityItem| -> Vec<String> {
+        parity(&[item])[0].privileged().into_iter().map(Privileged::line).collect()
+    };
+    assert_eq!(lines(key("/opt/d/x.env", None)), Vec::<String>::new());
+    assert_eq!(lines(key("/opt/d/x.env", Some("ha-observer"))), Vec::<String>::new());
+    let mut by_hand = key("/opt/d/x.env", Some("desk"));
+    by_hand.item.mending = Mending::ByHand;
+    let looks = lines(by_hand);
+    assert_eq!(looks.len(), 3, "{looks:?}");
+    assert!(looks.iter().all(|line| line.starts_with("sudo -n -u desk -- ")), "{looks:?}");
+    let all = lines(key("/opt/d/x.env", Some("root")));
+    let keep = "/usr/bin/sh -c 'k=/opt/d/x.env.ha-observer-$(/usr/bin/date -u +%Y%m%dT%H%M%SZ) && \
+                /usr/bin/cp --preserve=all -T /opt/d/x.env $k && echo $k'";
+    assert!(all.contains(&format!("sudo -n -- {keep}")), "{all:?}");
+    let spaced = ParityCommands::all("node-a", "x", &[key("/opt/a b/x.env", None)]);
+    assert!(matches!(spaced, Err(WorldError::Unspeakable { .. })));
+}
+
 fn text_of_both() -> String {
     let data = "/var/lib/postgresql/15/main/";
-    let host = leased("postgresql@15-main.service", data, Some(30_000)).unwrap();
+    let mut host = leased("postgresql@15-main.service", data, Some(30_000)).unwrap();
+    host.parity = parity(&[key("/etc/desk_env", Some("root")), key("/opt/d/x.env", Some("d-k"))]);
     let proxy = proxy("/etc/haproxy/haproxy.cfg").unwrap();
-    let commands = [host.all(), proxy.all()].concat();
+    let commands = [host.allowed(), proxy.all()].concat();
     sudoers("node-a", &BTreeMap::from([("ha-observer", commands)]))
 }
 

@@ -17,12 +17,13 @@ use observer_core::words::{BouncerName, Epoch, HostName, ProxyName};
 use tokio::sync::{mpsc, watch};
 
 use crate::access::{
-    Alarm, BouncerAccess, CommandLine, Connection, HostAccess, PairAccess, ProxyAccess,
+    Alarm, BouncerAccess, CommandLine, Connection, HostAccess, PairAccess, ParityItem, ProxyAccess,
     ProxyServer, WorldError,
 };
 use crate::commands::{self, HostCommands, ProxyCommands};
 use crate::eyes::{FileCache, Lineage, LittleRoom, RanInThisBoot, look};
 use crate::hands::{self, Turns};
+use crate::parity::Salt;
 use crate::postgres::{Console, Database, DatabaseTarget, Door};
 use crate::ssh::Ssh;
 
@@ -42,6 +43,9 @@ pub(crate) struct Inner {
     pub(crate) hosts: BTreeMap<HostName, Host>,
     pub(crate) proxies: BTreeMap<ProxyName, Proxy>,
     pub(crate) bouncers: BTreeMap<BouncerName, Bouncer>,
+    pub(crate) parity: Vec<ParityItem>,
+    /// Makes what a person confirmed recognisable; known to this process alone.
+    pub(crate) seal: Salt,
     epoch: Arc<AtomicU64>,
     written: Mutex<Option<mpsc::UnboundedReceiver<WrittenFile>>>,
 }
@@ -109,12 +113,12 @@ const ALARMS_MAX: usize = 64;
 impl PairWorld {
     /// Makes the handles. Nothing is sent before the first look or order.
     pub fn connect(access: PairAccess) -> Result<Self, WorldError> {
-        let PairAccess { spec, hosts, proxies, bouncers } = access;
+        let PairAccess { spec, hosts, proxies, bouncers, parity } = access;
         let mut known_hosts = BTreeMap::new();
         for host in &hosts {
             let others: Vec<&HostAccess> =
                 hosts.iter().filter(|other| other.name != host.name).collect();
-            let known = Host::new(host.clone(), &spec, &others, &proxies)?;
+            let known = Host::new(host.clone(), &spec, &others, &proxies, &parity)?;
             known_hosts.insert(host.name.clone(), known);
         }
         let mut known_proxies = BTreeMap::new();
@@ -133,7 +137,9 @@ impl PairWorld {
         same_names(&spec.bouncers, &known_bouncers)?;
         let (hosts, proxies, bouncers) = (known_hosts, known_proxies, known_bouncers);
         let written = Mutex::new(Some(written));
-        Ok(Self { inner: Arc::new(Inner { spec, hosts, proxies, bouncers, epoch, written }) })
+        let seal = Salt::new();
+        let inner = Inner { spec, hosts, proxies, bouncers, parity, seal, epoch, written };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Answers one look, or says why there is no answer. Takes at most `deadline`.
@@ -215,7 +221,7 @@ impl PairWorld {
     pub fn sudoers(&self, host_or_proxy: &str) -> Option<String> {
         let mut users: BTreeMap<&str, Vec<&commands::Privileged>> = BTreeMap::new();
         if let Some(host) = self.inner.hosts.get(&HostName::new(host_or_proxy)) {
-            users.entry(&host.access.ssh.user).or_default().extend(host.commands.all());
+            users.entry(&host.access.ssh.user).or_default().extend(host.commands.allowed());
         }
         // A machine that is a host and a proxy gets one file.
         if let Some(proxy) = self.inner.proxies.get(&ProxyName::new(host_or_proxy)) {
@@ -272,9 +278,11 @@ impl Host {
         spec: &PairSpec,
         others: &[&HostAccess],
         proxies: &[ProxyAccess],
+        parity: &[ParityItem],
     ) -> Result<Self, WorldError> {
         let ssh = Ssh::new(access.ssh.target(access.name.as_str())?);
         let commands = HostCommands::new(&access, spec, others, proxies)?;
+        let commands = commands.comparing(&access, parity)?;
         let guard = commands::guard(&access, others)?;
         let path = access.database.socket.to_string_lossy().into_owned();
         let database = Database::new(DatabaseTarget {

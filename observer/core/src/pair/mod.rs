@@ -156,6 +156,7 @@ impl Pair {
             Input::Validated { plan, ready, against } => {
                 self.tell(EventKind::Validated { plan, ready, against }, now);
             }
+            Input::Parity(told) => self.tell(told.into(), now),
             Input::Stop => self.on_stop(now),
             Input::Reconfigured(spec) => {
                 self.spec = *spec;

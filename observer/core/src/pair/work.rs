@@ -3,6 +3,7 @@
 use crate::drive::{Answer, Order, Reply};
 use crate::event::Event;
 use crate::journal::Record;
+use crate::parity::Told;
 use crate::plan::{Plan, Proof};
 use crate::policy::PairSpec;
 use crate::sighting::{Look, Sighting};
@@ -43,6 +44,8 @@ pub enum Input {
         /// What stands against the rest, a sentence each.
         against: Vec<String>,
     },
+    /// What became known of an item of parity, or was done about it.
+    Parity(Told),
     /// Finish the step, leave the plan resumable, ask for nothing more.
     Stop,
     /// The configuration was read anew.

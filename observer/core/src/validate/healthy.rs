@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::parity::{Found, Item, ItemReading, Mending, Print, Secrecy};
 use crate::policy::{FenceGrade, Placement, Policy, PowerFence, Probed, ServiceSpec, WhenUndone};
 use crate::sighting::{Admission, CheckResult, FileServer, LeaseSeen, ServerReport, UnitState};
 
@@ -47,8 +48,24 @@ pub(super) fn survey() -> Survey {
         hosts: BTreeMap::from([("node-a".into(), master()), ("node-b".into(), slave())]),
         proxies: BTreeMap::from([("proxy".into(), proxy())]),
         bouncers: BTreeMap::from([("bouncer".into(), Ok(Some(bouncer())))]),
+        parity: vec![reading("password", Severity::Severe), reading("locale", Severity::Warning)],
         took_ms: 300,
     }
+}
+
+/// An item that is the same on both hosts.
+fn reading(name: &str, severity: Severity) -> ItemReading {
+    let item = Item {
+        name: name.to_owned(),
+        what: format!("key {name} of /opt/desk/desk.properties"),
+        severity,
+        secrecy: Secrecy::Secret,
+        same_as: None,
+        mending: Mending::Copy,
+    };
+    let found = || Ok(Found::Value { print: Print("7".to_owned()), shown: None });
+    let hosts = BTreeMap::from([("node-a".into(), found()), ("node-b".into(), found())]);
+    ItemReading { item, hosts }
 }
 
 const CLOCK: ClockSurvey = ClockSurvey { ahead_ms: 3, doubt_ms: 2 };

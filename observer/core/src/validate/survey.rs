@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
+use crate::parity::ItemReading;
 use crate::policy::PairSpec;
 use crate::sighting::{FileServer, LeaseSeen, ServerReport, UnitState};
 use crate::words::{BouncerName, HostName, ProxyName};
@@ -45,6 +46,9 @@ pub struct Survey {
     /// Every PgBouncer; none where it is definitely not running.
     #[serde(default)]
     pub bouncers: BTreeMap<BouncerName, Datum<Option<BouncerSurvey>>>,
+    /// What was read of each item of parity, on every host.
+    #[serde(default)]
+    pub parity: Vec<ItemReading>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::healthy::{observer, roles, spec, survey};
 use super::*;
+use crate::parity::{Found, Print};
 use crate::policy::{Durability, FenceGrade};
 use crate::sighting::{Admission, LeaseSeen, UnitState};
 
@@ -98,6 +99,21 @@ const OF_THE_OBSERVER_AND_MACHINES: &[(&str, Break)] = &[
     ("singletons", |survey, _| {
         machine(survey, "node-b").service_units[1].state = Some(UnitState::Active);
     }),
+];
+
+/// An item of parity that node-b has otherwise.
+fn differ(survey: &mut Survey, item: usize) {
+    let found = Found::Value { print: Print("8".to_owned()), shown: None };
+    survey.parity[item].hosts.insert("node-b".into(), Ok(found));
+}
+
+const OF_PARITY: &[(&str, Break)] = &[
+    ("parity-severe", |survey, _| differ(survey, 0)),
+    ("parity-severe", |survey, _| {
+        let missing = Found::Missing("no such key".to_owned());
+        survey.parity[0].hosts.insert("node-b".into(), Ok(missing));
+    }),
+    ("parity", |survey, _| differ(survey, 1)),
 ];
 
 const OF_THE_DATABASE: &[(&str, Break)] = &[
@@ -235,6 +251,7 @@ const OF_THE_BOUNCERS: &[(&str, Break)] = &[
 fn breakages() -> impl Iterator<Item = &'static (&'static str, Break)> {
     let all = [
         OF_THE_OBSERVER_AND_MACHINES,
+        OF_PARITY,
         OF_THE_DATABASE,
         OF_THE_APPLICATION_AND_PROXIES,
         OF_THE_BOUNCERS,

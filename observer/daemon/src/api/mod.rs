@@ -6,6 +6,7 @@
 mod fence;
 pub(crate) mod files;
 mod orders;
+mod parity;
 mod peer;
 mod plans;
 pub(crate) mod types;
@@ -184,6 +185,8 @@ pub(crate) async fn serve(listener: UnixListener, desk: Arc<Desk>) -> std::io::R
         .route("/v1/pairs/{pair}/proxies/history", get(files::history))
         .route("/v1/pairs/{pair}/proxies/diff", get(files::diff))
         .route("/v1/pairs/{pair}/proxies/change", post(files::change))
+        .route("/v1/pairs/{pair}/parity", get(parity::show))
+        .route("/v1/pairs/{pair}/parity/fix", post(parity::fix))
         .route("/v1/pairs/{pair}/pause", post(orders::pause))
         .route("/v1/pairs/{pair}/resume", post(orders::resume))
         .route("/v1/pairs/{pair}/ack", post(orders::acknowledge))

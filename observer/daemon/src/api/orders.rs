@@ -155,6 +155,24 @@ impl Desk {
     }
 }
 
+impl Desk {
+    /// Writes down who ordered what, and insists: for orders that no journal records.
+    pub(super) async fn record<T: Serialize>(
+        &self,
+        pair: &str,
+        by: &str,
+        order: &str,
+        body: &T,
+    ) -> Answered<()> {
+        tracing::info!(pair, by, order, "ordered over the API");
+        let body = serde_json::to_value(body).unwrap_or_default();
+        let written = self.store.audit(pair, self.clock.now(), by, order, body).await;
+        written.map_err(|why| {
+            Refused::unavailable(format!("it cannot be recorded, so that nothing is done: {why}"))
+        })
+    }
+}
+
 /// Orders, and waits until the order is in force: its record is durable.
 async fn carried_out(
     mut link: PairLink,

@@ -90,6 +90,20 @@ pub(crate) struct PauseRequest {
     pub(crate) until: Option<At>,
 }
 
+/// Body of `POST /v1/pairs/{pair}/parity/fix`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FixRequest {
+    /// The item's name.
+    pub(crate) item: String,
+    /// Whose value is right; the master's if left out.
+    #[serde(default)]
+    pub(crate) from: Option<HostName>,
+    /// The `seal` of the answer that was confirmed; left out, it is only shown what would change.
+    #[serde(default)]
+    pub(crate) seal: Option<String>,
+}
+
 /// Answer to an order that was accepted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Accepted {

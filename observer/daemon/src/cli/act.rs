@@ -80,7 +80,7 @@ async fn run(desk: &Desk, errand: Errand) -> Result<Exit, Failure> {
     }
     say(&plan::summary(&report));
     if !errand.yes {
-        confirm(&desk.pair().await?)?;
+        confirm_pair(&desk.pair().await?)?;
     }
     // From here Ctrl-C is a wish about the plan, not the end of this process.
     let interrupts = Interrupts::catch()?;
@@ -111,7 +111,7 @@ async fn schedule(
         say(&format!("now it would be {why}"));
     }
     if !errand.yes {
-        confirm(&pair)?;
+        confirm_pair(&pair)?;
     }
     let path = desk.path("schedule").await?;
     let accepted = desk.client.post(&path, &ScheduleRequest { due, reason }).await?;
@@ -122,19 +122,24 @@ async fn schedule(
     orders::done(desk, &accepted, &text)
 }
 
-pub(super) fn confirm(pair: &str) -> Result<(), Failure> {
+pub(super) fn confirm_pair(pair: &str) -> Result<(), Failure> {
+    confirm(pair, &format!("Type the pair's name ({pair}) to order this"))
+}
+
+/// Has a person type `word`, asked for by `please`.
+pub(super) fn confirm(word: &str, please: &str) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::NotConfirmed(
             "nobody is there to confirm\n  fix: add --yes".to_owned(),
         ));
     }
-    say(&format!("Type the pair's name ({pair}) to order this:"));
+    say(&format!("{please}:"));
     let mut typed = String::new();
     let read = std::io::stdin().lock().read_line(&mut typed);
     match read {
-        Ok(_) if typed.trim() == pair => Ok(()),
+        Ok(_) if typed.trim() == word => Ok(()),
         _ => Err(Failure::NotConfirmed(format!(
-            "that is not \"{pair}\": nothing was ordered\n  fix: type the name as shown"
+            "that is not \"{word}\": nothing was ordered\n  fix: type the name as shown"
         ))),
     }
 }

@@ -64,6 +64,8 @@ pub(crate) enum Verb {
     Rules(Directory),
     /// Is the pair ready for a switchover, a failover, and for switching back? Changes nothing.
     Validate(ValidateArgs),
+    /// What must be alike on all hosts: who has what, and since when.
+    Parity(ParityArgs),
     /// The power fence.
     Fence(FenceArgs),
     /// Move users to the slave now.
@@ -159,6 +161,36 @@ impl From<ChangeOfMaster> for Readiness {
             ChangeOfMaster::SwitchBack => Readiness::SwitchBack,
         }
     }
+}
+
+/// Options of `parity`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ParityArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<ParityAction>,
+}
+
+/// What to do about an item of parity.
+#[derive(Subcommand, Clone, Debug)]
+pub(crate) enum ParityAction {
+    /// Copy a file or key from the master to the others, after showing the difference.
+    Fix(FixArgs),
+}
+
+/// Options of `parity fix`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct FixArgs {
+    /// The item's configured name.
+    pub(crate) item: String,
+    /// Whose value is right; the master's if left out.
+    #[arg(long, value_name = "HOST")]
+    pub(crate) from: Option<String>,
+    /// Only show what would be changed.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask for a name to be typed.
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// Options of `fence`.

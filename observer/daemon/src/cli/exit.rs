@@ -37,6 +37,8 @@ pub(crate) enum Exit {
     FileFaulty = 13,
     /// `proxy`: not every proxy was changed; the message names which, and how to repair that.
     PartlyChanged = 14,
+    /// `parity`: an item is not alike on all hosts, or could not be compared.
+    NotAlike = 15,
 }
 
 /// The list, as it stands in `--help` and the manual page.
@@ -57,7 +59,9 @@ Exit codes:
   11  `validate`: the pair is not ready
   12  `fence test`: the power fence could not be used for a host
   13  `proxy lint`: an error was found in a file
-  14  `proxy`: not every proxy was changed; the message names which, and how to repair that";
+  14  `proxy`: not every proxy was changed; the message names which, and how to repair that
+
+  15  `parity`: an item is not alike on all hosts, or could not be compared";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

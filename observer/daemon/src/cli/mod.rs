@@ -13,6 +13,7 @@ mod follow;
 mod incident;
 mod orders;
 mod output;
+mod parity;
 mod plan;
 mod proxy;
 mod proxy_args;
@@ -85,7 +86,8 @@ impl Failure {
             | Exit::NotReady
             | Exit::FenceFails
             | Exit::FileFaulty
-            | Exit::PartlyChanged => "other",
+            | Exit::PartlyChanged
+            | Exit::NotAlike => "other",
             Exit::Unexpected => "unexpected",
         };
         problem_json(kind, &self.to_string())
@@ -212,6 +214,7 @@ async fn ask(common: Common, verb: Verb) -> Result<Exit, Failure> {
         Verb::Events(args) => events::show(&desk, args).await,
         Verb::Incident { plan } => incident::show(&desk, plan).await,
         Verb::Validate(args) => validate::show(&desk, args).await,
+        Verb::Parity(args) => parity::carry_out(&desk, args).await,
         Verb::Fence(args) => fence::carry_out(&desk, args).await,
         Verb::Failover(args) => act::failover(&desk, args).await,
         Verb::Switchover(args) => act::switchover(&desk, args).await,

@@ -9,6 +9,7 @@ use super::output::{Look, Tone, one_line, print, wrap};
 use super::{Desk, Exit, Failure, print_json, when};
 use crate::report::date_time;
 use crate::report::members::{BouncerStatus, HostStatus, ProxyStatus, Role};
+use crate::report::parity::ParityStatus;
 use crate::report::view::{PairStatus, PlanStatus};
 
 pub(super) async fn show(desk: &Desk) -> Result<Exit, Failure> {
@@ -87,6 +88,9 @@ fn standing_lines(status: &PairStatus, look: Look) -> Vec<String> {
     if let Some(lease) = &status.lease {
         lines.push(format!("lease: a master whom nobody reaches stops itself after {lease}"));
     }
+    if let Some(line) = status.parity.as_ref().and_then(parity) {
+        lines.push(look.paint(Tone::Warn, &line));
+    }
     match status.mode {
         Mode::Auto => {}
         Mode::ObserveOnly => lines.push("mode: observe-only, it never acts by itself".to_owned()),
@@ -103,6 +107,18 @@ fn standing_lines(status: &PairStatus, look: Look) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// What is not alike on the hosts, or could not be compared.
+fn parity(parity: &ParityStatus) -> Option<String> {
+    let ParityStatus { items, broken, unread, .. } = parity;
+    let (count, names, what) = match (broken.is_empty(), unread.is_empty()) {
+        (false, _) => (broken.len(), broken, "not alike on the hosts"),
+        (true, false) => (unread.len(), unread, "not compared"),
+        (true, true) => return None,
+    };
+    let names = one_line(&names.join(", "));
+    Some(format!("parity: {count} of {items} items {what}: {names}; see `ha-observer parity`"))
 }
 
 fn first_line(status: &PairStatus, look: Look) -> String {

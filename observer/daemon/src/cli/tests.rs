@@ -287,7 +287,7 @@ mod validation {
         let (spec, observer) = (spec(), observer());
         let roles = Roles::of(&spec, &"node-a".into());
         let (hosts, proxies, bouncers) = Default::default();
-        let survey = Survey { hosts, proxies, bouncers, took_ms: 12 };
+        let survey = Survey { hosts, proxies, bouncers, parity: Vec::new(), took_ms: 12 };
         let inputs = Inputs { spec: &spec, roles: &roles, survey: &survey, observer: &observer };
         crate::cli::validate::text(&validate(&inputs), args, Look::Aligned)
     }

@@ -8,6 +8,7 @@ mod daemon;
 mod fence;
 mod finding;
 mod pair;
+mod parity;
 mod policy;
 mod section;
 mod units;

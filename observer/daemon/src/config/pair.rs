@@ -17,6 +17,7 @@ use super::access::{
 };
 use super::fence::Fence;
 use super::finding::Finding;
+use super::parity;
 use super::policy;
 use super::section::{Document, Section};
 
@@ -64,6 +65,7 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
         root.tables("proxy").iter().map(|proxy| readers.proxy(proxy, &names)).collect();
     let bouncers: Vec<BouncerAccess> =
         root.tables("bouncer").iter().map(|bouncer| readers.bouncer(bouncer)).collect();
+    let parity = parity::items(&root.tables("parity"));
     if hosts.len() < 2 {
         root.wrong(
             "host",
@@ -91,7 +93,7 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
         services,
         policy,
     };
-    PairAccess { spec, hosts, proxies, bouncers }
+    PairAccess { spec, hosts, proxies, bouncers, parity }
 }
 
 const NAME_FIX: &str = "use letters, digits, dots, dashes and underscores, 64 at most";
@@ -355,7 +357,7 @@ fn address(section: &Section<'_, '_>) -> String {
     address
 }
 
-fn absolute(
+pub(super) fn absolute(
     section: &Section<'_, '_>,
     key: &'static str,
     default: Option<&str>,

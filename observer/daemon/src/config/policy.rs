@@ -73,6 +73,11 @@ pub(super) fn read(section: &Section<'_, '_>) -> Policy {
         on_return: section.choice("on_return", ON_RETURN, shipped.on_return),
         on_drift: section.choice("on_drift", ON_DRIFT, shipped.on_drift),
         lease_ms: lease(section),
+        parity_interval_ms: section.time_ms(
+            "parity_interval",
+            shipped.parity_interval_ms,
+            PARITY_INTERVAL_MIN_MS,
+        ),
         repair_window_ms: time("repair_window", shipped.repair_window_ms),
         fence: section.choice("fence", FENCES, shipped.fence),
         power_fence: shipped.power_fence,
@@ -100,6 +105,8 @@ pub(super) fn read(section: &Section<'_, '_>) -> Policy {
     policy
 }
 
+/// The shortest pace of comparing: it reads files on every host.
+const PARITY_INTERVAL_MIN_MS: u64 = 5_000;
 /// The shortest lease: a few checks a second apart must fall into it.
 const LEASE_MIN_MS: u64 = 6_000;
 /// The longest: a master that goes on alone for longer has no use of one.

@@ -197,6 +197,17 @@ impl<'d, 't> Section<'d, 't> {
         text.unwrap_or_default()
     }
 
+    /// Yes or no.
+    pub(super) fn flag(&self, key: &'static str, default: bool) -> bool {
+        let Some(found) = self.find(key) else { return default };
+        if let DeValue::Boolean(truth) = found.value {
+            return *truth;
+        }
+        let problem = format!("must be true or false, not {}", described(found.value));
+        self.wrong(key, &problem, &format!("write {key} = true, or false"));
+        default
+    }
+
     /// A list of texts; empty if missing.
     pub(super) fn texts(&self, key: &'static str) -> Vec<String> {
         let Some(found) = self.find(key) else { return Vec::new() };

@@ -4,7 +4,9 @@
 
 use std::path::Path;
 
+use observer_core::parity::Secrecy;
 use observer_core::policy::{FenceGrade, Policy, WhenUndone};
+use observer_world::access::ParityItem;
 
 use super::pair::{self, Reach};
 use super::{Findings, OBSERVER_TOML, PAIR_TOML, daemon};
@@ -75,6 +77,40 @@ fn commented_out_keys_of_the_default_pair_file_are_right_too() {
     assert_eq!(access.proxies[0].servers[0].host.as_str(), "node-a");
     assert!(access.hosts[0].database.bin_directory.is_some());
     assert!(access.spec.policy.power_fence.is_some());
+}
+
+/// The example of a whole product is right as it is shipped, but for the machines' own keys.
+#[test]
+fn the_example_profile_is_right() {
+    let text = include_str!("../../../../systemd/examples/serviceops.toml")
+        .replace("ssh-ed25519 REPLACE-THIS-KEY", KEY);
+    let access = read(&text).unwrap();
+    let same = |item: &ParityItem| item.item.same_as.is_some();
+    assert_eq!(access.parity.iter().filter(|item| same(item)).count(), 4, "five files, one value");
+    assert!(access.parity.iter().all(|one| !same(one) || one.item.secrecy == Secrecy::Secret));
+    assert_eq!(access.spec.policy, Policy::default());
+    observer_world::pair_world::PairWorld::connect(access).expect("sudoers can carry all of it");
+}
+
+/// A default file whose first item of parity has these lines instead of its own.
+fn with_parity(lines: &str) -> String {
+    let text = changed(&[("[policy]", &format!("[[parity]]\n{lines}\n[policy]"))]);
+    findings(&text)
+}
+
+#[test]
+fn an_item_of_parity_that_cannot_be_compared_is_refused() {
+    let all = [
+        "name = \"p\"",
+        "name = \"p\"\nkind = \"keys\"",
+        "name = \"p\"\nkind = \"key\"\nfile = \"/etc/passwords\"\nkey = \"x\"\nsecert = true",
+        "name = \"p\"\nkind = \"command\"\ncommand = [\"java\"]\nsame_as = \"q\"",
+        "name = \"p\"\nkind = \"file\"\nfile = \"etc/x\"\nsecret = \"yes\"\nkey = \"x\"",
+        "name = \"p\"\nkind = \"setting\"\nsetting = \"x'; drop\"\nuser = \"root\"",
+        "name = \"p\"\nkind = \"key\"\nfile = \"/x.env\"\nkey = \"x\"\nsame_as = \"p\"",
+        "name = \"p;\"\nkind = \"unit\"\nunit = \"x; y\"\nseverity = \"sever\"",
+    ];
+    insta::assert_snapshot!(all.map(with_parity).join("\n"));
 }
 
 /// A file with a power fence, and hosts with or without their own values.

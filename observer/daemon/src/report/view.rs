@@ -13,6 +13,7 @@ use observer_core::words::{At, Epoch, HostName, PairName, PlanId, human_ms};
 use serde::{Deserialize, Serialize};
 
 use super::members::{self, BouncerStatus, HostStatus, ProxyStatus};
+use super::parity::ParityStatus;
 
 /// The answer to `status`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -58,6 +59,9 @@ pub(crate) struct PairStatus {
     /// Every PgBouncer.
     #[serde(default)]
     pub(crate) bouncers: Vec<BouncerStatus>,
+    /// What must be alike on the hosts; none where nothing is declared, or was compared yet.
+    #[serde(default)]
+    pub(crate) parity: Option<ParityStatus>,
     /// What a failover now would lose, in words.
     pub(crate) loss: Option<String>,
     /// The plan that is open.
@@ -184,6 +188,7 @@ fn status(pair: &Pair, basis: Option<&Basis>, now: At) -> PairStatus {
         proxies: members::proxies(pair),
         lease: lease(pair, basis),
         bouncers: members::bouncers(pair),
+        parity: None,
         loss: pair.latest().map(|(digest, _)| digest.loss.text()),
         next: next(pair.spec(), basis, plan.as_ref()),
         plan,

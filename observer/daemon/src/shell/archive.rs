@@ -64,6 +64,14 @@ pub(crate) trait Archive: Clone + Send + Sync + 'static {
         mark: &Watermark,
     ) -> impl Future<Output = Result<(), Unwritten>> + Send;
 
+    /// Keeps a JSON value under a key, in place of an older one.
+    fn remember(
+        &self,
+        pair: &PairName,
+        key: &'static str,
+        body: &str,
+    ) -> impl Future<Output = Result<(), Unwritten>> + Send;
+
     /// Keeps measurements.
     fn samples(
         &self,

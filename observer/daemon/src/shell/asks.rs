@@ -12,9 +12,11 @@ use observer_world::power::PowerAnswer;
 use tokio::sync::oneshot;
 
 use super::files::{FilesAllowed, ReadFile};
+use super::parity::{CopyOrder, FixReply};
 use super::readiness::Unready;
 use super::validation::{self, Asked};
 use super::world::World;
+use crate::report::parity::ParityReport;
 use crate::report::plan::PlanReport;
 
 /// How long a power fence may take to say whether a host has power.
@@ -29,6 +31,10 @@ pub(crate) enum Ask {
     DryRun(Wish, oneshot::Sender<Result<PlanReport, Refusal>>),
     /// Whether the pair is ready for a change of master; the machines are asked anew.
     Validate(oneshot::Sender<Result<ValidationReport, Refusal>>),
+    /// What must be alike on the hosts, compared now.
+    Parity(oneshot::Sender<ParityReport>),
+    /// Copy an item of parity, or say what that would change.
+    Fix(CopyOrder, FixReply),
     /// What the power fence says of each host; nothing is switched.
     TestFence(oneshot::Sender<Vec<(HostName, PowerAnswer)>>),
     /// What is in these proxies' files now.
@@ -62,6 +68,8 @@ pub(super) fn answer<W: World>(pair: &mut Pair, world: &W, ask: Ask, now: At) {
         Ask::DryRun(wish, reply) => {
             let _ = reply.send(dry_run(pair, world, wish, now));
         }
+        // Answered by the task itself, which keeps what was compared.
+        Ask::Parity(_) | Ask::Fix(..) => {}
         Ask::TestFence(reply) => {
             let world = world.clone();
             tokio::task::spawn_local(async move {

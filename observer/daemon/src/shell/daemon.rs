@@ -143,6 +143,7 @@ impl Daemon {
             clock: self.clock,
             crash: self.crash.clone(),
             last_event: past.last_event,
+            parity: past.parity,
         });
         self.running.insert(name, handle);
     }

@@ -12,6 +12,7 @@ mod daemon;
 pub(crate) mod files;
 mod logging;
 mod pair_task;
+pub(crate) mod parity;
 mod planned;
 pub(crate) mod readiness;
 mod service;

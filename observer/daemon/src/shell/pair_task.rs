@@ -32,6 +32,7 @@ use super::archive::{Archive, Sample, Watermark};
 use super::asks::Ask;
 use super::clock::Clock;
 use super::crash::CrashPoint;
+use super::parity::{self, Comparing, Found};
 use super::planned::{Appointment, Checked};
 use super::world::World;
 use super::writer::{Write, Writer};
@@ -102,10 +103,12 @@ pub(super) struct PairTask<W> {
     pub(super) crash: CrashPoint,
     /// Changes of proxies' files that are under way: the hands stay the same meanwhile.
     pub(super) changing: Rc<Cell<usize>>,
-    view: watch::Sender<Arc<PairView>>,
+    pub(super) view: watch::Sender<Arc<PairView>>,
     pulse: Arc<AtomicU64>,
     stop_by: Option<At>,
     marked: Option<Watermark>,
+    /// Where the comparing of what must be alike stands.
+    pub(super) parity: Comparing,
     alarms: mpsc::Receiver<Alarm>,
 }
 
@@ -123,11 +126,13 @@ pub(crate) struct Start<W, A> {
     pub(crate) crash: CrashPoint,
     /// Number of the pair's newest event in the store.
     pub(crate) last_event: u64,
+    /// How each item of parity stood at the last look.
+    pub(crate) parity: parity::Memory,
 }
 
 /// Starts a pair's task and its writer. Must be called inside a `LocalSet` of a tokio runtime.
 pub(crate) fn start<W: World, A: Archive>(start: Start<W, A>) -> PairHandle<W> {
-    let Start { pair, world, archive, clock, crash, last_event } = start;
+    let Start { pair, world, archive, clock, crash, last_event, parity } = start;
     let (inputs, inbox) = mpsc::unbounded_channel();
     let (writes, written) = mpsc::unbounded_channel();
     let (asks, asked) = mpsc::channel(16);
@@ -144,6 +149,7 @@ pub(crate) fn start<W: World, A: Archive>(start: Start<W, A>) -> PairHandle<W> {
     };
     let writing = tokio::spawn(writer.run(written));
     let (checks, checked) = mpsc::unbounded_channel();
+    let (parity, compared) = Comparing::new(parity);
     let task = PairTask {
         pair,
         checks,
@@ -161,9 +167,10 @@ pub(crate) fn start<W: World, A: Archive>(start: Start<W, A>) -> PairHandle<W> {
         pulse: pulse.clone(),
         stop_by: None,
         marked: None,
+        parity,
     };
     let running = tokio::task::spawn_local(async move {
-        let ended = task.run(Inlets { inbox, asked, controlled, checked }).await;
+        let ended = task.run(Inlets { inbox, asked, controlled, checked, compared }).await;
         // The task's end closed the line: what waits is still written.
         if writing.await.is_err() {
             tracing::error!("the writer ended badly");
@@ -179,11 +186,12 @@ struct Inlets<W> {
     asked: mpsc::Receiver<Ask>,
     controlled: mpsc::Receiver<Control<W>>,
     checked: mpsc::UnboundedReceiver<Checked>,
+    compared: mpsc::UnboundedReceiver<Found>,
 }
 
 impl<W: World> PairTask<W> {
     async fn run(mut self, inlets: Inlets<W>) -> Ended {
-        let Inlets { mut inbox, mut asked, mut controlled, mut checked } = inlets;
+        let Inlets { mut inbox, mut asked, mut controlled, mut checked, mut compared } = inlets;
         let mut test_at = Instant::now();
         let mut mark_at = Instant::now() + MARK_EVERY;
         self.work();
@@ -213,6 +221,8 @@ impl<W: World> PairTask<W> {
                 }
                 Some(checked) = checked.recv() => self.checked(checked),
                 Some(ask) = asked.recv() => self.asked(ask),
+                Some(found) = compared.recv() => self.parity_found(found),
+                () = tokio::time::sleep_until(self.parity.due) => self.mind_parity(),
                 () = tokio::time::sleep_until(test_at) => {
                     // Its answer sets the next one; this is for an answer that never comes.
                     test_at = Instant::now() + TEST_EVERY * 2;
@@ -263,6 +273,7 @@ impl<W: World> PairTask<W> {
         let Some((spec, world)) = self.kept.take() else { return };
         self.alarms = world.alarms();
         self.world = world;
+        self.parity.restart();
         self.handle(Input::Reconfigured(spec));
         let pair = &self.pair.spec().name;
         tracing::info!(%pair, "the configuration that was read anew is in force");
@@ -301,7 +312,9 @@ impl<W: World> PairTask<W> {
     fn publish(&self) {
         let now = self.clock.now();
         self.pulse.store(now.0, Ordering::Relaxed);
-        self.view.send_replace(Arc::new(PairView::of(&self.pair, now)));
+        let mut view = PairView::of(&self.pair, now);
+        view.status.parity = self.parity.status();
+        self.view.send_replace(Arc::new(view));
     }
 
     /// Takes all work out and sets it going.
@@ -384,7 +397,7 @@ impl<W: World> PairTask<W> {
         }
     }
 
-    fn write(&self, write: Write) {
+    pub(super) fn write(&self, write: Write) {
         // The writer lives as long as this task: its only other end is here.
         let _ = self.writes.send(write);
     }

@@ -70,6 +70,8 @@ impl<W: World> PairTask<W> {
             | Ask::MayChangeFiles(_)
             | Ask::Prepare(..)
             | Ask::Apply(..)) => self.about_files(ask),
+            Ask::Parity(reply) => self.asked_parity(reply),
+            Ask::Fix(order, reply) => self.asked_fix(order, reply),
             ask => answer(&mut self.pair, &self.world, ask, self.clock.now()),
         }
         self.work();

@@ -4,7 +4,7 @@
 //! can be told to die, to hang, or to take its time. Everything that is written or performed goes
 //! into one log, so that the order between the two can be asserted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,6 +14,7 @@ use observer_core::drive::{Answer, Order, Reply};
 use observer_core::event::Event;
 use observer_core::journal::Record;
 use observer_core::pair::Refusal;
+use observer_core::parity::{Copying, Found, Item, ItemReading, Print};
 use observer_core::plan::{Effect, Proof};
 use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec};
 use observer_core::sighting::{
@@ -21,10 +22,11 @@ use observer_core::sighting::{
     MachineReport, ProxyFileReport, ProxyReport, Seen, ServerReport, Silent, SystemState,
     UnitReport, UnitState, Vantage, Walreceiver,
 };
-use observer_core::validate::{Roles, Survey};
+use observer_core::validate::{Roles, Survey, Unread};
 use observer_core::words::{Epoch, HostName, Lsn, PairName, Timeline};
 use observer_world::access::{Alarm, CommandLine};
 use observer_world::pair_world::{Applied, ApplyStep, NewFile};
+use observer_world::parity::{Change, Copied, Preview};
 use observer_world::power::PowerAnswer;
 use tokio::sync::mpsc;
 
@@ -73,6 +75,7 @@ struct State {
     let_in: HostName,
     taken_out: BTreeSet<HostName>,
     file: HostName,
+    parity: Vec<(Item, BTreeMap<HostName, Option<String>>)>,
 }
 
 /// The world. Clones share it.
@@ -94,6 +97,7 @@ impl Scripted {
             let_in: "node-a".into(),
             taken_out: BTreeSet::from(["node-b".into()]),
             file: "node-a".into(),
+            parity: Vec::new(),
         };
         Self { state: Rc::new(Mutex::new(state)), log }
     }
@@ -106,6 +110,15 @@ impl Scripted {
     /// From now on these looks never end.
     pub(crate) fn hang(&self, looks: fn(&Look) -> bool) {
         self.state.lock().unwrap().hanging = Some(looks);
+    }
+
+    /// From now on the hosts have these values of an item; none means that a host is away.
+    pub(crate) fn has(&self, item: &Item, values: [Option<&str>; 2]) {
+        let [a, b] = values.map(|value| value.map(str::to_owned));
+        let values = BTreeMap::from([("node-a".into(), a), ("node-b".into(), b)]);
+        let mut state = self.state.lock().unwrap();
+        state.parity.retain(|(known, _)| known.name != item.name);
+        state.parity.push((item.clone(), values));
     }
 
     /// From now on an effect takes so long.
@@ -259,7 +272,52 @@ impl World for Scripted {
     async fn survey(&self, _: &Roles, _: Duration) -> Survey {
         tokio::task::yield_now().await;
         let (hosts, proxies, bouncers) = Default::default();
-        Survey { hosts, proxies, bouncers, took_ms: 0 }
+        Survey { hosts, proxies, bouncers, parity: Vec::new(), took_ms: 0 }
+    }
+
+    fn parity_items(&self) -> Vec<Item> {
+        self.state.lock().unwrap().parity.iter().map(|(item, _)| item.clone()).collect()
+    }
+
+    /// Each host has the value that the script says; none means that it is away.
+    async fn read_parity(&self, _: Duration) -> Vec<ItemReading> {
+        tokio::task::yield_now().await;
+        let state = self.state.lock().unwrap();
+        let found = |value: &Option<String>| match value {
+            Some(value) => Ok(Found::Value { print: Print(value.clone()), shown: None }),
+            None => Err(Unread("no answer in time".to_owned())),
+        };
+        let reading = |(item, values): &(Item, BTreeMap<HostName, Option<String>>)| ItemReading {
+            item: item.clone(),
+            hosts: values.iter().map(|(host, value)| (host.clone(), found(value))).collect(),
+        };
+        state.parity.iter().map(reading).collect()
+    }
+
+    async fn preview_copy(&self, copying: &Copying, _: Duration) -> Result<Preview, String> {
+        tokio::task::yield_now().await;
+        let host = copying.to[0].clone();
+        let (path, diff) = ("/etc/desk".to_owned(), vec!["value differs".to_owned()]);
+        Ok(Preview { changes: vec![Change { host, path, diff }], seal: "seal".to_owned() })
+    }
+
+    async fn copy_item(
+        &self,
+        copying: &Copying,
+        seal: &str,
+        may_go_on: &dyn Fn() -> Result<(), String>,
+        _: Duration,
+    ) -> Result<Vec<Copied>, String> {
+        tokio::task::yield_now().await;
+        assert_eq!(seal, "seal");
+        may_go_on()?;
+        let mut state = self.state.lock().unwrap();
+        let own = state.parity.iter_mut().find(|(item, _)| item.name == copying.item);
+        let (_, values) = own.expect("the core asked for a known item");
+        let value = values[&copying.from].clone();
+        values.insert(copying.to[0].clone(), value);
+        let (host, path) = (copying.to[0].clone(), "/etc/desk".to_owned());
+        Ok(vec![Copied { host, path, kept: "/etc/desk.kept".to_owned() }])
     }
 
     /// There is no power fence.
@@ -322,6 +380,7 @@ pub(crate) struct Memory {
     events: Arc<Mutex<Vec<Event>>>,
     fails: Arc<AtomicBool>,
     seq: Arc<AtomicU64>,
+    remembered: Arc<Mutex<BTreeMap<&'static str, String>>>,
 }
 
 impl Memory {
@@ -333,6 +392,7 @@ impl Memory {
             events: Arc::default(),
             fails: Arc::default(),
             seq: Arc::default(),
+            remembered: Arc::default(),
         }
     }
 
@@ -344,6 +404,11 @@ impl Memory {
     /// What was told.
     pub(crate) fn told(&self) -> Vec<Event> {
         self.events.lock().unwrap().clone()
+    }
+
+    /// What is kept under `key`.
+    pub(crate) fn remembered(&self, key: &str) -> Option<String> {
+        self.remembered.lock().unwrap().get(key).cloned()
     }
 
     /// From now on nothing can be written.
@@ -378,6 +443,12 @@ impl Archive for Memory {
 
     async fn watermark(&self, _: &PairName, _: &Watermark) -> Result<(), Unwritten> {
         self.can()
+    }
+
+    async fn remember(&self, _: &PairName, key: &'static str, body: &str) -> Result<(), Unwritten> {
+        self.can()?;
+        self.remembered.lock().unwrap().insert(key, body.to_owned());
+        Ok(())
     }
 
     async fn samples(&self, _: &PairName, _: &[Sample]) -> Result<(), Unwritten> {

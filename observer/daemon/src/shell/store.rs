@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::archive::{Archive, Sample, StoredEvent, Unwritten, Watermark};
+use super::parity;
 
 /// Key of the master's log position in the store's memory.
 const WATERMARK: &str = "watermark";
@@ -46,6 +47,8 @@ pub(crate) struct Past {
     pub(crate) records: Vec<Record>,
     /// The master's last known log position.
     pub(crate) watermark: Option<Watermark>,
+    /// How each item of parity stood at the last look.
+    pub(crate) parity: parity::Memory,
     /// The newest moment the store holds for it.
     pub(crate) newest: At,
     /// Number of its newest event; 0 if there is none.
@@ -75,16 +78,18 @@ impl StoreArchive {
                 rows.extend(page);
             }
             let mark = store.recall(&name, WATERMARK)?;
+            let parity = store.recall(&name, parity::KEY)?;
             let events = store.latest_events(Some(&name), TOLD)?;
-            Ok((rows, mark, events))
+            Ok((rows, mark, parity, events))
         });
-        let (rows, mark, events) = read.await.map_err(|why| why.to_string())?;
+        let (rows, mark, parity, events) = read.await.map_err(|why| why.to_string())?;
         let newest_row = rows.last().map_or(0, |row| row.record.at_ms);
         let newest = newest_row.max(events.last().map_or(0, |event| event.record.at_ms));
         let records = rows.iter().map(record_of).collect::<Result<Vec<Record>, Unwritten>>()?;
         let last_event = self.tell_rest(pair, &records, &events).await;
         let watermark = mark.and_then(|json| serde_json::from_str(&json).ok());
-        Ok(Past { records, watermark, newest: At(newest), last_event })
+        let parity = parity.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
+        Ok(Past { records, watermark, parity, newest: At(newest), last_event })
     }
 
     /// Tells what an earlier life recorded and had no time to tell; returns the last event's
@@ -231,6 +236,17 @@ impl Archive for StoreArchive {
     async fn watermark(&self, pair: &PairName, mark: &Watermark) -> Result<(), Unwritten> {
         let (name, body) = (pair.to_string(), json(mark)?.to_string());
         let kept = self.0.call(move |store| store.remember(&name, WATERMARK, &body)).await;
+        kept.map_err(|why| why.to_string())
+    }
+
+    async fn remember(
+        &self,
+        pair: &PairName,
+        key: &'static str,
+        body: &str,
+    ) -> Result<(), Unwritten> {
+        let (name, body) = (pair.to_string(), body.to_owned());
+        let kept = self.0.call(move |store| store.remember(&name, key, &body)).await;
         kept.map_err(|why| why.to_string())
     }
 

@@ -24,6 +24,8 @@ use super::pair_task::{Control, PairHandle, Start, start};
 use super::scripted::{Log, Memory, Scripted, spec};
 use crate::report::view::PairStatus;
 
+mod parity;
+
 /// Longest wait for something that takes milliseconds.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -48,6 +50,10 @@ impl Bench {
             clock,
             crash: CrashPoint::default(),
             last_event: 0,
+            parity: self
+                .store
+                .remembered(super::parity::KEY)
+                .map_or_else(Default::default, |json| serde_json::from_str(&json).unwrap()),
         })
     }
 

@@ -7,12 +7,14 @@ use std::time::Duration;
 use haproxy::Members;
 use observer_core::drive::{Answer, Order, Reply};
 use observer_core::pair::Refusal;
+use observer_core::parity::{Copying, Item, ItemReading};
 use observer_core::plan::{Effect, Proof};
 use observer_core::sighting::{Look, Seen, Silent};
 use observer_core::validate::{Roles, Survey};
 use observer_core::words::{Epoch, HostName, ProxyName};
 use observer_world::access::{Alarm, CommandLine};
 use observer_world::pair_world::{Applied, ApplyStep, NewFile, PairWorld};
+use observer_world::parity::{Copied, Preview};
 use observer_world::power::PowerAnswer;
 use tokio::sync::mpsc;
 
@@ -34,6 +36,24 @@ pub(crate) trait World: Clone + 'static {
 
     /// Reads everything that a validation wants to know, and changes nothing.
     async fn survey(&self, roles: &Roles, deadline: Duration) -> Survey;
+
+    /// The items of parity.
+    fn parity_items(&self) -> Vec<Item>;
+
+    /// Reads every item of parity on every host, and changes nothing.
+    async fn read_parity(&self, deadline: Duration) -> Vec<ItemReading>;
+
+    /// What copying an item would change.
+    async fn preview_copy(&self, copying: &Copying, deadline: Duration) -> Result<Preview, String>;
+
+    /// Copies an item, if that is still the change that `seal` stands for.
+    async fn copy_item(
+        &self,
+        copying: &Copying,
+        seal: &str,
+        may_go_on: &dyn Fn() -> Result<(), String>,
+        deadline: Duration,
+    ) -> Result<Vec<Copied>, String>;
 
     /// Asks the power fence for the power of every host that it is configured for.
     async fn ask_power(&self, deadline: Duration) -> Vec<(HostName, PowerAnswer)>;
@@ -88,6 +108,28 @@ impl World for PairWorld {
 
     async fn survey(&self, roles: &Roles, deadline: Duration) -> Survey {
         PairWorld::survey(self, roles, deadline).await
+    }
+
+    fn parity_items(&self) -> Vec<Item> {
+        PairWorld::parity_items(self)
+    }
+
+    async fn read_parity(&self, deadline: Duration) -> Vec<ItemReading> {
+        PairWorld::read_parity(self, deadline).await
+    }
+
+    async fn preview_copy(&self, copying: &Copying, deadline: Duration) -> Result<Preview, String> {
+        PairWorld::preview_copy(self, copying, deadline).await
+    }
+
+    async fn copy_item(
+        &self,
+        copying: &Copying,
+        seal: &str,
+        may_go_on: &dyn Fn() -> Result<(), String>,
+        deadline: Duration,
+    ) -> Result<Vec<Copied>, String> {
+        PairWorld::copy_item(self, copying, seal, may_go_on, deadline).await
     }
 
     async fn ask_power(&self, deadline: Duration) -> Vec<(HostName, PowerAnswer)> {

@@ -4,7 +4,7 @@
 //! written in that order. Events that cannot be written are kept, up to a limit, and tried again;
 //! the log has them all the same.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use observer_core::event::Event;
@@ -33,6 +33,8 @@ pub(super) enum Write {
     Tell(Event),
     /// Not answered.
     Mark(Watermark),
+    /// Not answered: a JSON value under a key.
+    Remember(&'static str, String),
     /// Not answered.
     Sample(Sample),
     /// Answered with `JournalTested`.
@@ -58,6 +60,7 @@ struct Waiting {
     records: VecDeque<(Ticket, Epoch, Record)>,
     events: VecDeque<Event>,
     mark: Option<Watermark>,
+    remembered: BTreeMap<&'static str, String>,
     samples: Vec<Sample>,
     tests: usize,
     /// Set while events cannot be written; cleared when something new comes in.
@@ -104,6 +107,8 @@ impl<A: Archive> Writer<A> {
             let _ = self.inputs.send(Input::JournalTested(result));
         } else if let Some(mark) = waiting.mark.take() {
             self.keep(self.archive.watermark(&self.pair, &mark)).await;
+        } else if let Some((key, body)) = waiting.remembered.pop_first() {
+            self.keep(self.archive.remember(&self.pair, key, &body)).await;
         } else if waiting.samples.len() >= SAMPLES {
             let samples = std::mem::take(&mut waiting.samples);
             self.keep(self.archive.samples(&self.pair, &samples)).await;
@@ -159,6 +164,9 @@ impl Waiting {
                 self.events.push_back(event);
             }
             Write::Mark(mark) => self.mark = Some(mark),
+            Write::Remember(key, body) => {
+                self.remembered.insert(key, body);
+            }
             Write::Sample(sample) => self.samples.push(sample),
             Write::Test => self.tests += 1,
         }

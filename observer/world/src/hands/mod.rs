@@ -33,7 +33,7 @@ use observer_core::words::{HostName, ProxyName};
 pub(crate) use apply::{apply, prepare};
 pub(crate) use proofs::prove;
 pub(crate) use reload::reload;
-pub(crate) use run::hash;
+pub(crate) use run::{Machine, Put, hash};
 pub(crate) use turns::Turns;
 
 use crate::access::CommandLine;

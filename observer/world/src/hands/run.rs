@@ -13,15 +13,15 @@ use crate::text::shown;
 
 /// The machine that a command goes to.
 #[derive(Clone, Copy)]
-pub(super) struct Machine<'a> {
-    pub(super) ssh: &'a Ssh,
-    pub(super) name: &'a str,
-    pub(super) user: &'a str,
+pub(crate) struct Machine<'a> {
+    pub(crate) ssh: &'a Ssh,
+    pub(crate) name: &'a str,
+    pub(crate) user: &'a str,
 }
 
 /// What came of putting a draft in the place of its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Put {
+pub(crate) enum Put {
     Done,
     /// The file is not what was read: whoever edits it wins.
     Changed,
@@ -34,18 +34,18 @@ const CHANGED: u32 = 79;
 pub(super) const OUTPUT_MAX: usize = 64 * 1024;
 
 impl<'a> Machine<'a> {
-    pub(super) fn host(host: &'a crate::pair_world::Host) -> Self {
+    pub(crate) fn host(host: &'a crate::pair_world::Host) -> Self {
         let access = &host.access;
         Self { ssh: &host.ssh, name: access.name.as_str(), user: &access.ssh.user }
     }
 
-    pub(super) fn proxy(proxy: &'a crate::pair_world::Proxy) -> Self {
+    pub(crate) fn proxy(proxy: &'a crate::pair_world::Proxy) -> Self {
         let access = &proxy.access;
         Self { ssh: &proxy.ssh, name: access.name.as_str(), user: &access.ssh.user }
     }
 
     /// Runs the command and insists on success.
-    pub(super) async fn run(
+    pub(crate) async fn run(
         self,
         command: &Privileged,
         stdin: impl Into<Bytes>,
@@ -56,7 +56,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Runs the command and leaves its exit code to the caller.
-    pub(super) async fn try_run(
+    pub(crate) async fn try_run(
         self,
         command: &Privileged,
         stdin: impl Into<Bytes>,
@@ -68,7 +68,7 @@ impl<'a> Machine<'a> {
 
     /// Renames a draft over its file if the file is still `before`. Both in one call, so that an
     /// edit has the shortest moment to slip in between.
-    pub(super) async fn put(
+    pub(crate) async fn put(
         self,
         hash_now: &Privileged,
         put: &Privileged,
@@ -90,14 +90,14 @@ impl<'a> Machine<'a> {
         }
     }
 
-    pub(super) fn lost(self, error: &SshError) -> Fault {
+    pub(crate) fn lost(self, error: &SshError) -> Fault {
         match error {
             SshError::NotSent(why) => Fault::Refused(format!("{}: {why}", self.name)),
             SshError::NoReply(_) => Fault::NoReply,
         }
     }
 
-    pub(super) fn failed(self, command: &Privileged, output: &ExecOutput) -> Fault {
+    pub(crate) fn failed(self, command: &Privileged, output: &ExecOutput) -> Fault {
         if let Some(found) = obstacle(&output.stderr, self.name, self.user) {
             return Fault::Refused(found.advice);
         }

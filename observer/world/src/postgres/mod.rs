@@ -188,6 +188,14 @@ impl Database {
         Ok(self.replay(deadline).await?.caught_up())
     }
 
+    /// What a setting is; none where the server knows no such setting. `name` is a plain word.
+    pub async fn setting(&self, name: &str, deadline: Duration) -> Result<Option<String>, Failure> {
+        let name = name.replace('\'', "''");
+        let sql = format!("select coalesce('=' || current_setting('{name}', true), '-')");
+        let text = self.ask(&sql, deadline).await?;
+        Ok(text.strip_prefix('=').map(str::to_owned))
+    }
+
     /// Writes the heartbeat and says how long the commit took. Makes the table at the first time.
     pub async fn heartbeat(
         &self,

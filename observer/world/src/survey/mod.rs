@@ -16,6 +16,7 @@ use observer_core::validate::{ClockSurvey, Datum, Health, Roles, Survey, Unread}
 use tokio::time::Instant;
 
 use crate::pair_world::PairWorld;
+use crate::parity;
 use crate::ssh::{Command, Ssh};
 use crate::text::shown;
 
@@ -35,10 +36,12 @@ impl PairWorld {
         let bouncers = join_all(world.bouncers.iter().map(async |(name, bouncer)| {
             (name.clone(), in_time(until, bouncer::survey(world, bouncer, until)).await)
         }));
-        let (hosts, proxies, bouncers) = tokio::join!(hosts, proxies, bouncers);
+        let parity = parity::read(world, until);
+        let (hosts, proxies, bouncers, parity) = tokio::join!(hosts, proxies, bouncers, parity);
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (hosts, proxies) = (hosts.into_iter().collect(), proxies.into_iter().collect());
-        Survey { hosts, proxies, bouncers: bouncers.into_iter().collect(), took_ms }
+        let bouncers = bouncers.into_iter().collect();
+        Survey { hosts, proxies, bouncers, parity, took_ms }
     }
 }
 

@@ -88,7 +88,14 @@ pub fn behind(sshd: &Sshd, haproxy: &Haproxy) -> PairWorld {
 pub fn behind_folder(sshd: &Sshd, folder: &Path) -> PairWorld {
     let hosts = vec![host(sshd, "node-a", NODE_A), host(sshd, "node-b", NODE_B)];
     let proxies = vec![proxy(sshd, folder)];
-    PairWorld::connect(PairAccess { spec: spec(), hosts, proxies, bouncers: Vec::new() }).unwrap()
+    PairWorld::connect(PairAccess {
+        spec: spec(),
+        hosts,
+        proxies,
+        bouncers: Vec::new(),
+        parity: Vec::new(),
+    })
+    .unwrap()
 }
 
 /// The same, with the file somewhere else than where HAProxy has it.
@@ -103,7 +110,14 @@ pub fn with_config(sshd: &Sshd, haproxy: &Haproxy, config: &Path) -> PairWorld {
 pub fn databases(a: HostAccess, b: HostAccess) -> PairWorld {
     let spec = PairSpec { proxies: Vec::new(), ..spec() };
     let (proxies, bouncers) = Default::default();
-    PairWorld::connect(PairAccess { spec, hosts: vec![a, b], proxies, bouncers }).unwrap()
+    PairWorld::connect(PairAccess {
+        spec,
+        hosts: vec![a, b],
+        proxies,
+        bouncers,
+        parity: Vec::new(),
+    })
+    .unwrap()
 }
 
 pub fn order(epoch: u64, effect: Effect) -> Order {

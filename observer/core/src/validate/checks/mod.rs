@@ -10,6 +10,7 @@ mod contents;
 mod lease;
 mod machine;
 mod observer;
+mod parity;
 mod power;
 mod proxy;
 mod replication;
@@ -66,6 +67,8 @@ pub const CHECKS: &[Check] = &[
     application::APPLICATION_THROUGH_PROXY,
     application::SERVICES,
     application::SINGLETONS,
+    parity::PARITY_SEVERE,
+    parity::PARITY,
     proxy::PROXY_ANSWERS,
     proxy::PROXY_USERS,
     proxy::PROXY_FILE,

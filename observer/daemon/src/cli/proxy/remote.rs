@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::act::confirm;
+use super::super::act::confirm_pair;
 use super::super::client::escaped;
 use super::super::output::{Look, Tone, one_line, print, say, wrap};
 use super::super::proxy_args::Order;
@@ -136,7 +136,7 @@ async fn change(
         return Ok(Exit::Ok);
     }
     if !order.yes {
-        confirm(&desk.pair().await?)?;
+        confirm_pair(&desk.pair().await?)?;
     }
     let becomes =
         |file: &ChangedFile| Some((file.proposed.proxy.clone()?, file.proposed.becomes.clone()));
