@@ -71,16 +71,57 @@ pub(super) async fn let_in(
     let others = rows.iter().filter(|own| own.host != *host).map(|own| server_name(&own.row));
     let others: Vec<ServerName> = others.collect::<Result<_, _>>().map_err(Fault::Refused)?;
     proxy.ending.lock().unwrap_or_else(PoisonError::into_inner).remove(host);
-    let stale = rows.iter().filter(|own| own.host == *host).filter_map(|own| close_idle(&own.row));
-    let stale: Vec<Command> = stale.flatten().collect();
-    if !stale.is_empty()
-        && let Err(fault) = order(proxy, Target::Worker, stale, left()).await
-    {
+    if let Err(fault) = end_idle(world, proxy, host, &rows, left()).await {
         // A few requests that fail are better than an open door that stays shut.
         let name = &proxy.access.name;
         tracing::warn!("{name}: idle connections to {host} could not be closed: {fault:?}");
     }
     order(proxy, Target::Worker, in_commands(&servers, &others), left()).await
+}
+
+/// How often the way back is ordered of a server whose address was turned away.
+const WAYS_BACK: u32 = 5;
+
+/// Closes the connections that HAProxy keeps to the host for reuse, and sees to it that every
+/// server has its own address afterwards: from HAProxy 3.0 on one changes after the answer.
+async fn end_idle(
+    world: &Inner,
+    proxy: &Proxy,
+    host: &HostName,
+    rows: &[OwnRow],
+    deadline: Duration,
+) -> Result<(), Fault> {
+    let until = Instant::now() + deadline;
+    let left = || until.saturating_duration_since(Instant::now());
+    let kept: Vec<&OwnRow> =
+        rows.iter().filter(|own| own.host == *host && close_idle(&own.row).is_some()).collect();
+    let orders = kept.iter().filter_map(|own| close_idle(&own.row)).flatten().collect::<Vec<_>>();
+    if orders.is_empty() {
+        return Ok(());
+    }
+    let turned = order(proxy, Target::Worker, orders, left()).await;
+    for _ in 0..WAYS_BACK {
+        let now = table(world, proxy, left()).await.map_err(|error| refused(proxy, &error))?;
+        let is_away = |own: &&&OwnRow| {
+            let same = |row: &ServerRow| {
+                (&row.backend, &row.server) == (&own.row.backend, &own.row.server)
+            };
+            now.iter().any(|one| same(&one.row) && one.row.address != own.row.address)
+        };
+        let away = kept.iter().filter(is_away).filter_map(|own| back(&own.row));
+        let away: Vec<Command> = away.collect();
+        if away.is_empty() {
+            return turned;
+        }
+        order(proxy, Target::Worker, away, left()).await?;
+    }
+    Err(Fault::Refused("a server's address could not be turned back".to_owned()))
+}
+
+/// Gives a server the address that it had in this row.
+fn back(row: &ServerRow) -> Option<Command> {
+    let address = row.address.as_ref()?.parse().ok()?;
+    Some(Command::SetServerAddress(server_name(row).ok()?, address))
 }
 
 /// Ends the host's sessions at a worker that a reload has replaced. To such a one its backends
