@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use haproxy::runtime::is_last_word;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
@@ -74,6 +75,9 @@ pub async fn ask(
     timeout_at(until, conversation).await.map_err(late)?
 }
 
+/// No error is longer than this.
+const LAST_WORD_MAX: usize = 1024;
+
 async fn converse(
     mut stream: crate::ssh::SshStream,
     line: String,
@@ -81,10 +85,14 @@ async fn converse(
 ) -> Result<Vec<u8>, AskError> {
     stream.write_all(line.as_bytes()).await.map_err(|_| AskError::Lost)?;
     let mut answer = Vec::new();
-    let more = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    stream.take(more).read_to_end(&mut answer).await.map_err(|_| AskError::Lost)?;
-    if answer.len() > limit {
-        return Err(AskError::TooLong { limit });
+    while stream.read_buf(&mut answer).await.map_err(|_| AskError::Lost)? > 0 {
+        if answer.len() > limit {
+            return Err(AskError::TooLong { limit });
+        }
+        // The master keeps the connection open after some errors.
+        if answer.len() <= LAST_WORD_MAX && is_last_word(&String::from_utf8_lossy(&answer)) {
+            break;
+        }
     }
     Ok(answer)
 }
