@@ -52,31 +52,8 @@ pub enum Failure {
 /// Plays one random run.
 pub fn play(seed: u64) -> Result<Run, Failure> {
     let mut random = Random::new(seed ^ 0x0B5E_12FE);
-    let proxies = if random.chance(25) { 2 } else { 1 };
-    let mut setup = Setup::usual(seed, proxies);
-    if random.chance(25) {
-        setup.spec.policy.durability = Durability::Sync;
-    }
-    if random.chance(30) {
-        setup.spec.policy.lease_ms = Some(6_000);
-    }
-    if random.chance(50) {
-        setup.guarded = Running::Yes;
-    }
-    if random.chance(40) {
-        setup = setup.with_bouncers(1);
-    }
-    if random.chance(20) {
-        setup.spec.services[0].placement = Placement::Master;
-    }
+    let setup = random_setup(&mut random, seed);
     let bouncers = setup.spec.bouncers.clone();
-    if random.chance(25) {
-        let when_undone =
-            if random.chance(50) { WhenUndone::SwitchOn } else { WhenUndone::StaysOff };
-        setup.spec.policy.power_fence = Some(PowerFence { deadline_ms: 10_000, when_undone });
-        let grades = [FenceGrade::ProxiedOff, FenceGrade::Stopped, FenceGrade::PoweredOff];
-        setup.spec.policy.fence = *random.pick(&grades);
-    }
     let hosts = setup.spec.hosts.clone();
     let names = setup.spec.proxies.clone();
     let mut run = Run::new(setup);
@@ -120,6 +97,35 @@ pub fn play(seed: u64) -> Result<Run, Failure> {
         }
     }
     Err(Failure::NotLive { seed, what, faults: told, trace: trace(&run) })
+}
+
+/// A pair with some of what can be configured.
+fn random_setup(random: &mut Random, seed: u64) -> Setup {
+    let proxies = if random.chance(25) { 2 } else { 1 };
+    let mut setup = Setup::usual(seed, proxies);
+    if random.chance(25) {
+        setup.spec.policy.durability = Durability::Sync;
+    }
+    if random.chance(30) {
+        setup.spec.policy.lease_ms = Some(6_000);
+    }
+    if random.chance(50) {
+        setup.guarded = Running::Yes;
+    }
+    if random.chance(40) {
+        setup = setup.with_bouncers(1);
+    }
+    if random.chance(20) {
+        setup.spec.services[0].placement = Placement::Master;
+    }
+    if random.chance(25) {
+        let when_undone =
+            if random.chance(50) { WhenUndone::SwitchOn } else { WhenUndone::StaysOff };
+        setup.spec.policy.power_fence = Some(PowerFence { deadline_ms: 10_000, when_undone });
+        let grades = [FenceGrade::ProxiedOff, FenceGrade::Stopped, FenceGrade::PoweredOff];
+        setup.spec.policy.fence = *random.pick(&grades);
+    }
+    setup
 }
 
 /// One misfortune: what happens, and what follows from it after so many milliseconds.
@@ -178,22 +184,29 @@ fn misfortune(random: &mut Random, hosts: &[HostName], proxies: &[ProxyName]) ->
         }
         23..28 => obstacle(random, hosts, host, proxy, later),
         _ => match random.below(7) {
-            4 => {
-                let states = [ServiceState::Up, ServiceState::Stopped, ServiceState::Failed];
-                once(Fault::Singletons(host, *random.pick(&states)))
-            }
-            // Whoever finds a plan stuck says so more than once.
-            5 => (0..8).map(|time| (time * 700, Fault::SkipStep)).collect(),
-            6 => vec![
-                (0, Fault::StopObserver),
-                (later, Fault::KillObserver),
-                (later + 500, Fault::StartObserver),
-            ],
+            4..7 => by_hand(random, host, later),
             0 => once(Fault::OrderFailover),
             1 => until(Fault::Pause, Fault::Resume),
             2 => once(Fault::EditFile(proxy, host)),
             _ => until(Fault::StallReplication(host.clone()), Fault::ResumeReplication(host)),
         },
+    }
+}
+
+/// What people do to singletons, to a plan that is stuck, and to the observer.
+fn by_hand(random: &mut Random, host: HostName, later: u64) -> Vec<(u64, Fault)> {
+    match random.below(3) {
+        0 => {
+            let states = [ServiceState::Up, ServiceState::Stopped, ServiceState::Failed];
+            vec![(0, Fault::Singletons(host, *random.pick(&states)))]
+        }
+        // Whoever finds a plan stuck says so more than once.
+        1 => (0..8).map(|time| (time * 700, Fault::SkipStep)).collect(),
+        _ => vec![
+            (0, Fault::StopObserver),
+            (later, Fault::KillObserver),
+            (later + 500, Fault::StartObserver),
+        ],
     }
 }
 

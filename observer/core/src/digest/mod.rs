@@ -293,9 +293,8 @@ fn is_standby(inputs: Inputs<'_>, host: &HostName) -> bool {
     inputs.report(host).is_some_and(|report| report.in_recovery)
 }
 
-/// True for a master that a plan of ours had stopped, and that somebody started before the tombstone
-/// of that plan could be lifted: a standby by no person's wish, beside others that are standbys,
-/// too.
+/// True for a master that a plan of ours had stopped, and that somebody started before that plan's
+/// tombstone could be lifted: a standby by no person's wish, beside others that are standbys, too.
 fn was_demoted_by_us(inputs: Inputs<'_>, master: &HostName) -> bool {
     inputs.memory.left_stopped && inputs.spec.others(master).all(|other| is_standby(inputs, other))
 }

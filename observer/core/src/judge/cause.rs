@@ -181,10 +181,7 @@ impl Cause {
                 "If it was rebuilt, pin its new key and reload; if not, treat it as an attack."
             }
             Cause::TwoMasters => "Stop the wrong one at once, then `ack`.",
-            Cause::StaleMaster => {
-                "Nothing if it is stopped by itself; else stop it by hand. If the new master is gone \
-                 for good: `pause`, start the old one as a primary, `ack`, `resume`."
-            }
+            Cause::StaleMaster => "Nothing if it is stopped by itself; else stop it by hand.",
             Cause::NoMaster => {
                 "`status` says what each host answers; if none does, check SSH and the key. `ack` \
                  accepts the only primary seen."
