@@ -103,7 +103,14 @@ pub fn with_config(sshd: &Sshd, haproxy: &Haproxy, config: &Path) -> PairWorld {
     let hosts = vec![host(sshd, "node-a", NODE_A), host(sshd, "node-b", NODE_B)];
     let config = config.to_owned();
     let proxies = vec![ProxyAccess { config, ..proxy(sshd, haproxy.dir.path()) }];
-    PairWorld::connect(PairAccess { spec: spec(), hosts, proxies, bouncers: Vec::new() }).unwrap()
+    PairWorld::connect(PairAccess {
+        spec: spec(),
+        hosts,
+        proxies,
+        bouncers: Vec::new(),
+        parity: Vec::new(),
+    })
+    .unwrap()
 }
 
 /// Two hosts with databases, and no proxy.
