@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_secs(30);
 const REFUSED: i32 = 4;
 const NOT_CONFIRMED: i32 = 10;
 const NOT_READY: i32 = 11;
-const NOT_ALIKE: i32 = 13;
+const NOT_ALIKE: i32 = 15;
 
 const RIGHT: &str = "Zq7rightRIGHTword";
 const WRONG: &str = "Zq7wrongWRONGword";

@@ -35,6 +35,9 @@ struct Arguments {
     /// Who works while the blow falls.
     #[arg(long, value_enum, default_value_t = Loads::Both)]
     loads: Loads,
+    /// Requests per second while something is ordered on purpose.
+    #[arg(long, default_value_t = 500)]
+    rate: u32,
     /// Where the single figures go.
     #[arg(long)]
     out: PathBuf,
@@ -82,10 +85,10 @@ impl Subject {
     }
 
     /// What is done on purpose, so often; nothing for other subjects.
-    fn orders(self, runs: usize) -> tests::lab::Result<Vec<Ordered>> {
-        let rejoins = |way| (0..runs).map(|_| planned::measure_rejoin(way)).collect();
+    fn orders(self, runs: usize, rate: u32) -> tests::lab::Result<Vec<Ordered>> {
+        let rejoins = |way| (0..runs).map(|_| planned::measure_rejoin(way, rate)).collect();
         match self {
-            Subject::Switchover => planned::measure_switchovers(runs),
+            Subject::Switchover => planned::measure_switchovers(runs, rate),
             Subject::RejoinRewind => rejoins(WayBack::Rewind),
             Subject::RejoinClone => rejoins(WayBack::Clone),
             _ => Ok(Vec::new()),
@@ -121,7 +124,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let wanted = if arguments.only.is_empty() { all } else { &arguments.only };
     let mut blows = Vec::new();
     for subject in wanted {
-        if let orders @ [first, ..] = &subject.orders(arguments.runs)?[..] {
+        if let orders @ [first, ..] = &subject.orders(arguments.runs, arguments.rate)?[..] {
             let name = format!("{}.json", first.what);
             std::fs::write(arguments.out.join(name), serde_json::to_vec_pretty(orders)?)?;
             table::print_orders(orders);

@@ -11,7 +11,6 @@ use tests::stage::{Booked, Load, ON_RETURN_ASK, Stage};
 
 /// Longer than any run: a load is ended by hand.
 const LOAD: Duration = Duration::from_secs(600);
-const REQUESTS_PER_SECOND: u32 = 500;
 /// Users work so long before and after.
 const AROUND: Duration = Duration::from_secs(3);
 /// How long an order may take: a clone copies all there is.
@@ -71,25 +70,25 @@ pub(crate) struct Seen {
 }
 
 /// Switches over and back, so often, on the same machines.
-pub(crate) fn measure_switchovers(times: usize) -> Result<Vec<Ordered>> {
+pub(crate) fn measure_switchovers(times: usize, rate: u32) -> Result<Vec<Ordered>> {
     let stage = crate::set(Vec::new())?;
     let mut runs = Vec::new();
     for _ in 0..2 * times {
-        let users = Users::start(&stage)?;
+        let users = Users::start(&stage, rate)?;
         runs.push(users.through(&stage, "switchover", &["switchover", "--yes"])?);
     }
     Ok(runs)
 }
 
 /// Fails over on fresh machines and brings the old master back.
-pub(crate) fn measure_rejoin(way: WayBack) -> Result<Ordered> {
+pub(crate) fn measure_rejoin(way: WayBack, rate: u32) -> Result<Ordered> {
     // By itself it would be back before the order is given.
     let stage = crate::set(vec![ON_RETURN_ASK])?;
     let old = stage.lab.machine("node-a");
     if way == WayBack::Clone {
         grow(&stage)?;
     }
-    let users = Users::start(&stage)?;
+    let users = Users::start(&stage, rate)?;
     std::thread::sleep(AROUND);
     old.crash()?;
     stage.wait_master("node-b", FAILED_OVER_LIMIT)?;
@@ -99,7 +98,7 @@ pub(crate) fn measure_rejoin(way: WayBack) -> Result<Ordered> {
     }
     // The blow is measured elsewhere; here only what the way back does to users.
     drop(users);
-    Users::start(&stage)?.through(&stage, way.name(), &["rejoin", "--yes"])
+    Users::start(&stage, rate)?.through(&stage, way.name(), &["rejoin", "--yes"])
 }
 
 /// All users of a run.
@@ -109,8 +108,9 @@ struct Users {
 }
 
 impl Users {
-    fn start(stage: &Stage) -> Result<Self> {
-        let http = stage.start_http_at(REQUESTS_PER_SECOND, LOAD)?;
+    /// So many requests a second, beside the lasting sessions.
+    fn start(stage: &Stage, rate: u32) -> Result<Self> {
+        let http = stage.start_http_at(rate, LOAD)?;
         Ok(Self { http, sessions: stage.start_sessions(LOAD)? })
     }
 
