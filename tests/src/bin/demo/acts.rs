@@ -327,5 +327,12 @@ fn typed_in(stage: &Stage, command: &str) -> Result<String> {
     let colours = format!("NO_COLOR={colours}");
     let words = ["env", "TERM=xterm", &colours, "script", "-qec", command, "/dev/null"];
     let output = stage.observer().exec(&words)?;
-    Ok(output.stdout.replace(['\r', '\u{4}', '\u{8}'], "").replace("^D", "").trim_end().to_owned())
+    let text = output.stdout.replace("^D", "");
+    // Of a line that was written anew, what stood there last is what a person was left with.
+    let last = |line: &str| line.rsplit(RUBBED_OUT).next().unwrap_or(line).to_owned();
+    let text = text.split('\n').map(last).collect::<Vec<_>>().join("\n");
+    Ok(text.replace(['\r', '\u{4}', '\u{8}'], "").trim_end().to_owned())
 }
+
+/// How a terminal is told to forget the line that it shows.
+const RUBBED_OUT: &str = "\r\u{1b}[K";
