@@ -22,6 +22,13 @@ need_root() {
     [ "$(id -u)" = 0 ] || die "$(basename "$0") boots machines and needs root" "run: sudo $0 $*"
 }
 
+# Lets debootstrap take the way out that apt takes.
+use_proxies_of_apt() {
+    eval "$(apt-config shell http_proxy Acquire::http::Proxy https_proxy Acquire::https::Proxy)"
+    [ -z "${http_proxy:-}" ] || export http_proxy
+    [ -z "${https_proxy:-}" ] || export https_proxy
+}
+
 # Prints those of the named Debian packages that are not installed.
 missing_packages() {
     local package

@@ -16,7 +16,6 @@ use std::time::Duration;
 use app::App;
 use haproxy::runtime::{
     AdminState, Batch, Command, HoldingServer, Info, ServerName, ServerRow, Session, Target,
-    split_answers,
 };
 use support::Running;
 
@@ -60,11 +59,8 @@ fn server(name: &str) -> ServerName {
 }
 
 fn order(running: &Running, commands: Vec<Command>) {
-    let batch = Batch::new(Target::Worker, commands.clone()).expect("the batch can be sent");
-    let text = running.ask("worker.sock", &batch.render());
-    let answers = split_answers(&batch, &text).expect("the answers can be told apart");
-    for (command, answer) in commands.iter().zip(answers) {
-        assert_eq!(command.outcome(answer), Ok(()), "{command}: {answer}");
+    for (command, answer) in commands.iter().zip(running.order(commands.clone())) {
+        assert_eq!(command.outcome(&answer), Ok(()), "{command}: {answer}");
     }
 }
 

@@ -7,9 +7,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 
-use haproxy::runtime::{
-    AdminState, Batch, Command, ServerName, ServerRow, Status, Target, close_idle, split_answers,
-};
+use haproxy::runtime::{AdminState, Command, ServerName, ServerRow, Status, close_idle};
 use support::Running;
 
 const CONFIGURATION: &str = "global
@@ -26,15 +24,8 @@ backend app
     server a 127.0.0.1:{port} check port {probe} inter 50ms fall 1 pool-purge-delay 1h
 ";
 
-fn ask(running: &Running, commands: Vec<Command>) -> Vec<String> {
-    let batch = Batch::new(Target::Worker, commands).expect("the batch can be sent");
-    let answer = running.ask("worker.sock", &batch.render());
-    let answers = split_answers(&batch, &answer).expect("the answers can be told apart");
-    answers.into_iter().map(str::to_owned).collect()
-}
-
 fn row(running: &Running) -> ServerRow {
-    let answers = ask(running, vec![Command::ShowStat]);
+    let answers = running.order(vec![Command::ShowStat]);
     ServerRow::parse(&answers[0]).expect("the table can be read").remove(0)
 }
 
@@ -68,12 +59,12 @@ fn connections_to_a_server_that_was_down_are_closed() {
     running.until("the server is down", || row(&running).status == Status::Down);
     let server = || ServerName::new("app", "a").unwrap();
     let set = |state| Command::SetServerState(server(), state);
-    ask(&running, vec![set(AdminState::Maint)]);
+    running.order(vec![set(AdminState::Maint)]);
     let before = row(&running);
     assert_eq!((before.idle, close_idle(&before).is_some()), (Some(1), true));
 
     let commands = close_idle(&before).unwrap().to_vec();
-    for (command, answer) in commands.iter().zip(ask(&running, commands.clone())) {
+    for (command, answer) in commands.iter().zip(running.order(commands.clone())) {
         assert_eq!(command.outcome(&answer), Ok(()), "{answer}");
     }
     running.until("no connection is left", || row(&running).idle == Some(0));
@@ -83,6 +74,6 @@ fn connections_to_a_server_that_was_down_are_closed() {
     let after = row(&running);
     assert_eq!((&after.address, close_idle(&after)), (&before.address, None));
 
-    ask(&running, vec![set(AdminState::Ready)]);
+    running.order(vec![set(AdminState::Ready)]);
     request(&running, &application).unwrap();
 }

@@ -49,20 +49,13 @@ fn set(name: &str, state: AdminState) -> Command {
     Command::SetServerState(server("app", name), state)
 }
 
-fn ask(running: &Running, commands: Vec<Command>) -> Vec<String> {
-    let batch = Batch::new(Target::Worker, commands).expect("the batch can be sent");
-    let answer = running.ask("worker.sock", &batch.render());
-    let answers = split_answers(&batch, &answer).expect("the answers can be told apart");
-    answers.into_iter().map(str::to_owned).collect()
-}
-
 fn one(running: &Running, command: Command) -> Result<(), CliError> {
-    let answers = ask(running, vec![command.clone()]);
+    let answers = running.order(vec![command.clone()]);
     command.outcome(&answers[0])
 }
 
 fn row(running: &Running, name: &str) -> ServerRow {
-    let answers = ask(running, vec![Command::ShowStat]);
+    let answers = running.order(vec![Command::ShowStat]);
     let rows = ServerRow::parse(&answers[0]).expect("the table can be read");
     let (backend, server) = name.split_once('/').expect("the name has a backend");
     let found = rows.into_iter().find(|row| row.backend == backend && row.server == server);
@@ -77,7 +70,7 @@ fn states_are_set_and_read_back() {
     let checked = Command::SetServerState(server("checked", "c"), AdminState::Maint);
     let mut commands = vec![maint, ready, checked];
     commands.extend([Command::ShowStat, Command::ShowServersState(None)]);
-    let answers = ask(&running, commands.clone());
+    let answers = running.order(commands.clone());
     for (command, answer) in commands.iter().zip(&answers).take(3) {
         assert_eq!(command.outcome(answer), Ok(()));
     }
@@ -125,7 +118,7 @@ fn errors_are_known_by_their_text() {
     let heavy = Command::SetServerWeight(server("app", "a"), 300);
     assert!(matches!(one(&running, heavy), Err(CliError::BadArgument(_))));
     let backend = haproxy::runtime::Name::new("nope").unwrap();
-    let answers = ask(&running, vec![Command::ShowServersState(Some(backend))]);
+    let answers = running.order(vec![Command::ShowServersState(Some(backend))]);
     assert_eq!(ServerState::parse(&answers[0]), Err(CliError::NoSuchBackend));
 
     let maint = set("a", AdminState::Maint);
@@ -142,7 +135,7 @@ fn servers_come_and_go_at_run_time() {
     let name = server("app", "dynamic");
     let keywords = vec![word("maxconn"), word("1")];
     let add = Command::AddServer(name.clone(), word("127.0.0.1:2"), keywords);
-    let info = Info::parse(&ask(&running, vec![Command::ShowInfo])[0]).unwrap();
+    let info = Info::parse(&running.order(vec![Command::ShowInfo])[0]).unwrap();
     if !info.version.has_dynamic_servers() {
         return assert_eq!(one(&running, add), Err(CliError::ExperimentalOnly));
     }
@@ -154,7 +147,7 @@ fn servers_come_and_go_at_run_time() {
     let delete = Command::DelServer(name.clone());
     assert_eq!(one(&running, delete.clone()), Err(CliError::NotInMaintenance));
     let maint = Command::SetServerState(name, AdminState::Maint);
-    let answers = ask(&running, vec![maint, delete.clone()]);
+    let answers = running.order(vec![maint, delete.clone()]);
     assert_eq!(delete.outcome(&answers[1]), Ok(()));
     let tracked = server("checked", "c");
     let maint = Command::SetServerState(tracked.clone(), AdminState::Maint);
@@ -175,7 +168,7 @@ fn sessions_are_counted_and_ended() {
 
     assert_eq!(one(&running, set("a", AdminState::Maint)), Ok(()));
     assert_eq!(row(&running, "app/a").sessions, 1);
-    let sessions = Session::parse(&ask(&running, vec![Command::ShowSessions])[0]).unwrap();
+    let sessions = Session::parse(&running.order(vec![Command::ShowSessions])[0]).unwrap();
     let on_a = |session: &&Session| session.server.as_deref() == Some("a");
     assert_eq!(sessions.iter().filter(on_a).count(), 1);
 
@@ -207,7 +200,7 @@ fn a_client_waits_until_a_server_is_ready() {
     client.write_all(b"hello").unwrap();
     // Between two tries the waiting session is on no server, so its backend is what is asked.
     running.until("the client waits", || {
-        let answers = ask(&running, vec![Command::ShowSessions]);
+        let answers = running.order(vec![Command::ShowSessions]);
         let sessions = Session::parse(&answers[0]).expect("the table can be read");
         sessions.iter().any(|session| session.backend.as_deref() == Some("app"))
             && row(&running, "app/hold").sessions_total > 0
@@ -252,7 +245,7 @@ fn the_master_reaches_its_workers() {
 #[test]
 fn a_reload_is_proven_and_a_failed_one_too() {
     let Some(running) = start(1) else { return };
-    let version = Info::parse(&ask(&running, vec![Command::ShowInfo])[0]).unwrap().version;
+    let version = Info::parse(&running.order(vec![Command::ShowInfo])[0]).unwrap().version;
     let proc = || {
         let batch = Batch::one(Target::Master, Command::ShowProc).unwrap();
         // While it loads, the master is away for a moment: no answer is no news.

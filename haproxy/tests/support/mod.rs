@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use haproxy::runtime::{self, Batch, Target, split_answers};
+
 use haproxy::runtime::{Version, is_last_word};
 
 /// Longest wait for anything HAProxy does here; it normally takes milliseconds.
@@ -125,6 +127,14 @@ impl Running {
     /// Writes a line to a socket and reads until HAProxy closes the connection.
     pub(crate) fn ask(&self, socket: &str, line: &str) -> String {
         try_ask(&self.path(socket), line).expect("HAProxy answers and closes the connection")
+    }
+
+    /// Sends commands to the worker, and reads each one's answer.
+    pub(crate) fn order(&self, commands: Vec<runtime::Command>) -> Vec<String> {
+        let batch = Batch::new(Target::Worker, commands).expect("the batch can be sent");
+        let answer = self.ask("worker.sock", &batch.render());
+        let answers = split_answers(&batch, &answer).expect("the answers can be told apart");
+        answers.into_iter().map(str::to_owned).collect()
     }
 
     /// Looks again until `is_so`, or fails with HAProxy's log.

@@ -62,13 +62,17 @@ pub(crate) fn finish(command: &mut Command, stdin: &[u8], limit: Duration) -> Re
 
 /// Runs a command of the host, which has ten seconds, and insists on success.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<String> {
-    finish(Command::new(program).args(arguments), b"", Duration::from_secs(10))?.success()
+    run_within(Duration::from_secs(10), program, arguments)
 }
 
 /// Runs a program that waits for the disk of this computer, which may have the output of a whole
 /// build to write first.
 pub(crate) fn run_at_disk(program: &str, arguments: &[&str]) -> Result<String> {
-    finish(Command::new(program).args(arguments), b"", Duration::from_secs(120))?.success()
+    run_within(Duration::from_secs(120), program, arguments)
+}
+
+fn run_within(limit: Duration, program: &str, arguments: &[&str]) -> Result<String> {
+    finish(Command::new(program).args(arguments), b"", limit)?.success()
 }
 
 /// Waits for the child's end; `None` when `deadline` came first.

@@ -16,9 +16,7 @@ pub(super) fn assess(inputs: Inputs<'_>, master: Option<&HostName>) -> (Lease, O
     let Some(why) = hosts.filter_map(|host| fault(inputs, host, host == master)).next() else {
         return (Lease::AsAsked, None);
     };
-    let window = inputs.spec.policy.repair_window_ms;
-    let tried = inputs.memory.repairs.get(&Repair::SetLease);
-    let lately = tried.is_some_and(|at| inputs.now.since(*at) < window);
+    let lately = inputs.tried_lately(Repair::SetLease);
     (if lately { Lease::Amiss } else { Lease::Owed }, Some(why))
 }
 

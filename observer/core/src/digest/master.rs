@@ -6,7 +6,6 @@
 use super::votes::{self, ProxyWord, Vote};
 use super::{Inputs, commits, disk, singletons};
 use crate::facts::Master;
-use crate::journal::Memory;
 use crate::judge::Repair;
 use crate::ledger::Entry;
 use crate::policy::{OnCleanShutdown, OnDatabaseCrash, Probed};
@@ -126,7 +125,7 @@ impl<'a> View<'a> {
 
     fn crashed_database(self) -> Master {
         let policy = &self.inputs.spec.policy;
-        let tried = self.repaired_lately(Repair::StartDatabase);
+        let tried = self.inputs.tried_lately(Repair::StartDatabase);
         // Without room for its log it would not come up, or fall again.
         let full = disk::is_used_up(self.inputs, self.master);
         if policy.on_database_crash == OnDatabaseCrash::Start && !tried && !full {
@@ -235,7 +234,10 @@ impl<'a> View<'a> {
         if states.contains(&UnitState::Stopped) {
             return Master::StoppedOnPurpose;
         }
-        match (self.repaired_lately(Repair::RestartApplication), self.switchover_failed_lately()) {
+        match (
+            self.inputs.tried_lately(Repair::RestartApplication),
+            self.switchover_failed_lately(),
+        ) {
             (false, _) => Master::ApplicationCrashed,
             (true, false) => Master::ApplicationDead,
             (true, true) => Master::ApplicationStuck,
@@ -330,16 +332,8 @@ impl<'a> View<'a> {
         entry.is_some_and(|entry| self.inputs.now.since(entry.since) >= APPLICATION_RETURNS_MS)
     }
 
-    fn repaired_lately(self, repair: Repair) -> bool {
-        let memory: &Memory = self.inputs.memory;
-        let window = self.inputs.spec.policy.repair_window_ms;
-        memory.repairs.get(&repair).is_some_and(|at| self.inputs.now.since(*at) < window)
-    }
-
     fn switchover_failed_lately(self) -> bool {
-        let window = self.inputs.spec.policy.repair_window_ms;
-        let failed = self.inputs.memory.undone_switchover;
-        failed.is_some_and(|at| self.inputs.now.since(at) < window)
+        self.inputs.is_lately(self.inputs.memory.undone_switchover)
     }
 
     fn machine(self) -> Option<(&'a MachineReport, At)> {

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::{Facts, Loss, Roles, Sight, Upkeep};
 use crate::journal::Memory;
+use crate::judge::Repair;
 use crate::ledger::Snapshot;
 use crate::plan::Promise;
 use crate::policy::PairSpec;
@@ -130,6 +131,16 @@ impl<'a> Inputs<'a> {
     fn last_report(self, host: &HostName) -> Option<&'a DatabaseReport> {
         let entry = self.snapshot.get(&Look::Database(host.clone()))?;
         entry.last_report.as_ref().map(|(_, report)| report)
+    }
+
+    /// Whether `repair` was tried within the policy's window, and is not to be tried again.
+    fn tried_lately(self, repair: Repair) -> bool {
+        self.is_lately(self.memory.repairs.get(&repair).copied())
+    }
+
+    /// Whether `at` lies within that window.
+    fn is_lately(self, at: Option<At>) -> bool {
+        at.is_some_and(|at| self.now.since(at) < self.spec.policy.repair_window_ms)
     }
 
     fn is_primary(self, host: &HostName) -> bool {

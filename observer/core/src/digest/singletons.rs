@@ -84,9 +84,7 @@ pub(super) fn was_left(inputs: Inputs<'_>, host: &HostName, service: &ServiceSpe
 
 /// What the strayed ask for.
 pub(super) fn assess(inputs: Inputs<'_>, strayed: &[Strayed]) -> Singletons {
-    let window = inputs.spec.policy.repair_window_ms;
-    let tried = inputs.memory.repairs.get(&Repair::PlaceSingletons);
-    let lately = tried.is_some_and(|at| inputs.now.since(*at) < window);
+    let lately = inputs.tried_lately(Repair::PlaceSingletons);
     let mendable = strayed.iter().any(|one| one.how != Stray::StoppedOnPurpose);
     match (strayed.is_empty(), mendable && !lately) {
         (true, _) => Singletons::Once,

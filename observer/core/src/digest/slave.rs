@@ -86,7 +86,7 @@ fn if_mendable(inputs: Inputs<'_>, host: &HostName, database: &Entry, condition:
         report.unit(DATABASE_UNIT).map(|unit| unit.state),
         Some(UnitState::NeverStarted | UnitState::Failed)
     );
-    let untried = untried(inputs, Repair::StartSlave);
+    let untried = !inputs.tried_lately(Repair::StartSlave);
     if fresh && running && by_itself && untried { Slave::Startable } else { Slave::Down }
 }
 
@@ -99,7 +99,9 @@ fn if_resumable(inputs: Inputs<'_>, host: &HostName) -> Slave {
         Slave::NotStreaming
     } else if may_rejoin(inputs, host) {
         Slave::Rejoinable
-    } else if untried(inputs, Repair::ResumeReplication) && !inputs.memory.replaced.contains(host) {
+    } else if !inputs.tried_lately(Repair::ResumeReplication)
+        && !inputs.memory.replaced.contains(host)
+    {
         Slave::Resumable
     } else {
         Slave::NotStreaming
@@ -112,12 +114,7 @@ fn may_rejoin(inputs: Inputs<'_>, host: &HostName) -> bool {
         && inputs.memory.replaced.contains(host)
         && votes::ssh(inputs, host) == Vote::Alive
         && votes::unworkable(inputs, host).is_none()
-        && untried(inputs, Repair::Rejoin)
-}
-
-fn untried(inputs: Inputs<'_>, repair: Repair) -> bool {
-    let window = inputs.spec.policy.repair_window_ms;
-    inputs.memory.repairs.get(&repair).is_none_or(|at| inputs.now.since(*at) >= window)
+        && !inputs.tried_lately(Repair::Rejoin)
 }
 
 fn judge_report(

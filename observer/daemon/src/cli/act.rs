@@ -128,18 +128,24 @@ pub(super) fn confirm_pair(pair: &str) -> Result<(), Failure> {
 
 /// Has a person type `word`, asked for by `please`.
 pub(super) fn confirm(word: &str, please: &str) -> Result<(), Failure> {
+    let failed = match typed(please).as_deref() {
+        Some(typed) if typed == word => return Ok(()),
+        Some(_) => {
+            format!("that is not \"{word}\": nothing was ordered\n  fix: type the name as shown")
+        }
+        None => "nobody is there to confirm\n  fix: add --yes".to_owned(),
+    };
+    Err(Failure::NotConfirmed(failed))
+}
+
+/// What a person answers to `please`; none where nobody sits at a terminal.
+pub(super) fn typed(please: &str) -> Option<String> {
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::NotConfirmed(
-            "nobody is there to confirm\n  fix: add --yes".to_owned(),
-        ));
+        return None;
     }
     say(&format!("{please}:"));
     let mut typed = String::new();
-    let read = std::io::stdin().lock().read_line(&mut typed);
-    match read {
-        Ok(_) if typed.trim() == word => Ok(()),
-        _ => Err(Failure::NotConfirmed(format!(
-            "that is not \"{word}\": nothing was ordered\n  fix: type the name as shown"
-        ))),
-    }
+    // What cannot be read is no word that was asked for.
+    let _ = std::io::stdin().lock().read_line(&mut typed);
+    Some(typed.trim().to_owned())
 }

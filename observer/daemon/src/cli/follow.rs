@@ -263,8 +263,7 @@ impl<'a> Followed<'a> {
     /// What a step waits for, on a line that is written anew each second. It fits one row of
     /// the terminal: of a longer one only the last row could be taken away again.
     pub(super) fn live(&self, plan: &PlanStatus, waited_ms: u64) -> String {
-        let undo = if plan.way == Way::Back { "undoing " } else { "" };
-        let seen = one_line(if plan.seen.is_empty() { &plan.waiting_for } else { &plan.seen });
+        let (undo, seen) = (undoing(plan.way), seen_of(plan));
         let line = if seen.starts_with('[') {
             format!("  {seen}")
         } else {
@@ -287,8 +286,7 @@ impl<'a> Followed<'a> {
         let usual = usual
             .map_or_else(|| "no earlier run".to_owned(), |ms| format!("usually {}", human_ms(ms)));
         let (waited, name) = (human_ms(waited_ms), &plan.name);
-        let undo = if plan.way == Way::Back { "undoing " } else { "" };
-        let seen = one_line(if plan.seen.is_empty() { &plan.waiting_for } else { &plan.seen });
+        let (undo, seen) = (undoing(plan.way), seen_of(plan));
         let line = format!("       {undo}{name} … {waited}, {usual}: {seen}");
         Some(format!("{}\n", self.look.paint(Tone::Warn, &line)))
     }
@@ -319,4 +317,14 @@ impl<'a> Followed<'a> {
         let report = self.plan.steps.get(step).filter(|_| way == Way::Forward);
         report.and_then(|step| step.usual_ms)
     }
+}
+
+/// The word before a step that is being undone.
+fn undoing(way: Way) -> &'static str {
+    if way == Way::Back { "undoing " } else { "" }
+}
+
+/// What was last seen of the step, or what is waited for where nothing was.
+fn seen_of(plan: &PlanStatus) -> String {
+    one_line(if plan.seen.is_empty() { &plan.waiting_for } else { &plan.seen })
 }

@@ -93,13 +93,13 @@ async fn end_idle(
 ) -> Result<(), Fault> {
     let until = Instant::now() + deadline;
     let left = || until.saturating_duration_since(Instant::now());
-    let kept: Vec<&OwnRow> =
-        rows.iter().filter(|own| own.host == *host && close_idle(&own.row).is_some()).collect();
-    let orders = kept.iter().filter_map(|own| close_idle(&own.row)).flatten().collect::<Vec<_>>();
-    if orders.is_empty() {
+    let own = rows.iter().filter(|own| own.host == *host);
+    let closings = own.filter_map(|own| Some((own, close_idle(&own.row)?)));
+    let (kept, orders): (Vec<&OwnRow>, Vec<_>) = closings.unzip();
+    if kept.is_empty() {
         return Ok(());
     }
-    let turned = order(proxy, Target::Worker, orders, left()).await;
+    let turned = order(proxy, Target::Worker, orders.concat(), left()).await;
     for _ in 0..WAYS_BACK {
         let now = table(world, proxy, left()).await.map_err(|error| refused(proxy, &error))?;
         let is_away = |own: &&&OwnRow| {

@@ -10,7 +10,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use haproxy::runtime::Status;
 use haproxy::{Direction, Document, Inventory, Invocation, Item};
 use observer_core::drive::Answer;
 use observer_core::sighting::Admission;
@@ -37,9 +36,9 @@ pub(crate) async fn prepare(
     file: &NewFile,
     deadline: Duration,
 ) -> Result<(), String> {
-    let proxy = proxy_of(world, &file.proxy).map_err(words)?;
+    let proxy = proxy_of(world, &file.proxy).map_err(Fault::words)?;
     let until = Instant::now() + deadline;
-    insist_on_real_path(proxy, LOOK).await.map_err(words)?;
+    insist_on_real_path(proxy, LOOK).await.map_err(Fault::words)?;
     nobody_waits(world, proxy, file).await?;
     loads_what_is_checked(proxy).await?;
     no_address_is_taken(proxy, file).await?;
@@ -50,7 +49,7 @@ pub(crate) async fn prepare(
     let left = until.saturating_duration_since(Instant::now());
     match put(proxy, (&file.before, file.after.clone()), Reach::Check, left).await {
         Ok(_) => Ok(()),
-        Err(fault) => Err(words(fault)),
+        Err(fault) => Err(fault.words()),
     }
 }
 
@@ -64,13 +63,13 @@ pub(crate) async fn apply(
 ) -> Applied {
     let proxy = match proxy_of(world, &file.proxy) {
         Ok(proxy) => proxy,
-        Err(fault) => return Applied::Refused(words(fault)),
+        Err(fault) => return Applied::Refused(fault.words()),
     };
     let Some(_turn) = proxy.turns.take() else {
         return Applied::Refused("another change of its file is under way".to_owned());
     };
     if let Err(fault) = insist_on_real_path(proxy, LOOK).await {
-        return Applied::Refused(words(fault));
+        return Applied::Refused(fault.words());
     }
     if let Err(why) = nobody_waits(world, proxy, file).await {
         return Applied::Refused(why);
@@ -118,7 +117,7 @@ async fn written(proxy: &Proxy, before: &[u8], after: &[u8]) -> Result<(), Appli
     let why = match put(proxy, (before, after.to_vec()), Reach::Put, WRITE).await {
         Ok(Outcome::Done) => return Ok(()),
         Ok(Outcome::Changed) => "it was changed by somebody meanwhile".to_owned(),
-        Err(fault) => words(fault),
+        Err(fault) => fault.words(),
     };
     match read_as_root(proxy, LOOK).await {
         Ok(now) if now == after && before != after => Ok(()),
@@ -162,10 +161,7 @@ async fn nobody_waits(world: &Inner, proxy: &Proxy, file: &NewFile) -> Result<()
             own.row.backend == backend
                 && own.host == file.master
                 && admission(&own.row) == Admission::LetIn
-                && matches!(
-                    own.row.status,
-                    Status::Up | Status::UpGoingDown { .. } | Status::NoCheck
-                )
+                && own.row.status.takes_new()
         });
         if !serves {
             return Err(shown(
@@ -299,11 +295,4 @@ async fn every_server_runs(proxy: &Proxy, bytes: &[u8], left: Duration) -> Resul
         }
     }
     Ok(())
-}
-
-fn words(fault: Fault) -> String {
-    match fault {
-        Fault::Refused(why) => why,
-        Fault::NoReply => "no answer".to_owned(),
-    }
 }

@@ -119,6 +119,16 @@ pub(crate) enum Fault {
     NoReply,
 }
 
+impl Fault {
+    /// The fault as a person reads it.
+    fn words(self) -> String {
+        match self {
+            Fault::Refused(why) => why,
+            Fault::NoReply => "no answer".to_owned(),
+        }
+    }
+}
+
 /// The exact commands of an effect, in order.
 pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
     let at = |machine: &str, commands: Vec<String>| {

@@ -29,10 +29,7 @@ pub(crate) async fn reload(proxy: &Proxy, deadline: Duration) -> Result<String, 
             let left = until.saturating_duration_since(Instant::now()).max(deadline / 2);
             let back = rewrite::restore(proxy, left).await;
             if let Err(fault) = back {
-                let also = match fault {
-                    Fault::Refused(why) => why,
-                    Fault::NoReply => "no answer".to_owned(),
-                };
+                let also = fault.words();
                 return Err(format!("{why}; the kept file could not be put back: {also}"));
             }
             match once(proxy, Instant::now() + deadline / 2).await {

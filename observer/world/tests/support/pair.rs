@@ -87,15 +87,7 @@ pub fn behind(sshd: &Sshd, haproxy: &Haproxy) -> PairWorld {
 
 pub fn behind_folder(sshd: &Sshd, folder: &Path) -> PairWorld {
     let hosts = vec![host(sshd, "node-a", NODE_A), host(sshd, "node-b", NODE_B)];
-    let proxies = vec![proxy(sshd, folder)];
-    PairWorld::connect(PairAccess {
-        spec: spec(),
-        hosts,
-        proxies,
-        bouncers: Vec::new(),
-        parity: Vec::new(),
-    })
-    .unwrap()
+    connected(spec(), hosts, vec![proxy(sshd, folder)])
 }
 
 /// The same, with the file somewhere else than where HAProxy has it.
@@ -103,28 +95,18 @@ pub fn with_config(sshd: &Sshd, haproxy: &Haproxy, config: &Path) -> PairWorld {
     let hosts = vec![host(sshd, "node-a", NODE_A), host(sshd, "node-b", NODE_B)];
     let config = config.to_owned();
     let proxies = vec![ProxyAccess { config, ..proxy(sshd, haproxy.dir.path()) }];
-    PairWorld::connect(PairAccess {
-        spec: spec(),
-        hosts,
-        proxies,
-        bouncers: Vec::new(),
-        parity: Vec::new(),
-    })
-    .unwrap()
+    connected(spec(), hosts, proxies)
 }
 
 /// Two hosts with databases, and no proxy.
 pub fn databases(a: HostAccess, b: HostAccess) -> PairWorld {
     let spec = PairSpec { proxies: Vec::new(), ..spec() };
-    let (proxies, bouncers) = Default::default();
-    PairWorld::connect(PairAccess {
-        spec,
-        hosts: vec![a, b],
-        proxies,
-        bouncers,
-        parity: Vec::new(),
-    })
-    .unwrap()
+    connected(spec, vec![a, b], Vec::new())
+}
+
+fn connected(spec: PairSpec, hosts: Vec<HostAccess>, proxies: Vec<ProxyAccess>) -> PairWorld {
+    let (bouncers, parity) = Default::default();
+    PairWorld::connect(PairAccess { spec, hosts, proxies, bouncers, parity }).unwrap()
 }
 
 pub fn order(epoch: u64, effect: Effect) -> Order {

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use haproxy::{Document, Members, State, pointed_at};
 use observer_world::pair_world::PairWorld;
 
+use super::super::act::typed;
 use super::super::args::{Common, Format};
 use super::super::output::{Look, print, say};
 use super::super::proxy_args::{Order, Target};
@@ -205,17 +206,12 @@ impl Local {
 }
 
 fn confirm(name: &str) -> Result<(), Failure> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::NotConfirmed(
-            "nobody is there to confirm: nothing was changed\n  fix: add --yes".to_owned(),
-        ));
-    }
-    say(&format!("Type yes to change {name} so:"));
-    let mut typed = String::new();
-    match std::io::stdin().lock().read_line(&mut typed) {
-        Ok(_) if typed.trim() == "yes" => Ok(()),
-        _ => Err(Failure::NotConfirmed("nothing was changed\n  fix: type yes".to_owned())),
-    }
+    let failed = match typed(&format!("Type yes to change {name} so")).as_deref() {
+        Some("yes") => return Ok(()),
+        Some(_) => "nothing was changed\n  fix: type yes",
+        None => "nobody is there to confirm: nothing was changed\n  fix: add --yes",
+    };
+    Err(Failure::NotConfirmed(failed.to_owned()))
 }
 
 /// Which servers are the pair's: as typed, else by the configuration, if there is one to read.
