@@ -139,7 +139,8 @@ async fn list(
     Query(listing): Query<Listing>,
 ) -> Result<Json<Vec<Value>>, Refusal> {
     let limit = listing.limit.unwrap_or(50).clamp(0, LIST_MAX);
-    let query = format!("select {COLUMNS} from tickets order by created_at desc limit $1");
+    // The table's own column: the bare name is that of the text in `COLUMNS`, which has no index.
+    let query = format!("select {COLUMNS} from tickets order by tickets.created_at desc limit $1");
     let work = async |client: &tokio_postgres::Client| client.query(&query, &[&limit]).await;
     let rows = desk.pool.with(STATEMENT_LIMIT, work).await.map_err(Refusal::Database)?;
     Ok(Json(rows.iter().map(shown).collect()))
