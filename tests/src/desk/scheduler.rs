@@ -22,7 +22,7 @@ pub async fn run(config: Config) -> Result<(), DeskError> {
     loop {
         ticks.tick().await;
         let insert = "insert into scheduler_runs (host) values ($1)";
-        match pool.with(LIMIT, async |client| client.execute(insert, &[&host]).await).await {
+        match pool.with(LIMIT, async |session| session.execute(insert, &[&host]).await).await {
             Ok(_) => {}
             Err(error) if read_only(&error) => return Err(DeskError::Scheduler(error)),
             Err(error) => eprintln!("no run this second: {error}"),

@@ -18,13 +18,18 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_postgres::Row;
 
+use super::pool::Session;
 use super::{Config, DatabaseError, DeskError, Pool, host_name};
 
 /// A proxy asks several times a second: a database slower than this is no use to users.
 const HEALTH_LIMIT: Duration = Duration::from_millis(300);
 const STATEMENT_LIMIT: Duration = Duration::from_secs(5);
 const LIST_MAX: i64 = 1000;
-const COLUMNS: &str = "id, title, host, attachment, created_at::text";
+/// The columns of [`shown`]. The list is sorted by the table's own column: the bare name would be
+/// that of the text beside it, which has no index.
+const ONE: &str = "select id, title, host, attachment, created_at::text from tickets where id = $1";
+const NEWEST: &str = "select id, title, host, attachment, created_at::text from tickets \
+                      order by tickets.created_at desc limit $1";
 
 struct Desk {
     pool: Pool,
@@ -85,8 +90,8 @@ async fn whoami(State(desk): State<Arc<Desk>>) -> String {
 /// 200 only where users can be served: the database answers soon, and takes writes.
 async fn healthcheck(State(desk): State<Arc<Desk>>) -> (StatusCode, String) {
     let query = "select pg_is_in_recovery()";
-    let look = desk.pool.with(HEALTH_LIMIT, async |client| client.query_one(query, &[]).await);
-    match look.await.map(|row| row.get(0)) {
+    let look = desk.pool.with(HEALTH_LIMIT, async |session| session.query(query, &[]).await);
+    match look.await.map(|rows| rows.first().is_none_or(|row| row.get(0))) {
         Ok(false) => (StatusCode::OK, "ok\n".to_owned()),
         Ok(true) => (StatusCode::SERVICE_UNAVAILABLE, "the database is a standby\n".to_owned()),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
@@ -109,12 +114,12 @@ async fn create(
     let insert = "insert into tickets (id, title, host, attachment) values ($1, $2, $3, $4) \
                   on conflict (id) do nothing";
     let repeat = "insert into ticket_repeats (id, host) values ($1, $2)";
-    let work = desk.pool.with(STATEMENT_LIMIT, async |client| {
+    let work = desk.pool.with(STATEMENT_LIMIT, async |session| {
         let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
             [&ticket.id, &ticket.title, &desk.host, &file];
-        let rows = client.execute(insert, &values).await?;
+        let rows = session.execute(insert, &values).await?;
         if rows == 0 {
-            client.execute(repeat, &[&ticket.id, &desk.host]).await?;
+            session.execute(repeat, &[&ticket.id, &desk.host]).await?;
         }
         Ok(rows)
     });
@@ -128,10 +133,9 @@ async fn read(
     State(desk): State<Arc<Desk>>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Refusal> {
-    let query = format!("select {COLUMNS} from tickets where id = $1");
-    let work = async |client: &tokio_postgres::Client| client.query_opt(&query, &[&id]).await;
-    let row = desk.pool.with(STATEMENT_LIMIT, work).await.map_err(Refusal::Database)?;
-    row.map(|row| Json(shown(&row))).ok_or(Refusal::Unknown)
+    let work = async |session: &Session| session.query(ONE, &[&id]).await;
+    let rows = desk.pool.with(STATEMENT_LIMIT, work).await.map_err(Refusal::Database)?;
+    rows.first().map(|row| Json(shown(row))).ok_or(Refusal::Unknown)
 }
 
 async fn list(
@@ -139,9 +143,7 @@ async fn list(
     Query(listing): Query<Listing>,
 ) -> Result<Json<Vec<Value>>, Refusal> {
     let limit = listing.limit.unwrap_or(50).clamp(0, LIST_MAX);
-    // The table's own column: the bare name is that of the text in `COLUMNS`, which has no index.
-    let query = format!("select {COLUMNS} from tickets order by tickets.created_at desc limit $1");
-    let work = async |client: &tokio_postgres::Client| client.query(&query, &[&limit]).await;
+    let work = async |session: &Session| session.query(NEWEST, &[&limit]).await;
     let rows = desk.pool.with(STATEMENT_LIMIT, work).await.map_err(Refusal::Database)?;
     Ok(Json(rows.iter().map(shown).collect()))
 }
