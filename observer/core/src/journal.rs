@@ -128,6 +128,8 @@ pub enum Turn {
     Overtaken,
     /// A person took it back.
     Person,
+    /// A person took it back past its pivot, because the host to be promoted is gone for good.
+    HeirLost,
 }
 
 /// Direction of a step.
@@ -357,7 +359,7 @@ impl Memory {
         let left_down = open.left_master_down();
         let left_out = open.marks.values().any(|mark| matches!(mark, Mark::Skipped { .. }));
         let overtaken = open.turned_back.is_some() && open.turn == Turn::Overtaken;
-        let by_itself = open.turn != Turn::Person;
+        let by_itself = !matches!(open.turn, Turn::Person | Turn::HeirLost);
         let plan = open.plan;
         if overtaken && !plan.goal.changes_master() {
             // It was not tried in vain, and may be tried again at once.

@@ -94,6 +94,15 @@ impl Snapshot {
         self.entries.values().all(|entry| entry.class == Class::Silent)
     }
 
+    /// True if nothing on `host` answers anybody, and the machine itself has not for so many
+    /// rounds.
+    pub fn is_silent(&self, host: &HostName, rounds: u32) -> bool {
+        let mut entries = self.entries.iter().filter(|(look, _)| look.host() == Some(host));
+        let machine = self.get(&Look::Machine(host.clone()));
+        entries.all(|(_, entry)| entry.class == Class::Silent)
+            && machine.is_some_and(|entry| entry.streak >= rounds)
+    }
+
     /// Takes one answer in. Answers that are older than what is known are dropped.
     pub fn take(&mut self, sighting: Sighting) {
         let was_blind = self.is_blind() && !self.entries.is_empty();

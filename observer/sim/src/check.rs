@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use observer_core::drive::Order;
 use observer_core::facts::Asker;
-use observer_core::journal::{Mark, Outcome, Record};
+use observer_core::journal::{Mark, Outcome, Record, Turn};
 use observer_core::plan::{Effect, Goal, Plan, Promise};
 use observer_core::policy::FenceGrade;
 use observer_core::words::{At, Epoch, HostName, Lsn, PlanId};
@@ -43,6 +43,8 @@ pub struct Checks {
     paused: bool,
     /// True once a step of the open plan was passed without its proof, which was told.
     left_out: bool,
+    /// True once a person has given up the host that the open plan promotes.
+    heir_given_up: bool,
     /// The host that served users when the observer died with no plan open, until something else
     /// happens to the world.
     boring: Option<HostName>,
@@ -85,9 +87,11 @@ impl Checks {
                 a_served_master_is_not_failed_over(plan, world, users, now)?;
                 self.open = Some((**plan).clone());
                 self.left_out = false;
+                self.heir_given_up = false;
                 self.lost_power = false;
                 self.note_power(world);
             }
+            Record::TurnedBack { turn: Turn::HeirLost, .. } => self.heir_given_up = true,
             Record::PlanClosed { outcome, plan, .. } => {
                 let Some(open) = self.open.take() else {
                     return broken(12, now, format!("plan {plan} closed and was not open"));
@@ -99,7 +103,8 @@ impl Checks {
                     no_client_waits_for_a_plan_that_is_over(&open, world, now)?;
                 }
                 if let Outcome::Undone { .. } = outcome {
-                    an_undone_plan_leaves_the_pair_as_it_was(&open, world, now)?;
+                    let given_up = self.heir_given_up;
+                    an_undone_plan_leaves_the_pair_as_it_was(&open, given_up, world, now)?;
                 }
             }
             Record::Step { mark: Mark::Skipped { .. }, .. } => self.left_out = true,
@@ -354,7 +359,12 @@ fn losing_the_observer_is_boring(host: Option<&HostName>, world: &World, now: At
 }
 
 /// Rule 6: a plan taken back leaves the proxies as they were.
-fn an_undone_plan_leaves_the_pair_as_it_was(plan: &Plan, world: &World, now: At) -> Checked {
+fn an_undone_plan_leaves_the_pair_as_it_was(
+    plan: &Plan,
+    heir_given_up: bool,
+    world: &World,
+    now: At,
+) -> Checked {
     if !plan.goal.changes_master() {
         return Ok(());
     }
@@ -367,7 +377,9 @@ fn an_undone_plan_leaves_the_pair_as_it_was(plan: &Plan, world: &World, now: At)
             return broken(6, now, what);
         }
     }
-    if world.promotions.iter().any(|(epoch, _)| *epoch == plan.epoch.0) {
+    // Whoever gives it up says that nobody can know; that no user gets there is checked above.
+    let promoted = world.promotions.iter().any(|(epoch, _)| *epoch == plan.epoch.0);
+    if promoted && !heir_given_up {
         return broken(6, now, "undone, and the slave was promoted".to_owned());
     }
     Ok(())

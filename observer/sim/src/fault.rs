@@ -100,6 +100,8 @@ pub enum Fault {
     OrderRepair,
     Abort,
     SkipStep,
+    /// A person says that the host to be promoted is gone for good.
+    GiveUpHeir(HostName),
     /// The slot that keeps log for the second is dropped on the first.
     DropSlot(HostName, HostName),
     /// Log that a rewind of this host needs is gone.

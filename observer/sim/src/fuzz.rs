@@ -195,13 +195,23 @@ fn misfortune(random: &mut Random, hosts: &[HostName], proxies: &[ProxyName]) ->
 
 /// What people do to singletons, to a plan that is stuck, and to the observer.
 fn by_hand(random: &mut Random, host: HostName, later: u64) -> Vec<(u64, Fault)> {
-    match random.below(3) {
+    match random.below(4) {
         0 => {
             let states = [ServiceState::Up, ServiceState::Stopped, ServiceState::Failed];
             vec![(0, Fault::Singletons(host, *random.pick(&states)))]
         }
         // Whoever finds a plan stuck says so more than once.
         1 => (0..8).map(|time| (time * 700, Fault::SkipStep)).collect(),
+        // The slave is lost around its promotion, is given up by people, and comes back.
+        2 => {
+            let lost = 150 + random.below(300);
+            let mut faults =
+                vec![(0, Fault::OrderSwitchover), (lost, Fault::PowerOff(host.clone()))];
+            let given_up = |time: u64| (8_000 + time * 3_000, Fault::GiveUpHeir(host.clone()));
+            faults.extend((0..6).map(given_up));
+            faults.push((later + 20_000, Fault::PowerOn(host)));
+            faults
+        }
         _ => vec![
             (0, Fault::StopObserver),
             (later, Fault::KillObserver),

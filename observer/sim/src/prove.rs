@@ -96,7 +96,8 @@ impl World {
                     self.if_host(host, |_| false)
                 }
                 _ if self.machine(host).tombstone => self.if_host(host, |_| true),
-                _ => Answer::Failed("it was promoted".to_owned()),
+                _ if self.ssh_works(host) => Answer::Failed("it was promoted".to_owned()),
+                _ => self.if_host(host, |_| false),
             },
             Proof::DatabaseAnswers { host } => {
                 self.if_host(host, |machine| machine.database.postmaster == Postmaster::Running)

@@ -149,10 +149,15 @@ pub struct Run {
     random: Random,
     chances: Chances,
     disk_full: bool,
+    /// Records that find room on a full disk.
+    reserved: u32,
     dies_after: Option<(Boundary, u64)>,
     checks: Checks,
     wake_at: At,
 }
+
+/// More than a plan writes, unless it is stuck for long: then even the reserve is used up.
+const RESERVED: u32 = 100;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Boundary {
@@ -208,6 +213,7 @@ impl Run {
             random: Random::new(setup.seed),
             chances: Chances::default(),
             disk_full: false,
+            reserved: RESERVED,
             dies_after: None,
             checks: Checks::default(),
             wake_at: START,
@@ -351,9 +357,11 @@ impl Run {
         if life != self.life {
             return Ok(());
         }
-        if self.disk_full {
+        // The store has set room aside for the plan under way.
+        if self.disk_full && self.reserved == 0 {
             return self.feed(Input::NotRecorded(ticket, "disk full".to_owned()));
         }
+        self.reserved = self.reserved.saturating_sub(u32::from(self.disk_full));
         self.checks.on_record(&record, &self.world, &self.users, self.now)?;
         self.journal.push(record);
         if self.dies_at(Boundary::Record) {
@@ -524,6 +532,7 @@ impl Run {
             Fault::KillObserverAfterEffects(n) => self.dies_after = Some((Boundary::Effect, n)),
             Fault::FillObserverDisk => {
                 self.disk_full = true;
+                self.reserved = RESERVED;
                 self.feed(Input::JournalTested(Err("disk full".to_owned())))?;
             }
             Fault::FreeObserverDisk => {
@@ -548,6 +557,10 @@ impl Run {
             Fault::SkipStep => {
                 let reason = "the machine is gone".to_owned();
                 self.order_now(OperatorOrder::SkipStep { by, reason })?;
+            }
+            Fault::GiveUpHeir(host) => {
+                let reason = "the machine burnt".to_owned();
+                self.order_now(OperatorOrder::GiveUpHeir { by, host, reason })?;
             }
             Fault::Pause => {
                 let reason = "maintenance".to_owned();

@@ -468,6 +468,7 @@ fn of_the_observer(words: &[&str]) -> Option<Fault> {
         "order-repair" => Fault::OrderRepair,
         "abort" => Fault::Abort,
         "skip-step" => Fault::SkipStep,
+        "give-up-heir" => Fault::GiveUpHeir(HostName::new(words.get(1)?)),
         "pause" => Fault::Pause,
         "resume" => Fault::Resume,
         "acknowledge" => Fault::Acknowledge,

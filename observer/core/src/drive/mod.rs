@@ -105,6 +105,8 @@ pub struct Drive {
     withdrawing: bool,
     /// False once a promotion was seen, or could not be withdrawn: it is not tried again.
     may_withdraw: bool,
+    /// True once the promotion was seen.
+    promotion_seen: bool,
     /// Since when users are held.
     held_since: Option<At>,
     attempt: u32,
@@ -133,6 +135,7 @@ impl Drive {
             pivot_since: None,
             withdrawing: false,
             may_withdraw: true,
+            promotion_seen: false,
             held_since: None,
             attempt: 0,
             began_at: At::default(),
@@ -166,7 +169,8 @@ impl Drive {
         let pivot = drive.plan().pivot();
         let seen = |mark: &Mark| matches!(mark, Mark::Proven { .. });
         let pivot_mark = pivot.and_then(|pivot| open.marks.get(&(pivot, Way::Forward)));
-        drive.may_withdraw = !pivot_mark.is_some_and(seen);
+        drive.promotion_seen = pivot_mark.is_some_and(seen);
+        drive.may_withdraw = !drive.promotion_seen;
         if let (Some(pivot), true) = (pivot, open.turned_back.is_some()) {
             // Nobody turns back past a pivot: it was never ordered, refused, or withdrawn.
             drive.touched[pivot] = false;
@@ -339,12 +343,14 @@ impl Drive {
             Answer::Shown(evidence) => {
                 let pivot = self.way == Way::Forward && self.plan().pivot() == Some(self.cursor);
                 self.may_withdraw &= !pivot;
+                self.promotion_seen |= pivot;
                 let took_ms = now.since(self.began_at);
                 self.stage = Stage::Recording(Then::NextStep);
                 Some(Want::Record(self.mark(Mark::Proven { evidence, took_ms }, now)))
             }
             // Only what was certainly ordered can have ended in vain.
             Answer::Failed(why) if self.last_reply == LastReply::Did => {
+                self.promotion_seen |= self.withdrawing;
                 self.why = why;
                 self.fail(now)
             }
@@ -367,6 +373,32 @@ impl Drive {
         self.turned_back = Some(why.to_owned());
         self.turn = turn;
         Some(self.record_turn(now))
+    }
+
+    /// Takes a plan back whose promotion was ordered and never seen: a person says that the host
+    /// which was to be promoted is gone for good. Refused once a promotion was seen, and while an
+    /// answer is awaited.
+    pub fn abandon(&mut self, why: &str, now: At) -> Option<Want> {
+        let idle = matches!(self.stage, Stage::Begin | Stage::LookAt(_) | Stage::OrderAgainAt(_));
+        if !self.is_unseen_promotion() || !idle {
+            return None;
+        }
+        if let Some(pivot) = self.plan().pivot() {
+            self.touched[pivot] = false;
+        }
+        self.withdrawing = false;
+        self.promoted_perhaps = false;
+        self.way = Way::Back;
+        self.turned_back = Some(why.to_owned());
+        self.turn = Turn::HeirLost;
+        Some(self.record_turn(now))
+    }
+
+    /// True while a promotion was ordered, may have happened, and was never seen.
+    pub fn is_unseen_promotion(&self) -> bool {
+        let pivot = self.plan().pivot();
+        let at = pivot.is_some_and(|pivot| self.cursor <= pivot);
+        self.promoted_perhaps && !self.promotion_seen && at
     }
 
     /// Passes the step it waits at: it is not needed any more, or a person says so. Refused while

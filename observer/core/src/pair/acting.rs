@@ -138,11 +138,21 @@ impl Pair {
         if self.is_frozen() {
             return;
         }
+        let heir_silent = self.is_heir_silent();
+        if !heir_silent {
+            self.give_up = None;
+        }
         while let Some(drive) = &mut self.drive {
             if self.stopping && drive.is_between_steps() {
                 return;
             }
-            let changed = changed_mind(drive, &mut self.turn_back, &mut self.pass, now);
+            let given_up = heir_silent.then_some(&mut self.give_up).and_then(|given_up| {
+                let turned = drive.abandon(given_up.as_deref()?, now)?;
+                *given_up = None;
+                Some(turned)
+            });
+            let changed =
+                given_up.or_else(|| changed_mind(drive, &mut self.turn_back, &mut self.pass, now));
             match changed.or_else(|| drive.next(now)) {
                 Some(want) => self.carry_out(want, now),
                 None => return,
@@ -305,7 +315,6 @@ impl Pair {
 
     pub(super) fn on_recorded(&mut self, ticket: Ticket, now: At) {
         let Some(writing) = self.writing.remove(&ticket) else { return };
-        self.on_journal_tested(Ok(()), now);
         self.tell_record(writing.record(), now);
         self.memory.apply(writing.record());
         match writing {
@@ -336,6 +345,7 @@ impl Pair {
         self.doing = None;
         self.told = None;
         self.turn_back = None;
+        self.give_up = None;
         self.aborted_by = None;
         self.pass = None;
         self.roles_changed();

@@ -79,6 +79,8 @@ pub struct Pair {
     turn_back: Option<(String, Turn)>,
     /// Who was promised that the open plan is taken back.
     aborted_by: Option<String>,
+    /// Why the open plan is taken back past its pivot, once it can be.
+    give_up: Option<String>,
     /// Why the step of this number is to be passed, once it can be.
     pass: Option<(usize, String)>,
     started_at: At,
@@ -105,6 +107,7 @@ impl Pair {
             stopping: false,
             turn_back: None,
             aborted_by: None,
+            give_up: None,
             pass: None,
             started_at: now,
             memory,

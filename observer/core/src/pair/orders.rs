@@ -48,6 +48,15 @@ pub enum OperatorOrder {
         /// Who.
         by: String,
     },
+    /// Take a plan back whose promotion was never seen: the host to be promoted is gone for good.
+    GiveUpHeir {
+        /// Who.
+        by: String,
+        /// The host, as typed.
+        host: HostName,
+        /// Why, and how they know.
+        reason: String,
+    },
     /// Pass the step that the open plan is stuck at.
     SkipStep {
         /// Who.
@@ -125,6 +134,7 @@ impl Pair {
                 OperatorOrder::Rejoin { by } => ("rejoin", by),
                 OperatorOrder::Repair { by } => ("repair", by),
                 OperatorOrder::Abort { by } => ("abort", by),
+                OperatorOrder::GiveUpHeir { by, .. } => ("abort --lost", by),
                 OperatorOrder::SkipStep { by, .. } => ("abort --skip-step", by),
                 OperatorOrder::Pause(pause) => ("pause", pause.by),
                 OperatorOrder::Resume { by } => ("resume", by),
@@ -201,6 +211,7 @@ impl Pair {
                 Ok(())
             }
             OperatorOrder::Abort { by } => self.abort(&by),
+            OperatorOrder::GiveUpHeir { by, host, reason } => self.give_up(&by, &host, &reason),
             OperatorOrder::SkipStep { by, reason } => self.skip_step(&by, &reason),
             OperatorOrder::Pause(pause) => {
                 // A pause that begins in the middle of a plan would either be no pause or leave
@@ -257,6 +268,40 @@ impl Pair {
         self.turn_back = Some((format!("aborted by {by}"), Turn::Person));
         self.aborted_by = Some(by.to_owned());
         Ok(())
+    }
+
+    /// Takes the open plan back although its promotion was ordered. Users were held or locked out
+    /// since before it was, so nothing of theirs can be on the new history; a person's word is
+    /// asked for because nobody can see whether the host that is gone has promoted itself.
+    fn give_up(&mut self, by: &str, host: &HostName, reason: &str) -> Result<(), Refusal> {
+        let Some(drive) = &self.drive else {
+            return Err(Refusal::Nothing("no plan is being carried out"));
+        };
+        if *host != drive.plan().next_master {
+            return Err(Refusal::Nothing("that is not the host which the open plan promotes"));
+        }
+        if !drive.is_past_pivot() {
+            return Err(Refusal::Nothing(
+                "the plan is before its pivot; plain `abort` takes it back",
+            ));
+        }
+        if !drive.is_unseen_promotion() {
+            return Err(Refusal::PastPivot);
+        }
+        if !self.is_heir_silent() {
+            return Err(Refusal::Nothing(
+                "it still answers somebody, or did a moment ago; the plan finds out by itself \
+                 whether it was promoted",
+            ));
+        }
+        self.give_up = Some(format!("{host} was given up by {by}: {reason}"));
+        Ok(())
+    }
+
+    /// True while nobody sees the host that the open plan promotes.
+    pub(super) fn is_heir_silent(&self) -> bool {
+        let heir = self.drive.as_ref().map(|drive| &drive.plan().next_master);
+        heir.is_some_and(|heir| self.snapshot.is_silent(heir, self.spec.policy.failures))
     }
 
     /// Passes the step that a plan is stuck at. Before the pivot no step may be left out: there the

@@ -177,6 +177,7 @@ pub(crate) async fn serve(listener: UnixListener, desk: Arc<Desk>) -> std::io::R
         .route("/v1/pairs/{pair}/repair", post(plans::repair))
         .route("/v1/pairs/{pair}/abort", post(orders::abort))
         .route("/v1/pairs/{pair}/skip-step", post(orders::skip_step))
+        .route("/v1/pairs/{pair}/give-up", post(orders::give_up))
         .route("/v1/pairs/{pair}/schedule", post(orders::schedule))
         .route("/v1/pairs/{pair}/unschedule", post(orders::unschedule))
         .route("/v1/pairs/{pair}/validate", get(validation::validate))

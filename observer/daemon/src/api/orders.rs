@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::peer::Peer;
 use super::types::{Accepted, PAUSE_MAX_MS, PauseRequest, ProblemKind};
-use super::types::{ScheduleRequest, SkipStepRequest};
+use super::types::{GiveUpRequest, ScheduleRequest, SkipStepRequest};
 use super::{Desk, PairLink, Refused};
 use crate::report::view::PairStatus;
 use crate::shell::asks::{Ask, NotOrdered};
@@ -54,6 +54,24 @@ pub(super) async fn skip_step(
     desk.note(&pair, &by, "skip-step", &request).await;
     let after = *link.last_event.borrow();
     order(&link, OperatorOrder::SkipStep { by, reason }).await?;
+    Ok(Json(Accepted { after }))
+}
+
+pub(super) async fn give_up(
+    State(desk): State<Arc<Desk>>,
+    Path(pair): Path<String>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<GiveUpRequest>,
+) -> Answered<Json<Accepted>> {
+    let link = desk.link(&pair)?;
+    let reason = request.reason.trim().to_owned();
+    if reason.is_empty() {
+        return Err(bad("a host is only given up with a reason", "add --reason TEXT"));
+    }
+    let by = peer.name();
+    desk.note(&pair, &by, "give-up", &request).await;
+    let after = *link.last_event.borrow();
+    order(&link, OperatorOrder::GiveUpHeir { by, host: request.host, reason }).await?;
     Ok(Json(Accepted { after }))
 }
 
@@ -231,7 +249,10 @@ pub(super) fn refusal(why: Refusal) -> Refused {
             "`status` shows what is missing; try again when it is there".to_owned()
         }
         Refusal::PastPivot => {
-            "watch it finish; `abort --skip-step` passes a step that it is stuck at".to_owned()
+            "watch it finish; `abort --skip-step` passes a step that it is stuck at, and `abort \
+             --lost HOST` takes it back while the host to be promoted is gone and was never seen \
+             promoted"
+                .to_owned()
         }
         Refusal::NotReady => "try again in a few seconds".to_owned(),
         Refusal::Nothing(_) => "`status` shows how things are".to_owned(),

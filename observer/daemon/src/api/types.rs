@@ -76,6 +76,16 @@ pub(crate) struct SkipStepRequest {
     pub(crate) reason: String,
 }
 
+/// Body of `POST /v1/pairs/{pair}/give-up`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GiveUpRequest {
+    /// The host that the open plan promotes and that is gone for good.
+    pub(crate) host: HostName,
+    /// Why, and how it is known; kept in the events.
+    pub(crate) reason: String,
+}
+
 /// Longest pause that ends by itself: 30 days, in milliseconds.
 pub(crate) const PAUSE_MAX_MS: u64 = 30 * 24 * 3_600_000;
 

@@ -79,10 +79,14 @@ pub(crate) enum Verb {
     /// Take the open plan back; past its pivot, pass the step it is stuck at.
     Abort {
         /// Go on without the step that a plan past its pivot is stuck at.
-        #[arg(long, requires = "reason")]
+        #[arg(long, requires = "reason", group = "past_pivot")]
         skip_step: bool,
-        /// Why the step is left out; kept in the events.
-        #[arg(long, value_name = "TEXT", requires = "skip_step")]
+        /// Take it back past its pivot: this host, which it promotes, is gone for good before
+        /// anybody has seen it promoted. Should it come back, it is not let in as master.
+        #[arg(long, value_name = "HOST", requires = "reason", group = "past_pivot")]
+        lost: Option<String>,
+        /// Why the step is left out, or the host given up; kept in the events.
+        #[arg(long, value_name = "TEXT", requires = "past_pivot")]
         reason: Option<String>,
     },
     /// Act on nothing until resumed; watch and report on.

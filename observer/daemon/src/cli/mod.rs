@@ -220,7 +220,7 @@ async fn ask(common: Common, verb: Verb) -> Result<Exit, Failure> {
         Verb::Switchover(args) => act::switchover(&desk, args).await,
         Verb::Rejoin(args) => act::mend(&desk, "rejoin", args).await,
         Verb::Repair(args) => act::mend(&desk, "repair", args).await,
-        Verb::Abort { reason, .. } => orders::abort(&desk, reason).await,
+        Verb::Abort { lost, reason, .. } => orders::abort(&desk, lost, reason).await,
         Verb::Pause { reason, for_ms } => orders::pause(&desk, reason, for_ms).await,
         Verb::Resume => orders::resume(&desk).await,
         Verb::Ack => orders::acknowledge(&desk).await,

@@ -1,11 +1,11 @@
 //! `pause`, `resume`, `ack`, `abort`: small orders that are in force, or taken, when the verb
 //! returns.
 
-use observer_core::words::At;
+use observer_core::words::{At, HostName};
 
 use super::output::{one_line, print};
 use super::{Desk, Exit, Failure, print_json};
-use crate::api::types::{Accepted, PAUSE_MAX_MS, PauseRequest, SkipStepRequest};
+use crate::api::types::{Accepted, GiveUpRequest, PAUSE_MAX_MS, PauseRequest, SkipStepRequest};
 use crate::report::date_time;
 
 pub(super) async fn pause(
@@ -48,22 +48,32 @@ pub(super) async fn acknowledge(desk: &Desk) -> Result<Exit, Failure> {
     done(desk, &accepted, "acknowledged")
 }
 
-/// Takes the open plan back, or passes the step it is stuck at.
-pub(super) async fn abort(desk: &Desk, skip_for: Option<String>) -> Result<Exit, Failure> {
-    match skip_for {
-        None => {
+/// Takes the open plan back, passes the step it is stuck at, or gives up the host it promotes.
+pub(super) async fn abort(
+    desk: &Desk,
+    lost: Option<String>,
+    reason: Option<String>,
+) -> Result<Exit, Failure> {
+    match (lost, reason) {
+        (Some(host), Some(reason)) => {
+            let text = format!(
+                "{host} is given up and the plan is taken back; `ha-observer events -f` shows it. \
+                 Should {host} come back, it is kept out: make it a slave with `rejoin`"
+            );
+            let request = GiveUpRequest { host: HostName::new(&host), reason };
+            let accepted = desk.client.post(&desk.path("give-up").await?, &request).await?;
+            done(desk, &accepted, &text)
+        }
+        (_, None) => {
             let accepted = desk.client.post(&desk.path("abort").await?, &()).await?;
             let text = "the plan is being taken back; `ha-observer events -f` shows it";
             done(desk, &accepted, text)
         }
-        Some(reason) => {
+        (None, Some(reason)) => {
             let path = desk.path("skip-step").await?;
             let accepted = desk.client.post(&path, &SkipStepRequest { reason }).await?;
-            done(
-                desk,
-                &accepted,
-                "the step is left out; `ha-observer events -f` shows what follows",
-            )
+            let text = "the step is left out; `ha-observer events -f` shows what follows";
+            done(desk, &accepted, text)
         }
     }
 }

@@ -236,6 +236,10 @@ fn a_switchover_is_ordered_for_now_or_later_or_cancelled() {
         assert!(typed(line).is_err(), "{line}");
     }
     assert!(typed("abort --skip-step --reason stuck").is_ok());
+    assert!(typed("abort --lost node-b --reason burnt").is_ok());
+    for line in ["abort --lost node-b", "abort --reason burnt", "abort --skip-step --lost node-b"] {
+        assert!(typed(line).is_err(), "{line}");
+    }
 }
 
 #[test]

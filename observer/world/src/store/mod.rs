@@ -7,6 +7,7 @@
 
 mod error;
 mod records;
+mod reserve;
 mod schema;
 mod versions;
 mod worker;
@@ -48,6 +49,8 @@ impl Store {
         let mut store = Self { connection, path: path.to_owned(), _lock: lock };
         store.check()?;
         store.prepare().map_err(|error| classify(&error, path))?;
+        // A full disk must not keep the observer from starting; `can_write` tells it.
+        let _ = store.reserve();
         Ok(store)
     }
 
@@ -56,11 +59,12 @@ impl Store {
         &self.path
     }
 
-    /// Truly writes and syncs. An error means that nothing can be made durable now.
+    /// Truly writes and syncs, and looks for room on the disk. An error means that no plan may
+    /// begin: either nothing can be made durable now, or only what fits into the reserve.
     pub fn can_write(&self) -> Result<(), StoreError> {
         let sql = "update pulse set beats = beats + 1";
         self.connection.execute(sql, []).map_err(|error| self.error(&error))?;
-        Ok(())
+        self.reserve()
     }
 
     /// Looks before anything is changed: a damaged or foreign file is left as it is.
