@@ -91,6 +91,55 @@ fn after_the_pivot() -> Result<()> {
     Ok(())
 }
 
+/// At the pivot. The slave promotes itself and burns before anybody has seen it: no proof says which
+/// of the two is the master now, so the plan waits for it. A person's word gives it up, and users,
+/// who have only waited, go on with the old master. What comes back is kept out until it is made a
+/// slave.
+#[test]
+fn at_the_pivot_and_for_good() -> Result<()> {
+    let stage = Stage::standard()?;
+    let http = stage.start_http_at(20, LOAD)?;
+    stage.wait_written(&http, "node-a")?;
+    let slave = stage.lab.machine("node-b");
+    let ordered = format!("ordered:{}", stage.switchover_steps()?.number("promote"));
+    let burns = || {
+        assert_eq!(slave.sql("postgres", "select pg_promote()")?, "t");
+        slave.power_loss()
+    };
+    let give_up = |host: &str| stage.ask(&["abort", "--lost", host, "--reason", "it burnt"]);
+    let given_up = || {
+        stage.wait_status("the plan to be stuck", SOON, |_| {
+            stage.events().is_ok_and(|events| !events.of_kind("stuck").is_empty())
+        })?;
+        let plain = stage.ask(&["abort"])?;
+        assert!(plain.stderr.contains("--lost"), "{}{}", plain.stdout, plain.stderr);
+        let other = give_up("node-a")?;
+        assert!(other.stderr.contains("not the host"), "{}{}", other.stdout, other.stderr);
+        let taken = give_up("node-b")?;
+        assert!(taken.status.success(), "{}{}", taken.stdout, taken.stderr);
+        Ok(())
+    };
+    let harmed = stage.switch_over_harmed(&ordered, burns, given_up)?;
+    assert!(harmed.reached, "{harmed:?}");
+    stage.assert_ended(&harmed.ordered, UNDONE)?;
+    stage.wait_written(&http, "node-a")?;
+    stage.wait_scheduler("node-a", &[])?;
+    only_lets_in(&stage, "node-a")?;
+
+    slave.power_on()?;
+    stage.wait_cause("timelines-diverged", REJOINED)?;
+    stage.wait_written(&http, "node-a")?;
+    only_lets_in(&stage, "node-a")?;
+    let rejoined = stage.observer().exec_within(REJOINED, &["ha-observer", "rejoin", "--yes"])?;
+    assert!(rejoined.status.success(), "{}{}", rejoined.stdout, rejoined.stderr);
+    wait_whole(&stage)?;
+    assert_eq!(stage.timeline("node-a")?, 1, "{}", texts(&stage.events()?));
+    let http = stage.finish(http, "node-a")?;
+    http.assert_unnoticed();
+    http.assert_kept(Promise::AllKept);
+    Ok(())
+}
+
 /// Right after this step of the switchover that would be made now is proven.
 fn place(stage: &Stage, step: &str) -> Result<String> {
     Ok(format!("proven:{}", stage.switchover_steps()?.number(step)))

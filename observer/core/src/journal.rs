@@ -313,7 +313,6 @@ impl Memory {
                 self.unacknowledged = None;
                 self.last_failed = None;
                 self.undone_switchover = None;
-                self.left_stopped = false;
                 // What was tried in vain may be tried again.
                 for repair in [
                     Repair::StartSlave,
