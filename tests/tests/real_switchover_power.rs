@@ -91,10 +91,10 @@ fn after_the_pivot() -> Result<()> {
     Ok(())
 }
 
-/// At the pivot. The slave promotes itself and burns before anybody has seen it: no proof says which
-/// of the two is the master now, so the plan waits for it. A person's word gives it up, and users,
-/// who have only waited, go on with the old master. What comes back is kept out until it is made a
-/// slave.
+/// At the pivot. The slave promotes itself and burns before anybody has seen it: no proof says
+/// which of the two is the master now, so the plan waits for it. A person's word gives it up, and
+/// users, who have only waited, go on with the old master. What comes back is kept out until it is
+/// made a slave.
 #[test]
 fn at_the_pivot_and_for_good() -> Result<()> {
     let stage = Stage::standard()?;

@@ -9,6 +9,10 @@ const LOW_BYTES: u64 = 100 << 20;
 /// So fast a filling disk fills, per millisecond.
 const FILLS_BYTES: u64 = 100 << 10;
 
+/// Records that find room on the observer's full disk: more than a plan writes, unless it is stuck
+/// for long; then even the reserve is used up.
+pub const RESERVED: u32 = 100;
+
 /// How much room there is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Disk {

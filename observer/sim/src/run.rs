@@ -13,6 +13,7 @@ use observer_core::sighting::{Look, Seen, Sighting, Silent};
 use observer_core::words::{At, BouncerName, HostName, ProxyName};
 
 use crate::check::{Checks, Violation};
+use crate::disk::RESERVED;
 use crate::fault::Fault;
 use crate::machine::Running;
 use crate::random::Random;
@@ -155,9 +156,6 @@ pub struct Run {
     checks: Checks,
     wake_at: At,
 }
-
-/// More than a plan writes, unless it is stuck for long: then even the reserve is used up.
-const RESERVED: u32 = 100;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Boundary {
@@ -357,7 +355,6 @@ impl Run {
         if life != self.life {
             return Ok(());
         }
-        // The store has set room aside for the plan under way.
         if self.disk_full && self.reserved == 0 {
             return self.feed(Input::NotRecorded(ticket, "disk full".to_owned()));
         }
