@@ -78,6 +78,44 @@ pub enum OperatorOrder {
     },
 }
 
+impl OperatorOrder {
+    /// As it is typed.
+    pub fn name(&self) -> &'static str {
+        match self {
+            OperatorOrder::FailOver { .. } => "failover",
+            OperatorOrder::SwitchOver { .. } => "switchover",
+            OperatorOrder::Schedule(_) => "switchover --at",
+            OperatorOrder::Unschedule { .. } => "cancel",
+            OperatorOrder::Rejoin { .. } => "rejoin",
+            OperatorOrder::Repair { .. } => "repair",
+            OperatorOrder::Abort { .. } => "abort",
+            OperatorOrder::GiveUpHeir { .. } => "abort --lost",
+            OperatorOrder::SkipStep { .. } => "abort --skip-step",
+            OperatorOrder::Pause(_) => "pause",
+            OperatorOrder::Resume { .. } => "resume",
+            OperatorOrder::Acknowledge { .. } => "ack",
+        }
+    }
+
+    /// Who gives it.
+    pub fn by(&self) -> &str {
+        match self {
+            OperatorOrder::FailOver { by, .. }
+            | OperatorOrder::SwitchOver { by }
+            | OperatorOrder::Schedule(Schedule { by, .. })
+            | OperatorOrder::Unschedule { why: by }
+            | OperatorOrder::Rejoin { by }
+            | OperatorOrder::Repair { by }
+            | OperatorOrder::Abort { by }
+            | OperatorOrder::GiveUpHeir { by, .. }
+            | OperatorOrder::SkipStep { by, .. }
+            | OperatorOrder::Pause(PauseOrder { by, .. })
+            | OperatorOrder::Resume { by }
+            | OperatorOrder::Acknowledge { by } => by,
+        }
+    }
+}
+
 /// Why an order is refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Refusal {
@@ -126,22 +164,8 @@ impl Pair {
     pub fn order(&mut self, order: OperatorOrder, now: At) -> Result<(), Refusal> {
         let result = self.try_order(order.clone(), now);
         if let Err(why) = &result {
-            let (order, by) = match order {
-                OperatorOrder::FailOver { by, .. } => ("failover", by),
-                OperatorOrder::SwitchOver { by } => ("switchover", by),
-                OperatorOrder::Schedule(schedule) => ("switchover --at", schedule.by),
-                OperatorOrder::Unschedule { why } => ("cancel", why),
-                OperatorOrder::Rejoin { by } => ("rejoin", by),
-                OperatorOrder::Repair { by } => ("repair", by),
-                OperatorOrder::Abort { by } => ("abort", by),
-                OperatorOrder::GiveUpHeir { by, .. } => ("abort --lost", by),
-                OperatorOrder::SkipStep { by, .. } => ("abort --skip-step", by),
-                OperatorOrder::Pause(pause) => ("pause", pause.by),
-                OperatorOrder::Resume { by } => ("resume", by),
-                OperatorOrder::Acknowledge { by } => ("ack", by),
-            };
-            let kind =
-                EventKind::OrderRefused { order: order.to_owned(), by, why: why.to_string() };
+            let (order, by) = (order.name().to_owned(), order.by().to_owned());
+            let kind = EventKind::OrderRefused { order, by, why: why.to_string() };
             self.tell(kind, now);
         }
         self.proceed(now);

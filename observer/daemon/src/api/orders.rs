@@ -31,12 +31,8 @@ pub(super) async fn abort(
     Path(pair): Path<String>,
     ConnectInfo(peer): ConnectInfo<Peer>,
 ) -> Answered<Json<Accepted>> {
-    let link = desk.link(&pair)?;
     let by = peer.name();
-    desk.note(&pair, &by, "abort", &()).await;
-    let after = *link.last_event.borrow();
-    order(&link, OperatorOrder::Abort { by }).await?;
-    Ok(Json(Accepted { after }))
+    taken(&desk, &pair, "abort", &(), OperatorOrder::Abort { by }).await
 }
 
 pub(super) async fn skip_step(
@@ -45,16 +41,9 @@ pub(super) async fn skip_step(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Json(request): Json<SkipStepRequest>,
 ) -> Answered<Json<Accepted>> {
-    let link = desk.link(&pair)?;
-    let reason = request.reason.trim().to_owned();
-    if reason.is_empty() {
-        return Err(bad("a step is only left out with a reason", "add --reason TEXT"));
-    }
-    let by = peer.name();
-    desk.note(&pair, &by, "skip-step", &request).await;
-    let after = *link.last_event.borrow();
-    order(&link, OperatorOrder::SkipStep { by, reason }).await?;
-    Ok(Json(Accepted { after }))
+    let reason = given(&request.reason, "a step is only left out with a reason")?;
+    let order = OperatorOrder::SkipStep { by: peer.name(), reason };
+    taken(&desk, &pair, "skip-step", &request, order).await
 }
 
 pub(super) async fn give_up(
@@ -63,15 +52,30 @@ pub(super) async fn give_up(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Json(request): Json<GiveUpRequest>,
 ) -> Answered<Json<Accepted>> {
-    let link = desk.link(&pair)?;
-    let reason = request.reason.trim().to_owned();
-    if reason.is_empty() {
-        return Err(bad("a host is only given up with a reason", "add --reason TEXT"));
-    }
-    let by = peer.name();
-    desk.note(&pair, &by, "give-up", &request).await;
+    let reason = given(&request.reason, "a host is only given up with a reason")?;
+    let host = request.host.clone();
+    let order = OperatorOrder::GiveUpHeir { by: peer.name(), host, reason };
+    taken(&desk, &pair, "give-up", &request, order).await
+}
+
+fn given(reason: &str, else_: &str) -> Answered<String> {
+    let reason = reason.trim();
+    if reason.is_empty() { Err(bad(else_, "add --reason TEXT")) } else { Ok(reason.to_owned()) }
+}
+
+/// Gives an order about the open plan, noted in the audit; what comes of it is told by events.
+async fn taken(
+    desk: &Desk,
+    pair: &str,
+    name: &str,
+    request: &impl Serialize,
+    what: OperatorOrder,
+) -> Answered<Json<Accepted>> {
+    let link = desk.link(pair)?;
+    let by = what.by().to_owned();
+    desk.note(pair, &by, name, request).await;
     let after = *link.last_event.borrow();
-    order(&link, OperatorOrder::GiveUpHeir { by, host: request.host, reason }).await?;
+    order(&link, what).await?;
     Ok(Json(Accepted { after }))
 }
 
