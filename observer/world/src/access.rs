@@ -204,6 +204,8 @@ pub struct ProxyAccess {
     pub master_socket: Option<PathBuf>,
     /// Its haproxy.cfg: the file that names the pair's servers.
     pub config: PathBuf,
+    /// The file that `config` leads to, where that is a symbolic link: changes are made there.
+    pub real_config: Option<PathBuf>,
     /// What the service loads (`-f`), in order, where that is more than `config`.
     pub files: Vec<PathBuf>,
     /// The unit's environment file, where the configuration uses variables of it.

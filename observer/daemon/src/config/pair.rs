@@ -149,6 +149,7 @@ impl<'d, 't> Readers<'d, 't> {
             runtime_socket: path("runtime_socket", "/run/haproxy/admin.sock"),
             master_socket: absolute(section, "master_socket", None),
             config: path("config", HAPROXY_CFG),
+            real_config: absolute(section, "real_config", None),
             files: files(section),
             environment_file: absolute(section, "environment_file", None),
             unit,

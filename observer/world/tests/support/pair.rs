@@ -73,6 +73,7 @@ pub fn proxy(sshd: &Sshd, folder: &Path) -> ProxyAccess {
         runtime_socket: folder.join("admin.sock"),
         master_socket: Some(folder.join("master.sock")),
         config: folder.join("haproxy.cfg"),
+        real_config: None,
         files: Vec::new(),
         environment_file: None,
         unit: "haproxy.service".to_owned(),
@@ -95,6 +96,14 @@ pub fn with_config(sshd: &Sshd, haproxy: &Haproxy, config: &Path) -> PairWorld {
     let hosts = vec![host(sshd, "node-a", NODE_A), host(sshd, "node-b", NODE_B)];
     let config = config.to_owned();
     let proxies = vec![ProxyAccess { config, ..proxy(sshd, haproxy.dir.path()) }];
+    connected(spec(), hosts, proxies)
+}
+
+/// The same, with the file behind a symbolic link.
+pub fn with_real_config(sshd: &Sshd, haproxy: &Haproxy, real: &Path) -> PairWorld {
+    let hosts = vec![host(sshd, "node-a", NODE_A), host(sshd, "node-b", NODE_B)];
+    let real_config = Some(real.to_owned());
+    let proxies = vec![ProxyAccess { real_config, ..proxy(sshd, haproxy.dir.path()) }];
     connected(spec(), hosts, proxies)
 }
 
