@@ -210,6 +210,8 @@ pub struct ProxyAccess {
     pub files: Vec<PathBuf>,
     /// The unit's environment file, where the configuration uses variables of it.
     pub environment_file: Option<PathBuf>,
+    /// A request that users' way answers, asked from the proxy's own machine once a file is loaded.
+    pub probe: Option<HttpProbe>,
     /// Its systemd unit, usually `haproxy.service`.
     pub unit: String,
     /// Which server is which host. Empty: found by the hosts' addresses in haproxy.cfg.

@@ -69,6 +69,7 @@ fn proxy_access(config: &str) -> ProxyAccess {
         real_config: None,
         files: Vec::new(),
         environment_file: None,
+        probe: None,
         unit: "haproxy.service".to_owned(),
         servers: Vec::new(),
     }

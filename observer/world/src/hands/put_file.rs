@@ -38,8 +38,9 @@ pub(super) enum Outcome {
 const LOCK_MAX: Duration = Duration::from_secs(2);
 
 /// `$1` folder, `$2` and `$3` checksums before and after, `$4` seconds to wait for the lock, `$5`
-/// how far to go, `$6` the file as HAProxy knows it, `$7` where that leads to. The lock is on the folder itself, which every account may open: it is held until
-/// this shell ends, and the shell waits for what it has called, however long that hangs.
+/// how far to go, `$6` the file as HAProxy knows it, `$7` where that leads to. The lock is on the
+/// folder itself, which every account may open: it is held until this shell ends, and the shell
+/// waits for what it has called, however long that hangs.
 const SCRIPT: &str = r#"
 trap '' HUP PIPE
 say() { echo "=== ha-observer $*"; }
