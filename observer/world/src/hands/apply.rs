@@ -3,9 +3,10 @@
 //!
 //! The order rule: nobody waits at the proxy → the service loads the files that are checked → no
 //! new address is taken by others → `put_file` → reload → a new worker → the runtime table and the
-//! file say the same → a request through the frontend is answered, where one is configured. A plan that begins to act before the reload is ordered has the right of way:
-//! the old content is put back and nothing is loaded. Requests that wait in a worker cannot be
-//! released once it is replaced, hence the first condition.
+//! file say the same → a request through the frontend is answered, where one is configured. A plan
+//! that begins to act before the reload is ordered has the right of way: the old content is put
+//! back and nothing is loaded. Requests that wait in a worker cannot be released once it is
+//! replaced, hence the first condition.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
