@@ -183,7 +183,7 @@ fn the_observer_dies_at_each_place_of_a_change() -> Result<()> {
 }
 
 /// Of two proxies the second cannot be written any more once the first is changed: that has a name,
-/// and giving the order again ends it.
+/// stands in `status`, outlives the observer, and is ended by it once the second can be written.
 #[test]
 fn a_change_of_one_of_two_proxies_has_a_name_and_an_end() -> Result<()> {
     let lab = LabSpec { proxies: Proxies::Two, ..LabSpec::standard() };
@@ -213,13 +213,30 @@ fn a_change_of_one_of_two_proxies_has_a_name_and_an_end() -> Result<()> {
     assert!(ordered.stdout.contains("proxy-2: not changed"), "{ordered:?}");
     assert!(ordered.stdout.contains("give the order again"), "{ordered:?}");
     assert_eq!(file(&stage, SECOND_PROXY)?, BY_HAND);
+    let status = stage.ask(&["status"])?.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(status.contains("proxy files partly changed"), "{status}");
+    assert!(status.contains("proxy has it (version 2); proxy-2 does not"), "{status}");
+    assert!(status.contains("brought there once the proxy lets it"), "{status}");
+
+    // It outlives the observer, and needs nobody once the disk can be written again.
+    stage.observer().run(&["systemctl", "restart", "ha-observer.service"])?;
+    let is_partly = |status: &Value| !status["partial"].is_null();
+    stage.wait_status("the change to be partly done still", SOON, is_partly)?;
     second.run(&["umount", "/etc/haproxy"])?;
+    stage.wait_status("the change to be brought to proxy-2", SOON * 2, |status| {
+        status["partial"].is_null()
+    })?;
+    assert!(file(&stage, SECOND_PROXY)?.contains("server hold"));
     for name in ["proxy", SECOND_PROXY] {
         stage.wait_served_by(name, "node-a", SOON)?;
     }
-    let again = stage.ask(&["proxy", "import", "--apply", "--yes"])?;
-    assert_code(&again, DONE);
-    assert!(file(&stage, SECOND_PROXY)?.contains("server hold"));
+    let told = stage.events()?;
+    let told = told.of_kind("proxy-file-changed");
+    let told: Vec<String> =
+        told.iter().map(|event| format!("{} {}", event["proxy"], event["became"])).collect();
+    let of = |proxy: &str| told.iter().filter(|one| **one == format!("{proxy} \"loaded\"")).count();
+    assert_eq!((of("\"proxy\""), of("\"proxy-2\"")), (1, 1), "{told:?}");
+    assert_code(&stage.ask(&["proxy", "import", "--apply", "--yes"])?, DONE);
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::judge::{Cause, Verdict};
 use crate::parity::Standing;
 use crate::plan::{Goal, Promise};
 use crate::validate::Readiness;
-use crate::words::{At, Epoch, HostName, PairName, PlanId, human_ms};
+use crate::words::{At, Epoch, HostName, PairName, PlanId, ProxyName, human_ms};
 
 /// One event.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -34,6 +34,61 @@ pub enum Severity {
     Warning,
     /// Somebody should look now.
     Severe,
+}
+
+/// What became of an order to change a proxy's file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileBecame {
+    /// HAProxy runs with the new content.
+    Loaded,
+    /// Nothing was changed.
+    Refused,
+    /// The new content did not stand: the old one is back and loaded.
+    RolledBack,
+    /// What the file and the process are now is not known, or not put right.
+    Unsettled,
+}
+
+/// One proxy's part of an order to change the proxies' files.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FileChange {
+    /// The proxy.
+    pub proxy: ProxyName,
+    /// Number of the content in the proxy's history, where one was begun.
+    pub version: Option<u64>,
+    /// What became of it.
+    pub became: FileBecame,
+    /// The pair's epoch.
+    pub epoch: Epoch,
+    /// What was ordered, and why.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+    /// What was seen.
+    pub note: String,
+}
+
+impl FileChange {
+    fn text(&self) -> String {
+        let FileChange { proxy, reason, by, note, .. } = self;
+        let became = match self.became {
+            FileBecame::Loaded => "changed and loaded",
+            FileBecame::Refused => "not changed",
+            FileBecame::RolledBack => "taken back",
+            FileBecame::Unsettled => "unsettled",
+        };
+        let version = self.version.map_or(String::new(), |number| format!(" (version {number})"));
+        format!("haproxy.cfg of {proxy}: {became}{version}, {reason}, by {by}: {note}")
+    }
+
+    fn severity(&self) -> Severity {
+        match self.became {
+            FileBecame::Loaded => Severity::Info,
+            FileBecame::Refused | FileBecame::RolledBack => Severity::Warning,
+            FileBecame::Unsettled => Severity::Severe,
+        }
+    }
 }
 
 /// What happened.
@@ -256,6 +311,8 @@ pub enum EventKind {
         /// Where the content before is kept there.
         kept: String,
     },
+    /// A proxy's file was changed on an order, or was to be.
+    ProxyFileChanged(FileChange),
     /// The pair is protected again after a change of master.
     ProtectedAgain {
         /// The master.
@@ -306,6 +363,7 @@ impl EventKind {
             EventKind::PlanClosed { outcome: Outcome::Undone { .. }, .. } => Severity::Severe,
             EventKind::ParityChanged { standing, .. } if standing.is_broken() => Severity::Warning,
             EventKind::ParityFixed { .. } => Severity::Warning,
+            EventKind::ProxyFileChanged(change) => change.severity(),
             EventKind::Validated { against, .. } if !against.is_empty() => Severity::Warning,
             EventKind::Stopping { open_plan: Some(_) } => Severity::Warning,
             EventKind::PlanClosed { .. }
@@ -384,6 +442,7 @@ impl EventKind {
             EventKind::ParityFixed { by, item, from, to, kept } => {
                 format!("parity: {item} copied from {from} to {to} for {by}; before: {kept}")
             }
+            EventKind::ProxyFileChanged(change) => change.text(),
             EventKind::ProtectedAgain { master } => {
                 format!("protected again, {master} is the master")
             }

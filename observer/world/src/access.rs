@@ -204,10 +204,14 @@ pub struct ProxyAccess {
     pub master_socket: Option<PathBuf>,
     /// Its haproxy.cfg: the file that names the pair's servers.
     pub config: PathBuf,
+    /// The file that `config` leads to, where that is a symbolic link: changes are made there.
+    pub real_config: Option<PathBuf>,
     /// What the service loads (`-f`), in order, where that is more than `config`.
     pub files: Vec<PathBuf>,
     /// The unit's environment file, where the configuration uses variables of it.
     pub environment_file: Option<PathBuf>,
+    /// A request that users' way answers, asked from the proxy's own machine once a file is loaded.
+    pub probe: Option<HttpProbe>,
     /// Its systemd unit, usually `haproxy.service`.
     pub unit: String,
     /// Which server is which host. Empty: found by the hosts' addresses in haproxy.cfg.

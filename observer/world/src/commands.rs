@@ -152,11 +152,13 @@ pub(crate) struct HostCommands {
 /// What runs as root on a proxy.
 #[derive(Debug, Clone)]
 pub(crate) struct ProxyCommands {
-    /// The configuration file.
+    /// The configuration file, as HAProxy is told its name.
     pub(crate) config: String,
-    /// The folder it lies in.
+    /// The same without symbolic links: what is written.
+    pub(crate) real: String,
+    /// The folder that this lies in.
     pub(crate) folder: String,
-    /// What HAProxy is told to load, in order; the file is one of them.
+    /// What HAProxy is told to load, in order; the file is one of them, or in one of them.
     pub(crate) sources: Vec<String>,
     pub(crate) read: Privileged,
     pub(crate) hash: Privileged,
@@ -276,49 +278,35 @@ impl ProxyCommands {
         plain(machine, &access.ssh.user)?;
         plain(machine, &access.unit)?;
         let config = absolute(machine, &access.config)?;
+        let real = absolute(machine, access.real_config.as_ref().unwrap_or(&access.config))?;
         let not_absolute =
-            || WorldError::NotAbsolute { machine: machine.to_owned(), path: config.clone() };
-        let (folder, name) = config.rsplit_once('/').ok_or_else(not_absolute)?;
+            || WorldError::NotAbsolute { machine: machine.to_owned(), path: real.clone() };
+        let (folder, name) = real.rsplit_once('/').ok_or_else(not_absolute)?;
         // A dotfile is skipped when HAProxy reads a directory; beside the file a rename is atomic.
         let draft = format!("{folder}/.{name}.ha-observer");
         let kept = format!("{draft}.last");
-        let environment = match &access.environment_file {
-            Some(file) => Some(format!("EnvironmentFile={}", absolute(machine, file)?)),
-            None => None,
-        };
         let alike = ["/usr/bin/cp", "--attributes-only", "--preserve=all", "--remove-destination"];
         let write = ["/usr/bin/dd", &format!("of={draft}"), "conv=fsync", "status=none"];
         let copy = ["/usr/bin/cp", "--preserve=all", "--remove-destination"];
-        let sources: Vec<String> = match access.files.as_slice() {
-            [] => vec![config.clone()],
-            files => files.iter().map(|file| absolute(machine, file)).collect::<Result<_, _>>()?,
-        };
-        let check = |stands_for: &str| {
-            let mut files = Vec::new();
-            for source in &sources {
-                files.extend(["-f", if *source == config { stands_for } else { source }]);
-            }
-            let haproxy = [&["/usr/sbin/haproxy", "-c"], &files[..]].concat();
-            let Some(environment) = &environment else { return Privileged::new(&haproxy) };
-            Privileged::new(&[&IN_ITS_ENVIRONMENT[..], &["-p", environment], &haproxy].concat())
-        };
+        let checks = Checks::new(access, &config, &real)?;
         Ok(Self {
             read: Privileged::new(&["/usr/bin/cat", &config]),
             hash: Privileged::new(&["/usr/bin/sha256sum", &config]),
-            shape_draft: Privileged::new(&[&alike[..], &[&config, &draft]].concat()),
+            shape_draft: Privileged::new(&[&alike[..], &[&real, &draft]].concat()),
             write_draft: Privileged::new(&write),
             hash_draft: Privileged::new(&["/usr/bin/sha256sum", &draft]),
-            check_draft: check(&draft),
-            check: check(&config),
-            keep: Privileged::new(&[&copy[..], &[&config, &kept]].concat()),
-            put: Privileged::new(&["/usr/bin/mv", "-T", &draft, &config]),
+            check_draft: checks.of(Some(&draft)),
+            check: checks.of(None),
+            keep: Privileged::new(&[&copy[..], &[&real, &kept]].concat()),
+            put: Privileged::new(&["/usr/bin/mv", "-T", &draft, &real]),
             sync: Privileged::new(&["/usr/bin/sync", folder]),
             drop_draft: Privileged::new(&["/usr/bin/rm", "-f", &draft]),
             draft_of_kept: Privileged::new(&[&copy[..], &[&kept, &draft]].concat()),
             reload: Privileged::new(&[SYSTEMCTL, "--no-block", "reload", &access.unit]),
             folder: folder.to_owned(),
-            sources: sources.clone(),
+            sources: checks.sources.clone(),
             config: config.clone(),
+            real: real.clone(),
         })
     }
 
@@ -338,6 +326,52 @@ impl ProxyCommands {
             &self.draft_of_kept,
             &self.reload,
         ]
+    }
+}
+
+/// How HAProxy is asked about its files.
+struct Checks<'a> {
+    /// What it is told to load, in order.
+    sources: Vec<String>,
+    config: &'a str,
+    real: &'a str,
+    environment: Option<String>,
+}
+
+impl<'a> Checks<'a> {
+    fn new(access: &ProxyAccess, config: &'a str, real: &'a str) -> Result<Self, WorldError> {
+        let machine = access.name.as_str();
+        let environment = match &access.environment_file {
+            Some(file) => Some(format!("EnvironmentFile={}", absolute(machine, file)?)),
+            None => None,
+        };
+        let sources = match access.files.as_slice() {
+            [] => vec![config.to_owned()],
+            files => files.iter().map(|file| absolute(machine, file)).collect::<Result<_, _>>()?,
+        };
+        Ok(Self { sources, config, real, environment })
+    }
+
+    /// The check of the files as they are, or with a draft in the file's place.
+    fn of(&self, draft: Option<&str>) -> Privileged {
+        let named = self.sources.iter().any(|source| source == self.config);
+        let mut files = Vec::new();
+        for source in &self.sources {
+            let stands_for = draft.filter(|_| source == self.config);
+            files.extend(["-f", stands_for.unwrap_or(source)]);
+        }
+        let haproxy = [&["/usr/sbin/haproxy", "-c"], &files[..]].concat();
+        // A draft is skipped where HAProxy reads a whole folder: there it is put over the file, for
+        // the check's process alone.
+        let over = draft.filter(|_| !named);
+        let over = over.map(|draft| format!("BindReadOnlyPaths={draft}:{}", self.real));
+        let settings: Vec<&str> =
+            self.environment.iter().chain(&over).map(String::as_str).collect();
+        if settings.is_empty() {
+            return Privileged::new(&haproxy);
+        }
+        let settings: Vec<&str> = settings.into_iter().flat_map(|own| ["-p", own]).collect();
+        Privileged::new(&[&IN_ITS_ENVIRONMENT[..], &settings, &haproxy].concat())
     }
 }
 

@@ -66,8 +66,10 @@ fn proxy_access(config: &str) -> ProxyAccess {
         runtime_socket: "/run/haproxy/admin.sock".into(),
         master_socket: None,
         config: config.into(),
+        real_config: None,
         files: Vec::new(),
         environment_file: None,
+        probe: None,
         unit: "haproxy.service".to_owned(),
         servers: Vec::new(),
     }
@@ -184,6 +186,43 @@ fn the_draft_is_beside_the_file_and_no_cfg() {
         put,
         "sudo -n -- /usr/bin/mv -T /etc/haproxy/.haproxy.cfg.ha-observer /etc/haproxy/haproxy.cfg"
     );
+}
+
+/// The link itself is never written to, and what is checked is what HAProxy would load.
+#[test]
+fn behind_a_link_everything_is_beside_the_real_file() {
+    let access = ProxyAccess {
+        real_config: Some("/srv/lb/proxy.cfg".into()),
+        ..proxy_access("/etc/haproxy/haproxy.cfg")
+    };
+    let commands = ProxyCommands::new(&access).unwrap();
+    assert_eq!(
+        commands.put.line(),
+        "sudo -n -- /usr/bin/mv -T /srv/lb/.proxy.cfg.ha-observer /srv/lb/proxy.cfg"
+    );
+    assert_eq!(commands.folder, "/srv/lb");
+    assert_eq!(commands.read.line(), "sudo -n -- /usr/bin/cat /etc/haproxy/haproxy.cfg");
+    let check = commands.check_draft.line();
+    assert!(check.ends_with("haproxy -c -f /srv/lb/.proxy.cfg.ha-observer"), "{check}");
+}
+
+/// HAProxy skips the draft when it reads a folder: the check sees it in the file's place.
+#[test]
+fn a_file_of_a_folder_is_checked_in_its_place() {
+    let access = ProxyAccess {
+        files: vec!["/etc/haproxy/haproxy.cfg".into(), "/etc/haproxy/conf.d/".into()],
+        environment_file: Some("/etc/default/haproxy".into()),
+        ..proxy_access("/etc/haproxy/conf.d/desk.cfg")
+    };
+    let commands = ProxyCommands::new(&access).unwrap();
+    let folder = "/etc/haproxy/conf.d";
+    let bind = format!("BindReadOnlyPaths={folder}/.desk.cfg.ha-observer:{folder}/desk.cfg");
+    let check = commands.check_draft.line();
+    assert!(check.contains(&bind), "{check}");
+    assert!(check.contains("EnvironmentFile=/etc/default/haproxy"), "{check}");
+    let loads = "/usr/sbin/haproxy -c -f /etc/haproxy/haproxy.cfg -f /etc/haproxy/conf.d";
+    assert!(check.ends_with(loads), "{check}");
+    assert!(!commands.check.line().contains("Bind"), "{}", commands.check.line());
 }
 
 /// A lease asks hosts and proxies at their addresses, kills every unit of a master, the database

@@ -8,17 +8,18 @@ mod support;
 use std::cell::RefCell;
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 use std::time::Duration;
 
 use observer_core::drive::{Answer, Reply};
 use observer_core::plan::{Effect, Proof, Sessions};
+use observer_world::access::HttpProbe;
 use observer_world::pair_world::{Applied, ApplyStep, NewFile, PairWorld};
-use support::pair::{behind, name, perform, prove, proven};
+use support::pair::{behind, name, perform, prove, proven, with_probe, with_real_config};
 use support::proxy::{Haproxy, NODE_A};
 use support::sshd::Sshd;
-use support::wait_until;
+use support::{free_port, wait_until};
 
 fn new_file(haproxy: &Haproxy, change: impl Fn(&str) -> String) -> NewFile {
     let before = haproxy.file();
@@ -152,18 +153,71 @@ async fn a_fence_during_a_change_holds_at_the_worker_that_comes_up() {
     }
 }
 
+/// The file lies on another disk than its link: the draft is beside it, or it could not be renamed.
 #[tokio::test]
-async fn a_symbolic_link_is_not_replaced() {
+async fn a_change_behind_a_symbolic_link_is_loaded_and_taken_back_there() {
     let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
-    let world = behind(&sshd, &haproxy);
-    let file = new_file(&haproxy, with_backend);
-    fs::rename(haproxy.config(), haproxy.path("real.cfg")).unwrap();
-    std::os::unix::fs::symlink(haproxy.path("real.cfg"), haproxy.config()).unwrap();
-    let why = world.prepare(&file).await.unwrap_err();
-    assert!(why.contains("symbolic link"), "{why}");
-    let (applied, _) = apply(&world, &file).await;
-    assert!(matches!(applied, Applied::Refused(_)), "{applied:?}");
+    let disk = tempfile::tempdir_in("/dev/shm").unwrap();
+    let real = disk.path().join("real.cfg");
+    let first = new_file(&haproxy, with_backend);
+    fs::write(&real, haproxy.file()).unwrap();
+    fs::remove_file(haproxy.config()).unwrap();
+    symlink(&real, haproxy.config()).unwrap();
+    let unknown = behind(&sshd, &haproxy);
+    let why = unknown.prepare(&first).await.unwrap_err();
+    assert!(why.contains("real_config"), "{why}");
+
+    let world = with_real_config(&sshd, &haproxy, &real);
+    world.prepare(&first).await.unwrap();
+    let (applied, _) = apply(&world, &first).await;
+    assert!(matches!(applied, Applied::Loaded(_)), "{applied:?}");
     assert!(haproxy.config().is_symlink());
+    assert_eq!(fs::read(&real).unwrap(), first.after);
+
+    let second = new_file(&haproxy, |text| {
+        let more = "    bind 192.0.2.77:81\n    default_backend app\n";
+        text.replace("    default_backend app\n", more)
+    });
+    let (applied, _) = apply(&world, &second).await;
+    assert!(matches!(applied, Applied::RolledBack(_)), "{applied:?}");
+    assert!(haproxy.config().is_symlink());
+    assert_eq!(fs::read(&real).unwrap(), second.before);
+    assert!(!disk.path().join(".real.cfg.ha-observer").exists(), "no draft is left");
+}
+
+/// Every server runs and the master is let in, and users get the wrong answer all the same.
+#[tokio::test]
+async fn a_change_after_which_the_frontend_does_not_answer_well_is_taken_back() {
+    let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
+    let asked = free_port();
+    let probe = HttpProbe {
+        address: "127.0.0.1".to_owned(),
+        port: asked,
+        path: "/healthcheck".to_owned(),
+        host_header: None,
+        status: 200,
+    };
+    let world = with_probe(&sshd, &haproxy, probe);
+    let answers = |text: &str, status: u16| {
+        format!(
+            "{text}frontend probed\n    mode http\n    bind 127.0.0.1:{asked}\n    \
+             http-request return status {status}\n"
+        )
+    };
+    let ill = new_file(&haproxy, |text| answers(text, 503));
+    let (applied, steps) = apply(&world, &ill).await;
+    let Applied::RolledBack(why) = &applied else { panic!("{applied:?}") };
+    assert!(why.contains("does not answer /healthcheck well: status 503"), "{why}");
+    assert_eq!(steps, [ApplyStep::Put, ApplyStep::Ordered, ApplyStep::Back]);
+    assert_as_before(&haproxy, &ill);
+    let absent = new_file(&haproxy, with_backend);
+    let (applied, _) = apply(&world, &absent).await;
+    let refused = matches!(&applied, Applied::RolledBack(why) if why.contains("refused"));
+    assert!(refused, "{applied:?}");
+    let well = new_file(&haproxy, |text| answers(text, 200));
+    let (applied, _) = apply(&world, &well).await;
+    let told = matches!(&applied, Applied::Loaded(seen) if seen.contains("the frontend answers"));
+    assert!(told, "{applied:?}");
 }
 
 /// Requests that wait in a worker could not be released once it is replaced.

@@ -7,13 +7,16 @@ mod support;
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use observer_core::drive::{Answer, Reply};
 use observer_core::plan::{Effect, Proof, Sessions};
 use observer_core::sighting::{Admission, CheckResult, Look, Seen, Silent};
-use support::pair::{PATIENCE, behind, behind_folder, name, order, perform, prove, proven, shown};
+use support::pair::{
+    PATIENCE, behind, behind_folder, name, order, perform, prove, proven, shown, with_real_config,
+};
 use support::proxy::{Haproxy, NODE_A, NODE_B, is_ended};
 use support::sshd::Sshd;
 use support::wait_until;
@@ -235,16 +238,65 @@ async fn whoever_edits_the_file_meanwhile_wins() {
     assert!(!haproxy.path(".haproxy.cfg.ha-observer").exists());
 }
 
+/// Draft, lock and rename are beside the file that the link leads to, however many links there are.
 #[tokio::test]
-async fn a_symbolic_link_is_refused_with_the_way_out() {
+async fn a_symbolic_link_is_followed_and_stays() {
     let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
-    let world = behind(&sshd, &haproxy);
-    let real = haproxy.path("real.cfg");
+    let (real, link) = (haproxy.path("own/real.cfg"), haproxy.path("link.cfg"));
+    fs::create_dir(haproxy.path("own")).unwrap();
     fs::rename(haproxy.config(), &real).unwrap();
-    std::os::unix::fs::symlink(&real, haproxy.config()).unwrap();
+    symlink(&real, &link).unwrap();
+    symlink(&link, haproxy.config()).unwrap();
+    let unknown = behind(&sshd, &haproxy);
+    let reply = perform(&unknown, rewrite("node-b")).await;
+    let fix = format!("real_config = \"{}\"", real.display());
+    assert!(refusal(&reply).contains(&fix), "{reply:?}");
+
+    let world = with_real_config(&sshd, &haproxy, &real);
+    let own_inode = fs::metadata(&real).unwrap().ino();
+    assert_eq!(perform(&world, rewrite("node-b")).await, Reply::Did);
+    assert_ne!(fs::metadata(&real).unwrap().ino(), own_inode, "it was renamed into its place");
+    assert!(haproxy.file().contains("disabled"), "{}", haproxy.file());
+    assert!(haproxy.config().is_symlink() && link.is_symlink() && !real.is_symlink());
+    let kept = [".real.cfg.ha-observer.last".to_owned(), "real.cfg".to_owned()];
+    assert_eq!(names(&haproxy.path("own")), kept, "no draft is left");
+    assert!(!names(haproxy.dir.path()).iter().any(|name| name.contains("ha-observer")));
+}
+
+#[tokio::test]
+async fn a_link_that_leads_nowhere_elsewhere_or_among_others_is_refused() {
+    let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
+    let folder = haproxy.path("own");
+    let (real, other) = (folder.join("real.cfg"), folder.join("other.cfg"));
+    fs::create_dir(&folder).unwrap();
+    fs::rename(haproxy.config(), &real).unwrap();
+    fs::copy(&real, &other).unwrap();
+    let before = fs::read(&real).unwrap();
+    let world = with_real_config(&sshd, &haproxy, &real);
+    symlink(&other, haproxy.config()).unwrap();
     let reply = perform(&world, rewrite("node-b")).await;
-    assert!(refusal(&reply).contains(&format!("name {}", real.display())), "{reply:?}");
-    assert!(haproxy.config().is_symlink());
+    assert!(refusal(&reply).contains("other.cfg"), "{reply:?}");
+
+    fs::remove_file(haproxy.config()).unwrap();
+    symlink(&real, haproxy.config()).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o775)).unwrap();
+    let reply = perform(&world, rewrite("node-b")).await;
+    assert!(refusal(&reply).contains("others than root may write to"), "{reply:?}");
+
+    fs::remove_file(&other).unwrap();
+    fs::remove_file(haproxy.config()).unwrap();
+    symlink(&other, haproxy.config()).unwrap();
+    let reply = perform(&world, rewrite("node-b")).await;
+    assert!(refusal(&reply).contains("leads to nothing"), "{reply:?}");
+    assert_eq!(fs::read(&real).unwrap(), before);
+    assert_eq!(names(&folder), ["real.cfg"]);
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<String> = entries.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
 #[tokio::test]

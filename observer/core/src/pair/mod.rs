@@ -160,6 +160,7 @@ impl Pair {
                 self.tell(EventKind::Validated { plan, ready, against }, now);
             }
             Input::Parity(told) => self.tell(told.into(), now),
+            Input::ProxyFile(change) => self.tell(EventKind::ProxyFileChanged(change), now),
             Input::Stop => self.on_stop(now),
             Input::Reconfigured(spec) => {
                 self.spec = *spec;

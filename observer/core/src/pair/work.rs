@@ -1,7 +1,7 @@
 //! What goes in and out of a pair's machine.
 
 use crate::drive::{Answer, Order, Reply};
-use crate::event::Event;
+use crate::event::{Event, FileChange};
 use crate::journal::Record;
 use crate::parity::Told;
 use crate::plan::{Plan, Proof};
@@ -46,6 +46,8 @@ pub enum Input {
     },
     /// What became known of an item of parity, or was done about it.
     Parity(Told),
+    /// What became of one proxy's file in an order to change it.
+    ProxyFile(FileChange),
     /// Finish the step, leave the plan resumable, ask for nothing more.
     Stop,
     /// The configuration was read anew.

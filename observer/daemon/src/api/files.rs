@@ -23,6 +23,7 @@ use super::orders::{Answered, put, refusal};
 use super::peer::Peer;
 use super::types::ProblemKind;
 use super::{Desk, PairLink, Refused};
+use crate::report::partial::CarriedOut;
 use crate::report::proxy::{Drawn, LintReport, Source};
 use crate::report::versions::{
     Change, ChangeReport, ChangeState, ChangedFile, DiffReport, ProxyHistory, VersionView,
@@ -32,6 +33,9 @@ use crate::shell::files::{FilesAllowed, ReadFile};
 
 /// How long the pair's task may take for one file: it is written, loaded, proven, or taken back.
 const CHANGE: Duration = Duration::from_secs(60);
+
+/// Pause between two tries to bring a partly done change to the rest.
+const FINISH_EVERY: Duration = Duration::from_secs(10);
 
 /// Which proxy is meant; all of the pair if left out.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -172,12 +176,60 @@ pub(super) async fn change(
         .map(Json)
 }
 
+/// Brings partly done changes to the proxies that wait for them, as long as the daemon runs.
+pub(crate) async fn finish_partial_changes(desk: Arc<Desk>) {
+    loop {
+        tokio::time::sleep(FINISH_EVERY).await;
+        for (pair, link) in desk.pairs() {
+            desk.finish_partial(&pair, &link).await;
+        }
+    }
+}
+
 /// A file with what is to be made of it.
 type Planned = (Vec<u8>, Drawn);
 
 impl Desk {
     async fn versions(&self, pair: &str, proxy: &str) -> Answered<Vec<Version>> {
         self.store.versions(pair, proxy).await.map_err(Refused::unavailable)
+    }
+
+    /// One try, where the policy says so and nothing else is under way. What cannot be read or is
+    /// refused now is tried again later, and what became another file since is left to a person.
+    async fn finish_partial(self: &Arc<Self>, pair: &str, link: &PairLink) {
+        let partial = link.view.borrow().status.partial.clone();
+        let Some(partial) = partial.filter(|partial| partial.by_itself) else { return };
+        for part in partial.waiting() {
+            let request = ChangeRequest {
+                change: partial.change.clone(),
+                proxy: Some(part.proxy.clone()),
+                apply: true,
+                shown: BTreeMap::new(),
+                reason: partial.reason.clone(),
+            };
+            let (reply, answer) = oneshot::channel();
+            let Ok(Ok(allowed)) = put(link, Ask::MayChangeFiles(reply), answer).await else {
+                return;
+            };
+            let Ok(drawn) = self.draw(pair, link, &request, &allowed).await else { continue };
+            let same = |planned: &Planned| planned.1.proposed.becomes == part.becomes;
+            if !drawn.iter().all(same) {
+                let proxy = ProxyName::new(&part.proxy);
+                let _ = link.asks.send(Ask::Outdated(proxy)).await;
+                continue;
+            }
+            let order = Order {
+                desk: self.clone(),
+                link: link.clone(),
+                pair: pair.to_owned(),
+                by: "ha-observer".to_owned(),
+                request,
+                allowed,
+            };
+            if let Err(Refused(problem)) = order.carry_out(drawn).await {
+                tracing::debug!(pair, proxy = part.proxy, "not brought there: {}", problem.message);
+            }
+        }
     }
 
     async fn draw(
@@ -251,7 +303,7 @@ impl Order {
                 "mend what is named, and order it again".to_owned(),
             ));
         }
-        let mut files = Vec::new();
+        let mut files: Vec<ChangedFile> = Vec::new();
         let mut goes_on = true;
         for planned in drawn {
             let begun = goes_on && wanted(&planned);
@@ -259,6 +311,16 @@ impl Order {
             goes_on &= !begun || file.state.as_deref() == Some(VersionState::Loaded.name());
             files.push(file);
         }
+        let order = CarriedOut {
+            at: self.desk.clock.now(),
+            by: self.by.clone(),
+            change: self.request.change.clone(),
+            reason: self.request.reason.clone(),
+            title: reason(&self.request),
+            files: files.clone(),
+        };
+        let (reply, answer) = oneshot::channel();
+        ask(&self.link, Ask::CarriedOut(Box::new(order), reply), answer).await?;
         Ok(ChangeReport::of(files))
     }
 

@@ -91,6 +91,9 @@ fn standing_lines(status: &PairStatus, look: Look) -> Vec<String> {
     if let Some(line) = status.parity.as_ref().and_then(parity) {
         lines.push(look.paint(Tone::Warn, &line));
     }
+    if let Some(partial) = &status.partial {
+        lines.push(look.paint(Tone::Warn, &one_line(&partial.sentence())));
+    }
     match status.mode {
         Mode::Auto => {}
         Mode::ObserveOnly => lines.push("mode: observe-only, it never acts by itself".to_owned()),

@@ -149,8 +149,10 @@ impl<'d, 't> Readers<'d, 't> {
             runtime_socket: path("runtime_socket", "/run/haproxy/admin.sock"),
             master_socket: absolute(section, "master_socket", None),
             config: path("config", HAPROXY_CFG),
+            real_config: absolute(section, "real_config", None),
             files: files(section),
             environment_file: absolute(section, "environment_file", None),
+            probe: frontend_probe(&section.table("probe")),
             unit,
             servers: servers(&section.tables("server"), hosts),
         };
@@ -256,15 +258,7 @@ impl<'d, 't> Readers<'d, 't> {
         }
         let probe = Layered { own: &own, shared: &self.application };
         let section = probe.section("path");
-        let path = section.text("path").unwrap_or_else(|| "/".to_owned());
-        let plain = path.bytes().all(|byte| byte.is_ascii_graphic());
-        if !path.starts_with('/') || !plain {
-            section.wrong(
-                "path",
-                &format!("\"{path}\" is no path of a URL"),
-                "write it like path = \"/healthcheck\"",
-            );
-        }
+        let path = url_path(section);
         let http = Some(HttpProbe {
             address: probe.text("address").unwrap_or_else(|| address.to_owned()),
             port: probe.section("port").number("port", 8_080, 1..=65_535) as u16,
@@ -281,6 +275,35 @@ impl<'d, 't> Readers<'d, 't> {
         self.database.finish();
         self.application.finish();
     }
+}
+
+/// The request that proves a proxy's file once it is loaded.
+fn frontend_probe(section: &Section<'_, '_>) -> Option<HttpProbe> {
+    if !section.is_present() {
+        return None;
+    }
+    let probe = HttpProbe {
+        address: section.text("address").unwrap_or_else(|| "127.0.0.1".to_owned()),
+        port: section.number("port", 80, 1..=65_535) as u16,
+        path: url_path(section),
+        host_header: section.text("host_header"),
+        status: section.number("status", 200, 100..=599) as u16,
+    };
+    section.finish();
+    Some(probe)
+}
+
+fn url_path(section: &Section<'_, '_>) -> String {
+    let path = section.text("path").unwrap_or_else(|| "/".to_owned());
+    let plain = path.bytes().all(|byte| byte.is_ascii_graphic());
+    if !path.starts_with('/') || !plain {
+        section.wrong(
+            "path",
+            &format!("\"{path}\" is no path of a URL"),
+            "write it like path = \"/healthcheck\"",
+        );
+    }
+    path
 }
 
 const DEFAULT_KEY: &str = "/etc/ha-observer/ssh/id_ed25519";

@@ -6,6 +6,7 @@
 pub(crate) mod incident;
 pub(crate) mod members;
 pub(crate) mod parity;
+pub(crate) mod partial;
 pub(crate) mod plan;
 pub(crate) mod proxy;
 pub(crate) mod runs;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::members::{self, BouncerStatus, HostStatus, ProxyStatus};
 use super::parity::ParityStatus;
+use super::partial::PartialChange;
 
 /// The answer to `status`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -62,6 +63,9 @@ pub(crate) struct PairStatus {
     /// What must be alike on the hosts; none where nothing is declared, or was compared yet.
     #[serde(default)]
     pub(crate) parity: Option<ParityStatus>,
+    /// A change of the proxies' files that only some of them have.
+    #[serde(default)]
+    pub(crate) partial: Option<PartialChange>,
     /// What a failover now would lose, in words.
     pub(crate) loss: Option<String>,
     /// The plan that is open.
@@ -189,6 +193,7 @@ fn status(pair: &Pair, basis: Option<&Basis>, now: At) -> PairStatus {
         lease: lease(pair, basis),
         bouncers: members::bouncers(pair),
         parity: None,
+        partial: None,
         loss: pair.latest().map(|(digest, _)| digest.loss.text()),
         next: next(pair.spec(), basis, plan.as_ref()),
         plan,

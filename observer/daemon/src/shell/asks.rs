@@ -17,6 +17,7 @@ use super::readiness::Unready;
 use super::validation::{self, Asked};
 use super::world::World;
 use crate::report::parity::ParityReport;
+use crate::report::partial::CarriedOut;
 use crate::report::plan::PlanReport;
 
 /// How long a power fence may take to say whether a host has power.
@@ -45,6 +46,10 @@ pub(crate) enum Ask {
     Prepare(Vec<NewFile>, oneshot::Sender<Vec<(ProxyName, String)>>),
     /// Changes one file, loads and proves it, or takes it back.
     Apply(NewFile, FilesAllowed, oneshot::Sender<Applied>),
+    /// An order was carried out, as far as it went: it is told, and what is partly done is kept.
+    CarriedOut(Box<CarriedOut>, oneshot::Sender<()>),
+    /// The file of this proxy is not the one any more that a partly done change was drawn for.
+    Outdated(ProxyName),
 }
 
 /// Why an order is refused.
@@ -78,6 +83,7 @@ pub(super) fn answer<W: World>(pair: &mut Pair, world: &W, ask: Ask, now: At) {
         }
         // The task keeps the account of what it does with files.
         Ask::ReadFiles(..) | Ask::MayChangeFiles(_) | Ask::Prepare(..) | Ask::Apply(..) => {}
+        Ask::CarriedOut(..) | Ask::Outdated(_) => {}
         Ask::Validate(reply) => {
             let (asked, world) = (Asked::of(pair), world.clone());
             // The machines take their time: the pair goes on with its work meanwhile.

@@ -119,6 +119,7 @@ impl Daemon {
         }
         let clock = Clock::start(newest);
         let desk = Arc::new(Desk::new(archive.clone(), clock));
+        tokio::spawn(crate::api::files::finish_partial_changes(desk.clone()));
         let directory = directory.to_owned();
         let running = Running::new();
         let mut daemon = Self { directory, config, archive, clock, crash, desk, running };
@@ -144,6 +145,7 @@ impl Daemon {
             crash: self.crash.clone(),
             last_event: past.last_event,
             parity: past.parity,
+            partial: past.partial,
         });
         self.running.insert(name, handle);
     }

@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use haproxy::Members;
-use observer_core::pair::Refusal;
+use observer_core::event::{FileBecame, FileChange};
+use observer_core::pair::{Input, Refusal};
+use observer_core::policy::{Mode, OnDrift};
 use observer_core::words::{Epoch, HostName, PairName, ProxyName};
 use observer_world::pair_world::{Applied, NewFile, PairWorld};
 use observer_world::store::{NewVersion, VersionState};
@@ -16,6 +18,11 @@ use super::clock::Clock;
 use super::pair_task::PairTask;
 use super::store::StoreArchive;
 use super::world::World;
+use super::writer::Write;
+use crate::report::partial::{CarriedOut, PartialChange};
+
+/// Where a partly done change is kept in the store.
+pub(super) const KEY: &str = "partial-change";
 
 /// How long reading one file may take.
 const READ: Duration = Duration::from_secs(5);
@@ -81,6 +88,52 @@ impl<W: World> PairTask<W> {
         let master = self.pair.file_change(self.clock.now())?;
         let (epoch, acted) = (self.pair.memory().epoch, self.world.plans_acted());
         Ok(FilesAllowed { master, epoch, acted })
+    }
+
+    /// Tells what became of an order, proxy by proxy, and keeps what is partly done.
+    pub(super) fn carried_out(&mut self, order: &CarriedOut) {
+        let epoch = self.pair.memory().epoch;
+        for file in &order.files {
+            let became = match file.state.as_deref() {
+                Some("loaded") => FileBecame::Loaded,
+                Some("refused") => FileBecame::Refused,
+                Some("rolled-back") => FileBecame::RolledBack,
+                Some(_) => FileBecame::Unsettled,
+                None => continue,
+            };
+            let change = FileChange {
+                proxy: ProxyName::new(file.proposed.proxy.as_deref().unwrap_or_default()),
+                version: file.version,
+                became,
+                epoch,
+                reason: order.title.clone(),
+                by: order.by.clone(),
+                note: file.note.clone(),
+            };
+            self.pair.handle(Input::ProxyFile(change), self.clock.now());
+        }
+        self.keep_partial(PartialChange::after(self.partial.clone(), order));
+    }
+
+    /// What is partly done cannot be gone on with at this proxy.
+    pub(super) fn outdated(&mut self, proxy: &ProxyName) {
+        let partial = self.partial.clone().map(|partial| partial.outdated(proxy.as_str()));
+        self.keep_partial(partial);
+    }
+
+    fn keep_partial(&mut self, partial: Option<PartialChange>) {
+        if partial != self.partial {
+            let body = serde_json::to_string(&partial).unwrap_or_default();
+            self.write(Write::Remember(KEY, body));
+            self.partial = partial;
+        }
+    }
+
+    /// What `status` shows of it.
+    pub(super) fn partial_status(&self) -> Option<PartialChange> {
+        let policy = &self.pair.spec().policy;
+        let by_itself = policy.on_drift == OnDrift::Repair && policy.mode == Mode::Auto;
+        self.partial.clone().map(|partial| PartialChange { by_itself, ..partial })
     }
 
     fn apply(

@@ -36,6 +36,7 @@ use super::parity::{self, Comparing, Found};
 use super::planned::{Appointment, Checked};
 use super::world::World;
 use super::writer::{Write, Writer};
+use crate::report::partial::PartialChange;
 use crate::report::view::PairView;
 
 /// Pace of the store's write test while it passes, and while it fails.
@@ -109,6 +110,8 @@ pub(super) struct PairTask<W> {
     marked: Option<Watermark>,
     /// Where the comparing of what must be alike stands.
     pub(super) parity: Comparing,
+    /// A change of the proxies' files that only some of them have.
+    pub(super) partial: Option<PartialChange>,
     alarms: mpsc::Receiver<Alarm>,
 }
 
@@ -128,11 +131,13 @@ pub(crate) struct Start<W, A> {
     pub(crate) last_event: u64,
     /// How each item of parity stood at the last look.
     pub(crate) parity: parity::Memory,
+    /// A change of the proxies' files that only some of them have.
+    pub(crate) partial: Option<PartialChange>,
 }
 
 /// Starts a pair's task and its writer. Must be called inside a `LocalSet` of a tokio runtime.
 pub(crate) fn start<W: World, A: Archive>(start: Start<W, A>) -> PairHandle<W> {
-    let Start { pair, world, archive, clock, crash, last_event, parity } = start;
+    let Start { pair, world, archive, clock, crash, last_event, parity, partial } = start;
     let (inputs, inbox) = mpsc::unbounded_channel();
     let (writes, written) = mpsc::unbounded_channel();
     let (asks, asked) = mpsc::channel(16);
@@ -168,6 +173,7 @@ pub(crate) fn start<W: World, A: Archive>(start: Start<W, A>) -> PairHandle<W> {
         stop_by: None,
         marked: None,
         parity,
+        partial,
     };
     let running = tokio::task::spawn_local(async move {
         let ended = task.run(Inlets { inbox, asked, controlled, checked, compared }).await;
@@ -314,6 +320,7 @@ impl<W: World> PairTask<W> {
         self.pulse.store(now.0, Ordering::Relaxed);
         let mut view = PairView::of(&self.pair, now);
         view.status.parity = self.parity.status();
+        view.status.partial = self.partial_status();
         self.view.send_replace(Arc::new(view));
     }
 

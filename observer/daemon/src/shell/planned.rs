@@ -70,6 +70,11 @@ impl<W: World> PairTask<W> {
             | Ask::MayChangeFiles(_)
             | Ask::Prepare(..)
             | Ask::Apply(..)) => self.about_files(ask),
+            Ask::CarriedOut(order, reply) => {
+                self.carried_out(&order);
+                let _ = reply.send(());
+            }
+            Ask::Outdated(proxy) => self.outdated(&proxy),
             Ask::Parity(reply) => self.asked_parity(reply),
             Ask::Fix(order, reply) => self.asked_fix(order, reply),
             ask => answer(&mut self.pair, &self.world, ask, self.clock.now()),

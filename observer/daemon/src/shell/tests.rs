@@ -54,6 +54,10 @@ impl Bench {
                 .store
                 .remembered(super::parity::KEY)
                 .map_or_else(Default::default, |json| serde_json::from_str(&json).unwrap()),
+            partial: self
+                .store
+                .remembered(super::files::KEY)
+                .and_then(|json| serde_json::from_str(&json).unwrap()),
         })
     }
 

@@ -3,22 +3,24 @@
 //!
 //! The order rule: nobody waits at the proxy → the service loads the files that are checked → no
 //! new address is taken by others → `put_file` → reload → a new worker → the runtime table and the
-//! file say the same. A plan that begins to act before the reload is ordered has the right of way:
-//! the old content is put back and nothing is loaded. Requests that wait in a worker cannot be
-//! released once it is replaced, hence the first condition.
+//! file say the same → a request through the frontend is answered, where one is configured. A plan
+//! that begins to act before the reload is ordered has the right of way: the old content is put
+//! back and nothing is loaded. Requests that wait in a worker cannot be released once it is
+//! replaced, hence the first condition.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use haproxy::{Direction, Document, Inventory, Invocation, Item};
 use observer_core::drive::Answer;
-use observer_core::sighting::Admission;
+use observer_core::sighting::{Admission, Seen};
 use tokio::time::{Instant, sleep};
 
 use super::put_file::{Outcome, Reach, put};
 use super::reload::{LOOK_AGAIN, once};
 use super::rewrite::insist_on_real_path;
 use super::{Fault, proxy_of, proxy_proofs};
+use crate::eyes::port::probe_through;
 use crate::eyes::proxy::{admission, rows, table};
 use crate::eyes::proxy_file::read_as_root;
 use crate::pair_world::{Applied, ApplyStep, Inner, NewFile, Proxy};
@@ -260,10 +262,13 @@ async fn proven(
             // waiting for nothing.
             return Ok("a plan acts here now, and proves who is let in".to_owned());
         }
-        let left = until.saturating_duration_since(Instant::now());
-        let why = match proxy_proofs::is_in(world, proxy, &file.master, left).await {
-            Answer::Shown(seen) => match every_server_runs(proxy, &file.after, left).await {
-                Ok(()) => return Ok(seen),
+        // Each look has its whole time: one that is cut short would hide what the last one saw.
+        let why = match proxy_proofs::is_in(world, proxy, &file.master, LOOK).await {
+            Answer::Shown(seen) => match every_server_runs(proxy, &file.after, LOOK).await {
+                Ok(()) => match frontend_answers(proxy).await {
+                    Ok(answered) => return Ok(format!("{seen}{answered}")),
+                    Err(why) => why,
+                },
                 Err(why) => why,
             },
             Answer::NotYet(why) | Answer::Failed(why) | Answer::Unknown(why) => why,
@@ -273,6 +278,20 @@ async fn proven(
         }
         sleep(LOOK_AGAIN).await;
     }
+}
+
+/// The configured request, asked as a user on the proxy's own machine would.
+async fn frontend_answers(proxy: &Proxy) -> Result<&'static str, String> {
+    let Some(probe) = &proxy.access.probe else { return Ok("") };
+    let (at, port, path) = (&probe.address, probe.port, &probe.path);
+    let why = match probe_through(&proxy.ssh, at, probe, LOOK).await {
+        Ok(Seen::ApplicationWell) => return Ok("; the frontend answers"),
+        Ok(Seen::ApplicationIll(why)) => why,
+        Ok(Seen::Refused) => "connection refused".to_owned(),
+        Ok(other) => format!("{other:?}"),
+        Err(silent) => silent.to_string(),
+    };
+    Err(shown(format!("the frontend at {at}:{port} does not answer {path} well: {why}").as_bytes()))
 }
 
 async fn every_server_runs(proxy: &Proxy, bytes: &[u8], left: Duration) -> Result<(), String> {

@@ -5,7 +5,8 @@
 //! name, and whoever holds the lock is the only one who writes or installs it. The order rule:
 //! lock → a draft beside the file, with its owner and mode, written through to the disk → the draft
 //! is what was meant → HAProxy accepts it → the present content is kept → the file is still what
-//! was read → rename → the folder is synced.
+//! was read, and where it was → rename → the folder is synced. Where the file is a symbolic link,
+//! all of it happens beside the file that the link leads to, and the link stays.
 
 use std::time::Duration;
 
@@ -37,8 +38,9 @@ pub(super) enum Outcome {
 const LOCK_MAX: Duration = Duration::from_secs(2);
 
 /// `$1` folder, `$2` and `$3` checksums before and after, `$4` seconds to wait for the lock, `$5`
-/// how far to go. The lock is on the folder itself, which every account may open: it is held until
-/// this shell ends, and the shell waits for what it has called, however long that hangs.
+/// how far to go, `$6` the file as HAProxy knows it, `$7` where that leads to. The lock is on the
+/// folder itself, which every account may open: it is held until this shell ends, and the shell
+/// waits for what it has called, however long that hangs.
 const SCRIPT: &str = r#"
 trap '' HUP PIPE
 say() { echo "=== ha-observer $*"; }
@@ -56,6 +58,7 @@ case $now in "$3 "*) ;; *) say differs; do_drop; exit 76;; esac
 if [ "$5" = check ]; then do_drop; say done; exit 0; fi
 now=$(do_hash) || end hash
 case $now in "$2 "*) ;; *) say changed; do_drop; exit 79;; esac
+[ "$(readlink -e -- "$6")" = "$7" ] || { say moved; do_drop; exit 79; }
 do_put || end put
 do_sync || { code=$?; say failed sync; exit "$code"; }
 say done
@@ -73,7 +76,7 @@ pub(super) async fn put(
     let reach = if reach == Reach::Check { "check" } else { "put" };
     let command = Command::new("/bin/sh").arg("-c").arg(script(proxy)).arg("sh");
     let command = command.arg(&own.folder).arg(hash(before)).arg(hash(&after));
-    let command = command.arg(format!("{wait:.2}")).arg(reach);
+    let command = command.arg(format!("{wait:.2}")).arg(reach).arg(&own.config).arg(&own.real);
     let output = machine.ssh.exec(&command, after, deadline, OUTPUT_MAX).await;
     let output = output.map_err(|error| machine.lost(&error))?;
     let refuse = |why: &str| Fault::Refused(format!("{} on {}: {why}", own.config, machine.name));
@@ -83,6 +86,9 @@ pub(super) async fn put(
     }
     if told("changed") {
         return Ok(Outcome::Changed);
+    }
+    if told("moved") {
+        return Err(refuse("its symbolic link was turned meanwhile"));
     }
     if told("busy") {
         return Err(refuse(

@@ -81,7 +81,7 @@ pub(super) async fn restore(proxy: &Proxy, deadline: Duration) -> Result<(), Fau
     rewrite.run_one(&proxy.commands.sync).await
 }
 
-/// A symbolic link would be replaced by the rename, and its target left as it was.
+/// What is written must be what HAProxy loads: behind a symbolic link, the file it leads to.
 pub(super) async fn insist_on_real_path(proxy: &Proxy, deadline: Duration) -> Result<(), Fault> {
     Rewrite::new(proxy, deadline).insist_on_real_path().await
 }
@@ -147,21 +147,33 @@ impl<'a> Rewrite<'a> {
     }
 
     async fn insist_on_real_path(&self) -> Result<(), Fault> {
-        let config = &self.proxy.commands.config;
-        let command = Command::new("readlink").arg("-e").arg("--").arg(config);
+        let own = &self.proxy.commands;
+        let command = Command::new("/bin/sh").arg("-c").arg(WHERE).arg("sh").arg(&own.config);
         let output = self.machine.ssh.exec(&command, "", self.left(), 64 * 1024).await;
         let output = output.map_err(|error| self.machine.lost(&error))?;
         let said = String::from_utf8_lossy(&output.stdout);
         // A login shell that prints comes first.
-        let real = said.lines().last().unwrap_or("");
+        let mut lines = said.lines().rev();
+        let (folder, real) = (lines.next().unwrap_or(""), lines.next().unwrap_or(""));
+        if output.ending == Ending::Exited(DANGLING) {
+            return Err(self.refuse("it is a symbolic link that leads to nothing"));
+        }
         if output.ending != Ending::Exited(0) || real.is_empty() {
             return Err(self.refuse("it is not there"));
         }
-        if real != config {
-            let real = shown(real.as_bytes());
+        let shown_real = shown(real.as_bytes());
+        if real != own.real {
             return Err(self.refuse(&format!(
-                "it is reached through a symbolic link: name {real} in the pair's configuration, \
-                 and install the sudoers file anew"
+                "it leads to {shown_real} by a symbolic link: write real_config = \"{shown_real}\" \
+                 for this proxy in the pair's configuration, and install its sudoers file anew"
+            )));
+        }
+        if own.real != own.config && !is_roots_alone(folder) {
+            return Err(self.refuse(&format!(
+                "it leads to {shown_real}, in a folder that others than root may write to: they \
+                 could turn what root writes there elsewhere. Give that folder to root alone \
+                 (`chown root {0}; chmod go-w {0}`)",
+                own.folder
             )));
         }
         Ok(())
@@ -183,6 +195,20 @@ impl<'a> Rewrite<'a> {
     fn left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }
+}
+
+/// Where the file `$1` really is, and who may write to that folder.
+const WHERE: &str = r#"real=$(readlink -e -- "$1") || { [ -L "$1" ] && exit 75; exit 1; }
+printf '%s\n' "$real"
+stat -c '%u %a' -- "${real%/*}/""#;
+
+/// Its exit code for a symbolic link that leads to nothing.
+const DANGLING: u32 = 75;
+
+/// Whether nobody but root may write to a folder of this owner and mode.
+fn is_roots_alone(folder: &str) -> bool {
+    let mode = folder.strip_prefix("0 ").and_then(|mode| u32::from_str_radix(mode, 8).ok());
+    mode.is_some_and(|mode| mode & 0o022 == 0)
 }
 
 /// Words of lines that may hold a secret.

@@ -8,7 +8,9 @@ use observer_core::journal::Way;
 use observer_core::plan::{Effect, Proof};
 use observer_core::policy::{PairSpec, Policy};
 use observer_core::words::{Epoch, HostName, PlanId};
-use observer_world::access::{DatabaseAccess, HostAccess, PairAccess, ProxyAccess, SshAccess};
+use observer_world::access::{
+    DatabaseAccess, HostAccess, HttpProbe, PairAccess, ProxyAccess, SshAccess,
+};
 use observer_world::pair_world::PairWorld;
 
 use super::cluster::Cluster;
@@ -73,8 +75,10 @@ pub fn proxy(sshd: &Sshd, folder: &Path) -> ProxyAccess {
         runtime_socket: folder.join("admin.sock"),
         master_socket: Some(folder.join("master.sock")),
         config: folder.join("haproxy.cfg"),
+        real_config: None,
         files: Vec::new(),
         environment_file: None,
+        probe: None,
         unit: "haproxy.service".to_owned(),
         servers: Vec::new(),
     }
@@ -95,6 +99,21 @@ pub fn with_config(sshd: &Sshd, haproxy: &Haproxy, config: &Path) -> PairWorld {
     let hosts = vec![host(sshd, "node-a", NODE_A), host(sshd, "node-b", NODE_B)];
     let config = config.to_owned();
     let proxies = vec![ProxyAccess { config, ..proxy(sshd, haproxy.dir.path()) }];
+    connected(spec(), hosts, proxies)
+}
+
+/// The same, with the file behind a symbolic link.
+pub fn with_real_config(sshd: &Sshd, haproxy: &Haproxy, real: &Path) -> PairWorld {
+    let hosts = vec![host(sshd, "node-a", NODE_A), host(sshd, "node-b", NODE_B)];
+    let real_config = Some(real.to_owned());
+    let proxies = vec![ProxyAccess { real_config, ..proxy(sshd, haproxy.dir.path()) }];
+    connected(spec(), hosts, proxies)
+}
+
+/// The same, with a request that proves what was loaded.
+pub fn with_probe(sshd: &Sshd, haproxy: &Haproxy, probe: HttpProbe) -> PairWorld {
+    let hosts = vec![host(sshd, "node-a", NODE_A), host(sshd, "node-b", NODE_B)];
+    let proxies = vec![ProxyAccess { probe: Some(probe), ..proxy(sshd, haproxy.dir.path()) }];
     connected(spec(), hosts, proxies)
 }
 
