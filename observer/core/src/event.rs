@@ -222,6 +222,33 @@ pub enum EventKind {
         /// Who ended it.
         by: String,
     },
+    /// A person took a host out of candidacy.
+    MaintenanceBegan {
+        /// Which.
+        host: HostName,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+        /// When it ends by itself.
+        until: Option<At>,
+    },
+    /// A maintenance will soon end by itself.
+    MaintenanceEnding {
+        /// Which host.
+        host: HostName,
+        /// Who ordered it.
+        by: String,
+        /// When it ends.
+        until: At,
+    },
+    /// A host may be promoted and repaired again.
+    MaintenanceEnded {
+        /// Which.
+        host: HostName,
+        /// Who ended it.
+        by: String,
+    },
     /// A person acknowledged the last automatic change.
     Acknowledged {
         /// Who.
@@ -284,7 +311,9 @@ impl EventKind {
     /// How loud it is.
     pub fn severity(&self) -> Severity {
         match self {
-            EventKind::VerdictChanged { verdict, .. } => match verdict {
+            EventKind::VerdictChanged { verdict, cause, .. } => match verdict {
+                // A person has said that it will look so.
+                Verdict::Hold if *cause == Cause::HostInMaintenance => Severity::Info,
                 Verdict::Steady => Severity::Info,
                 Verdict::FailOver | Verdict::SwitchOver => Severity::Severe,
                 Verdict::Suspect | Verdict::Hold | Verdict::Repair(_) => Severity::Warning,
@@ -302,6 +331,8 @@ impl EventKind {
             | EventKind::EpochSeen { .. }
             | EventKind::Scheduled { .. }
             | EventKind::ScheduleEnded { .. }
+            | EventKind::MaintenanceBegan { .. }
+            | EventKind::MaintenanceEnding { .. }
             | EventKind::Paused { .. } => Severity::Warning,
             EventKind::PlanClosed { outcome: Outcome::Undone { .. }, .. } => Severity::Severe,
             EventKind::ParityChanged { standing, .. } if standing.is_broken() => Severity::Warning,
@@ -315,6 +346,7 @@ impl EventKind {
             | EventKind::StepOrdered { .. }
             | EventKind::StepProven { .. }
             | EventKind::Resumed { .. }
+            | EventKind::MaintenanceEnded { .. }
             | EventKind::Acknowledged { .. }
             | EventKind::ProtectedAgain { .. }
             | EventKind::JournalWritable
@@ -376,6 +408,15 @@ impl EventKind {
             EventKind::ScheduleEnded { why } => format!("scheduled switchover: {why}"),
             EventKind::Paused { by, reason, .. } => format!("paused by {by}: {reason}"),
             EventKind::Resumed { by } => format!("resumed by {by}"),
+            EventKind::MaintenanceBegan { host, by, reason, .. } => {
+                format!("{host} is in maintenance, for {by}: {reason}")
+            }
+            EventKind::MaintenanceEnding { host, by, .. } => {
+                format!("the maintenance of {host} for {by} will end by itself")
+            }
+            EventKind::MaintenanceEnded { host, by } => {
+                format!("the maintenance of {host} ended by {by}")
+            }
             EventKind::Acknowledged { by } => format!("acknowledged by {by}"),
             EventKind::ParityChanged { item, standing, .. } if !standing.is_broken() => {
                 format!("parity: {item} is alike on all hosts again")

@@ -75,6 +75,24 @@ pub enum Record {
         /// The order.
         pause: PauseOrder,
     },
+    /// A person took a host out of candidacy.
+    MaintenanceBegan {
+        /// When.
+        at: At,
+        /// Which.
+        host: HostName,
+        /// The order.
+        order: MaintenanceOrder,
+    },
+    /// A host may be promoted and repaired again.
+    MaintenanceEnded {
+        /// When.
+        at: At,
+        /// Which.
+        host: HostName,
+        /// Who ended it; the observer itself where its time was over.
+        by: String,
+    },
     /// A person ordered a switchover for later.
     Scheduled {
         /// When it was ordered.
@@ -187,6 +205,19 @@ pub struct PauseOrder {
     pub until: Option<At>,
 }
 
+/// A person's order to take a host out of candidacy.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MaintenanceOrder {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When it was ordered.
+    pub since: At,
+    /// When it ends by itself.
+    pub until: Option<At>,
+}
+
 /// A person's order to switch over at a later time.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Schedule {
@@ -237,6 +268,8 @@ pub struct Memory {
     pub open: Option<OpenPlan>,
     /// The pause in force.
     pub pause: Option<PauseOrder>,
+    /// Hosts that are neither promoted nor repaired, because a person works on them.
+    pub maintenance: BTreeMap<HostName, MaintenanceOrder>,
     /// The switchover that waits for its time.
     pub schedule: Option<Schedule>,
     /// The automatic change of master since which the pair was not protected again.
@@ -305,6 +338,12 @@ impl Memory {
             Record::PlanClosed { plan, outcome, at } => self.close(*plan, outcome, *at),
             Record::Paused { pause, .. } => self.pause = Some(pause.clone()),
             Record::Resumed { .. } => self.pause = None,
+            Record::MaintenanceBegan { host, order, .. } => {
+                self.maintenance.insert(host.clone(), order.clone());
+            }
+            Record::MaintenanceEnded { host, .. } => {
+                self.maintenance.remove(host);
+            }
             Record::Scheduled { schedule, .. } => self.schedule = Some(schedule.clone()),
             Record::ScheduleEnded { .. } => self.schedule = None,
             Record::Acknowledged { .. } => {

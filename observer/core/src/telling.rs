@@ -45,6 +45,15 @@ pub(crate) fn told_by(
             reason: pause.reason.clone(),
             until: pause.until,
         },
+        Record::MaintenanceBegan { host, order, .. } => EventKind::MaintenanceBegan {
+            host: host.clone(),
+            by: order.by.clone(),
+            reason: order.reason.clone(),
+            until: order.until,
+        },
+        Record::MaintenanceEnded { host, by, .. } => {
+            EventKind::MaintenanceEnded { host: host.clone(), by: by.clone() }
+        }
         Record::Scheduled { schedule, .. } => {
             EventKind::Scheduled { by: schedule.by.clone(), due: schedule.due }
         }
@@ -109,6 +118,8 @@ fn recorded_at(record: &Record) -> At {
         | Record::TurnedBack { at, .. }
         | Record::PlanClosed { at, .. }
         | Record::Paused { at, .. }
+        | Record::MaintenanceBegan { at, .. }
+        | Record::MaintenanceEnded { at, .. }
         | Record::Scheduled { at, .. }
         | Record::ScheduleEnded { at, .. }
         | Record::Resumed { at, .. }

@@ -119,6 +119,9 @@ pub enum Fault {
     /// A request at this proxy never finishes.
     NeverFinish(ProxyName),
     Pause,
+    /// A person works on the host, for so many milliseconds.
+    Maintain(HostName, Option<u64>),
+    EndMaintenance(HostName),
     Resume,
     Acknowledge,
     /// Stop in order, as by SIGTERM.

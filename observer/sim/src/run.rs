@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 
 use observer_core::drive::{Answer, Order, Reply};
 use observer_core::event::Event;
-use observer_core::journal::{PauseOrder, Record};
+use observer_core::journal::{MaintenanceOrder, PauseOrder, Record};
 use observer_core::pair::{DryRun, Input, OperatorOrder, Pair, Ticket, Wish, Work};
 use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec};
 use observer_core::sighting::{Look, Seen, Sighting, Silent};
@@ -552,6 +552,15 @@ impl Run {
             Fault::Pause => {
                 let reason = "maintenance".to_owned();
                 self.order_now(OperatorOrder::Pause(PauseOrder { by, reason, until: None }))?;
+            }
+            Fault::Maintain(host, for_ms) => {
+                let (reason, since) = ("new memory".to_owned(), self.now);
+                let until = for_ms.map(|ms| since.plus(ms));
+                let order = MaintenanceOrder { by, reason, since, until };
+                self.order_now(OperatorOrder::Maintain { host, order })?;
+            }
+            Fault::EndMaintenance(host) => {
+                self.order_now(OperatorOrder::EndMaintenance { host, by })?;
             }
             Fault::StartStoppedMaster => self.start_stopped_master(),
             Fault::OrderFailoverIfUnserved => {

@@ -468,6 +468,10 @@ fn of_the_observer(words: &[&str]) -> Option<Fault> {
         "order-repair" => Fault::OrderRepair,
         "abort" => Fault::Abort,
         "skip-step" => Fault::SkipStep,
+        "maintain" => {
+            Fault::Maintain(HostName::new(words.get(1)?), words.get(2).and_then(duration))
+        }
+        "end-maintenance" => Fault::EndMaintenance(HostName::new(words.get(1)?)),
         "pause" => Fault::Pause,
         "resume" => Fault::Resume,
         "acknowledge" => Fault::Acknowledge,

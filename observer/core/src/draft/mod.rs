@@ -175,6 +175,7 @@ pub fn slave_repair_allowed(facts: &Facts) -> Result<(), Cause> {
     }
     match facts.slave {
         Slave::Silent => Err(Cause::SlaveSilent),
+        Slave::InMaintenance => Err(Cause::HostInMaintenance),
         _ => Ok(()),
     }
 }
@@ -202,6 +203,7 @@ pub fn order_allowed(facts: &Facts, loss: LossOverride) -> Result<(), Cause> {
         Slave::Rejoinable => return Err(Cause::OldMasterBack),
         Slave::Diverged => return Err(Cause::TimelinesDiverged),
         Slave::NotPromotable => return Err(Cause::SlaveNotPromotable),
+        Slave::InMaintenance => return Err(Cause::HostInMaintenance),
     }
     if facts.fence == Fence::Impossible {
         return Err(Cause::CannotFence);

@@ -10,6 +10,7 @@
 
 mod acting;
 mod files;
+mod maintenance;
 mod orders;
 mod pace;
 mod work;
@@ -81,6 +82,8 @@ pub struct Pair {
     aborted_by: Option<String>,
     /// Why the step of this number is to be passed, once it can be.
     pass: Option<(usize, String)>,
+    /// Maintenances whose end was announced.
+    reminded: BTreeSet<(crate::words::HostName, At)>,
     started_at: At,
 }
 
@@ -106,6 +109,7 @@ impl Pair {
             turn_back: None,
             aborted_by: None,
             pass: None,
+            reminded: BTreeSet::new(),
             started_at: now,
             memory,
             spec,
@@ -166,6 +170,7 @@ impl Pair {
             }
         }
         self.expire_pause(now);
+        self.expire_maintenance(now);
         self.proceed(now);
         if !self.stopping {
             self.ask_due(now);

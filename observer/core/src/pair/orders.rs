@@ -5,7 +5,7 @@ use super::work::Writing;
 use crate::draft::{self, Brief, LossOverride};
 use crate::event::EventKind;
 use crate::facts::{Act, Asker, Facts, Master, Proxies, Roles, Slave};
-use crate::journal::{Outcome, PauseOrder, Record, Schedule, Turn, Way};
+use crate::journal::{MaintenanceOrder, Outcome, PauseOrder, Record, Schedule, Turn, Way};
 use crate::judge::{Cause, Repair, gate};
 use crate::plan::Plan;
 use crate::sighting::{Look, Seen};
@@ -62,6 +62,20 @@ pub enum OperatorOrder {
         /// Who.
         by: String,
     },
+    /// Take a host out of candidacy.
+    Maintain {
+        /// Which.
+        host: HostName,
+        /// Who, why and until when.
+        order: MaintenanceOrder,
+    },
+    /// Let a host be promoted and repaired again.
+    EndMaintenance {
+        /// Which.
+        host: HostName,
+        /// Who.
+        by: String,
+    },
     /// Allow the next automatic change of master; accept a master made by other hands.
     Acknowledge {
         /// Who.
@@ -84,6 +98,9 @@ pub enum Refusal {
     /// The plan is past its pivot.
     #[error("the plan is past its pivot: from here it only goes forward")]
     PastPivot,
+    /// The host serves users.
+    #[error("{0} is the master: its users are moved away first")]
+    IsMaster(HostName),
     /// There is nothing to do.
     #[error("{0}")]
     Nothing(&'static str),
@@ -128,6 +145,8 @@ impl Pair {
                 OperatorOrder::SkipStep { by, .. } => ("abort --skip-step", by),
                 OperatorOrder::Pause(pause) => ("pause", pause.by),
                 OperatorOrder::Resume { by } => ("resume", by),
+                OperatorOrder::Maintain { order, .. } => ("maintenance", order.by),
+                OperatorOrder::EndMaintenance { by, .. } => ("maintenance --end", by),
                 OperatorOrder::Acknowledge { by } => ("ack", by),
             };
             let kind =
@@ -218,6 +237,8 @@ impl Pair {
                 self.write(Writing::Memory(Record::Resumed { at: now, by }));
                 Ok(())
             }
+            OperatorOrder::Maintain { host, order } => self.maintain(host, order, now),
+            OperatorOrder::EndMaintenance { host, by } => self.end_maintenance(host, by, now),
             OperatorOrder::Acknowledge { by } => self.acknowledge(by, now),
         }
     }

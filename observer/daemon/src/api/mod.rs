@@ -188,6 +188,8 @@ pub(crate) async fn serve(listener: UnixListener, desk: Arc<Desk>) -> std::io::R
         .route("/v1/pairs/{pair}/parity", get(parity::show))
         .route("/v1/pairs/{pair}/parity/fix", post(parity::fix))
         .route("/v1/pairs/{pair}/pause", post(orders::pause))
+        .route("/v1/pairs/{pair}/maintenance", post(orders::maintenance))
+        .route("/v1/pairs/{pair}/maintenance/end", post(orders::end_maintenance))
         .route("/v1/pairs/{pair}/resume", post(orders::resume))
         .route("/v1/pairs/{pair}/ack", post(orders::acknowledge))
         .with_state(desk);

@@ -90,6 +90,27 @@ pub(crate) struct PauseRequest {
     pub(crate) until: Option<At>,
 }
 
+/// Body of `POST /v1/pairs/{pair}/maintenance`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MaintenanceRequest {
+    /// Which host.
+    pub(crate) host: HostName,
+    /// Why; shown by `status` to everybody.
+    pub(crate) reason: String,
+    /// When it ends by itself, in milliseconds of the daemon's clock (`at` of `status`).
+    #[serde(default)]
+    pub(crate) until: Option<At>,
+}
+
+/// Body of `POST /v1/pairs/{pair}/maintenance/end`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MaintenanceEnd {
+    /// Which host.
+    pub(crate) host: HostName,
+}
+
 /// Body of `POST /v1/pairs/{pair}/parity/fix`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

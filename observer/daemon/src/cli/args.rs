@@ -94,6 +94,8 @@ pub(crate) enum Verb {
         #[arg(long = "for", value_name = "TIME", value_parser = crate::config::time_ms)]
         for_ms: Option<u64>,
     },
+    /// Take a host out of candidacy while somebody works on it; the rest is watched over on.
+    Maintenance(MaintenanceArgs),
     /// End the pause.
     Resume,
     /// Allow the next automatic failover; accept a master made by other hands.
@@ -109,6 +111,22 @@ pub(crate) enum Verb {
     },
     /// Print the manual page.
     Man,
+}
+
+/// Options of `maintenance`.
+#[derive(Args, Debug)]
+pub(crate) struct MaintenanceArgs {
+    /// Which host; never the master.
+    pub(crate) host: String,
+    /// Why, for whoever finds it so.
+    #[arg(long, value_name = "TEXT", required_unless_present = "end")]
+    pub(crate) reason: Option<String>,
+    /// Ends by itself after this time, like 2h; at most 30d.
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::config::time_ms)]
+    pub(crate) for_ms: Option<u64>,
+    /// The work is done: it may be promoted and repaired again.
+    #[arg(long, conflicts_with_all = ["reason", "for_ms"])]
+    pub(crate) end: bool,
 }
 
 /// Options of `events`.

@@ -222,6 +222,7 @@ async fn ask(common: Common, verb: Verb) -> Result<Exit, Failure> {
         Verb::Repair(args) => act::mend(&desk, "repair", args).await,
         Verb::Abort { reason, .. } => orders::abort(&desk, reason).await,
         Verb::Pause { reason, for_ms } => orders::pause(&desk, reason, for_ms).await,
+        Verb::Maintenance(args) => orders::maintenance(&desk, args).await,
         Verb::Resume => orders::resume(&desk).await,
         Verb::Ack => orders::acknowledge(&desk).await,
         Verb::Proxy(args) => proxy::with_daemon(&desk, args).await,

@@ -8,7 +8,7 @@ use observer_core::words::{At, HostName, human_bytes, human_ms};
 use super::output::{Look, Tone, one_line, print, wrap};
 use super::{Desk, Exit, Failure, print_json, when};
 use crate::report::date_time;
-use crate::report::members::{BouncerStatus, HostStatus, ProxyStatus, Role};
+use crate::report::members::{BouncerStatus, HostStatus, MaintenanceStatus, ProxyStatus, Role};
 use crate::report::parity::ParityStatus;
 use crate::report::view::{PairStatus, PlanStatus};
 
@@ -74,6 +74,17 @@ fn standing_lines(status: &PairStatus, look: Look) -> Vec<String> {
             |until| format!("until {}", date_time(until)),
         );
         let line = format!("paused by {}, {until}: {}", pause.by, one_line(&pause.reason));
+        lines.push(look.paint(Tone::Warn, &line));
+    }
+    for host in &status.hosts {
+        let Some(MaintenanceStatus { by, reason, until }) = &host.maintenance else { continue };
+        let end = format!("`ha-observer maintenance {} --end`", host.name);
+        let until = until.map_or_else(
+            || format!("until {end}"),
+            |until| format!("until {}, or {end}", date_time(until)),
+        );
+        let line =
+            format!("{} is in maintenance for {by}, {until}: {}", host.name, one_line(reason));
         lines.push(look.paint(Tone::Warn, &line));
     }
     if let Some(schedule) = &status.schedule {
