@@ -9,6 +9,7 @@ use crate::journal::{Outcome, Way};
 use crate::judge::{Cause, Verdict};
 use crate::parity::Standing;
 use crate::plan::{Goal, Promise};
+use crate::upgrade::Stage;
 use crate::validate::Readiness;
 use crate::words::{At, Epoch, HostName, PairName, PlanId, human_ms};
 
@@ -222,6 +223,31 @@ pub enum EventKind {
         /// Who ended it.
         by: String,
     },
+    /// A person ordered a rolling upgrade.
+    UpgradeBegan {
+        /// Who.
+        by: String,
+        /// What for.
+        name: String,
+        /// The hosts, in this order.
+        hosts: Vec<HostName>,
+    },
+    /// A stage of it ended.
+    UpgradeStage {
+        /// Of which host.
+        host: HostName,
+        /// Which.
+        stage: Stage,
+        /// Why it failed, if it did.
+        failed: Option<String>,
+    },
+    /// It is over.
+    UpgradeEnded {
+        /// Who ended it.
+        by: String,
+        /// Whether every host was finished.
+        finished: bool,
+    },
     /// A person took a host out of candidacy.
     MaintenanceBegan {
         /// Which.
@@ -331,6 +357,9 @@ impl EventKind {
             | EventKind::EpochSeen { .. }
             | EventKind::Scheduled { .. }
             | EventKind::ScheduleEnded { .. }
+            | EventKind::UpgradeBegan { .. }
+            | EventKind::UpgradeStage { failed: Some(_), .. }
+            | EventKind::UpgradeEnded { finished: false, .. }
             | EventKind::MaintenanceBegan { .. }
             | EventKind::MaintenanceEnding { .. }
             | EventKind::Paused { .. } => Severity::Warning,
@@ -347,6 +376,8 @@ impl EventKind {
             | EventKind::StepProven { .. }
             | EventKind::Resumed { .. }
             | EventKind::MaintenanceEnded { .. }
+            | EventKind::UpgradeStage { failed: None, .. }
+            | EventKind::UpgradeEnded { finished: true, .. }
             | EventKind::Acknowledged { .. }
             | EventKind::ProtectedAgain { .. }
             | EventKind::JournalWritable
@@ -408,6 +439,9 @@ impl EventKind {
             EventKind::ScheduleEnded { why } => format!("scheduled switchover: {why}"),
             EventKind::Paused { by, reason, .. } => format!("paused by {by}: {reason}"),
             EventKind::Resumed { by } => format!("resumed by {by}"),
+            EventKind::UpgradeBegan { .. }
+            | EventKind::UpgradeStage { .. }
+            | EventKind::UpgradeEnded { .. } => self.upgrade_text(),
             EventKind::MaintenanceBegan { host, by, reason, .. } => {
                 format!("{host} is in maintenance, for {by}: {reason}")
             }
@@ -445,6 +479,27 @@ impl EventKind {
             | EventKind::TurnedBack { .. }
             | EventKind::PlanClosed { .. }
             | EventKind::Validated { .. } => self.plan_text(),
+        }
+    }
+
+    /// The same, of what belongs to a rolling upgrade.
+    fn upgrade_text(&self) -> String {
+        match self {
+            EventKind::UpgradeBegan { by, name, hosts } => {
+                let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+                format!("upgrade {name} by {by}: {}", hosts.join(", then "))
+            }
+            EventKind::UpgradeStage { host, stage, failed } => match failed {
+                Some(why) => format!("upgrade of {host} stopped at: {}: {why}", stage.text()),
+                None => format!("upgrade of {host}: {}: done", stage.text()),
+            },
+            EventKind::UpgradeEnded { by, finished: true } => {
+                format!("the upgrade is done on every host, for {by}")
+            }
+            EventKind::UpgradeEnded { by, .. } => {
+                format!("the upgrade was ended by {by}, unfinished")
+            }
+            _ => self.name().to_owned(),
         }
     }
 

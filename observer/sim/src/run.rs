@@ -1,12 +1,14 @@
 //! One run: a queue of events in simulated time, the pair's machine, the world, and the checkers
 //! after every event.
 
+mod upgrade;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use observer_core::drive::{Answer, Order, Reply};
 use observer_core::event::Event;
-use observer_core::journal::{MaintenanceOrder, PauseOrder, Record};
+use observer_core::journal::{PauseOrder, Record};
 use observer_core::pair::{DryRun, Input, OperatorOrder, Pair, Ticket, Wish, Work};
 use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec};
 use observer_core::sighting::{Look, Seen, Sighting, Silent};
@@ -152,6 +154,7 @@ pub struct Run {
     dies_after: Option<(Boundary, u64)>,
     checks: Checks,
     wake_at: At,
+    upgrader: upgrade::Upgrader,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -211,6 +214,7 @@ impl Run {
             dies_after: None,
             checks: Checks::default(),
             wake_at: START,
+            upgrader: upgrade::Upgrader::default(),
         };
         for what in [Happening::Pass, Happening::Check, Happening::Client] {
             run.push(START, what);
@@ -553,12 +557,8 @@ impl Run {
                 let reason = "maintenance".to_owned();
                 self.order_now(OperatorOrder::Pause(PauseOrder { by, reason, until: None }))?;
             }
-            Fault::Maintain(host, for_ms) => {
-                let (reason, since) = ("new memory".to_owned(), self.now);
-                let until = for_ms.map(|ms| since.plus(ms));
-                let order = MaintenanceOrder { by, reason, since, until };
-                self.order_now(OperatorOrder::Maintain { host, order })?;
-            }
+            Fault::Maintain(host, for_ms) => self.maintain(host, for_ms)?,
+            Fault::Upgrade(carry) => self.upgrade(carry)?,
             Fault::EndMaintenance(host) => {
                 self.order_now(OperatorOrder::EndMaintenance { host, by })?;
             }

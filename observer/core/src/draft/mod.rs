@@ -6,9 +6,12 @@
 mod bouncers;
 mod failover;
 mod repair;
+mod services;
 mod slave;
 mod steps;
 mod switchover;
+
+use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::facts::{Asker, Facts, Fence, Loss, Master, Proxies, Roles, Sight, Slave};
@@ -39,6 +42,9 @@ pub enum NoPlan {
     /// There is no PgBouncer to resume.
     #[error("no PgBouncer is configured")]
     NoBouncer,
+    /// Only a host in maintenance has its services stopped and started by order.
+    #[error("{0} is not in maintenance")]
+    NotInMaintenance(HostName),
     /// No host is stale.
     #[error("no stale master is seen")]
     NothingStale,
@@ -110,6 +116,24 @@ pub fn switch_over(brief: Brief<'_>) -> Result<Plan, NoPlan> {
 /// Drafts a repair.
 pub fn repair(brief: Brief<'_>, repair: Repair) -> Result<Plan, NoPlan> {
     repair::draft(brief, repair)
+}
+
+/// What a person may order about the services of a host in maintenance.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Services {
+    /// Stop them.
+    Stop,
+    /// Start them, and see them run.
+    Start,
+}
+
+/// Drafts a stop or a start of the services of a host in maintenance.
+pub fn services(brief: Brief<'_>, host: &HostName, wanted: Services) -> Result<Plan, NoPlan> {
+    match wanted {
+        Services::Stop => services::stop(brief, host),
+        Services::Start => services::start(brief, host),
+    }
 }
 
 /// Whether a switchover may be made in this world; the cause if not.

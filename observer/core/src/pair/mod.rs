@@ -13,6 +13,7 @@ mod files;
 mod maintenance;
 mod orders;
 mod pace;
+mod upgrade;
 mod work;
 
 pub use orders::{DryRun, OperatorOrder, Refusal, Wish};
@@ -289,6 +290,8 @@ impl Pair {
         self.memory.last_failed.is_some_and(|(goal, at)| {
             let same = match goal {
                 Goal::FailOver | Goal::SwitchOver => act == Act::ChangeMaster,
+                // Only a person orders these, and nobody keeps a person from trying again.
+                Goal::StopServices | Goal::StartServices => false,
                 Goal::Repair(failed) => {
                     act == Act::Repair && repair.is_none_or(|asked| asked == failed)
                 }

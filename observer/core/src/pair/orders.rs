@@ -2,13 +2,14 @@
 
 use super::Pair;
 use super::work::Writing;
-use crate::draft::{self, Brief, LossOverride};
+use crate::draft::{self, Brief, LossOverride, Services};
 use crate::event::EventKind;
 use crate::facts::{Act, Asker, Facts, Master, Proxies, Roles, Slave};
 use crate::journal::{MaintenanceOrder, Outcome, PauseOrder, Record, Schedule, Turn, Way};
 use crate::judge::{Cause, Repair, gate};
 use crate::plan::Plan;
 use crate::sighting::{Look, Seen};
+use crate::upgrade::{Next, Upgrade};
 use crate::words::{At, HostName, PlanId};
 
 /// A person's order.
@@ -62,6 +63,31 @@ pub enum OperatorOrder {
         /// Who.
         by: String,
     },
+    /// Stop or start the services of a host in maintenance.
+    Services {
+        /// Which host.
+        host: HostName,
+        /// What.
+        wanted: Services,
+        /// Who.
+        by: String,
+    },
+    /// Open a rolling upgrade.
+    BeginUpgrade(Box<Upgrade>),
+    /// A stage of it ended.
+    MarkUpgrade {
+        /// Which.
+        next: Next,
+        /// Why it failed, if it did.
+        failed: Option<String>,
+        /// Who carries it out.
+        by: String,
+    },
+    /// Close it.
+    EndUpgrade {
+        /// Who.
+        by: String,
+    },
     /// Take a host out of candidacy.
     Maintain {
         /// Which.
@@ -107,7 +133,7 @@ pub enum Refusal {
 }
 
 /// What a person may order that opens a plan.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Wish {
     /// Promote the slave.
     FailOver(LossOverride),
@@ -117,6 +143,8 @@ pub enum Wish {
     Rejoin,
     /// Put the small thing right that stands out.
     Repair,
+    /// Stop or start the services of a host in maintenance.
+    Services(HostName, Services),
 }
 
 /// What an order would do, were it given now.
@@ -145,6 +173,10 @@ impl Pair {
                 OperatorOrder::SkipStep { by, .. } => ("abort --skip-step", by),
                 OperatorOrder::Pause(pause) => ("pause", pause.by),
                 OperatorOrder::Resume { by } => ("resume", by),
+                OperatorOrder::Services { by, .. } => ("services", by),
+                OperatorOrder::BeginUpgrade(upgrade) => ("upgrade", upgrade.by),
+                OperatorOrder::MarkUpgrade { by, .. } => ("upgrade", by),
+                OperatorOrder::EndUpgrade { by } => ("upgrade end", by),
                 OperatorOrder::Maintain { order, .. } => ("maintenance", order.by),
                 OperatorOrder::EndMaintenance { by, .. } => ("maintenance --end", by),
                 OperatorOrder::Acknowledge { by } => ("ack", by),
@@ -190,6 +222,10 @@ impl Pair {
                 let repair = small_trouble(facts)
                     .ok_or(Refusal::Nothing("nothing is seen that a small repair would help"))?;
                 (Act::Repair, draft::repair(brief, repair), repair_allowed(repair, facts))
+            }
+            Wish::Services(host, wanted) => {
+                let allowed = draft::master_repair_allowed(facts);
+                (Act::Repair, draft::services(brief, &host, wanted), allowed)
             }
         };
         let plan = drafted.map_err(|why| Refusal::NoPlan(why.to_string()))?;
@@ -237,6 +273,12 @@ impl Pair {
                 self.write(Writing::Memory(Record::Resumed { at: now, by }));
                 Ok(())
             }
+            OperatorOrder::Services { host, wanted, .. } => {
+                self.order_plan(Wish::Services(host, wanted), now)
+            }
+            OperatorOrder::BeginUpgrade(upgrade) => self.begin_upgrade(*upgrade, now),
+            OperatorOrder::MarkUpgrade { next, failed, .. } => self.mark_upgrade(next, failed, now),
+            OperatorOrder::EndUpgrade { by } => self.end_upgrade(by, now),
             OperatorOrder::Maintain { host, order } => self.maintain(host, order, now),
             OperatorOrder::EndMaintenance { host, by } => self.end_maintenance(host, by, now),
             OperatorOrder::Acknowledge { by } => self.acknowledge(by, now),

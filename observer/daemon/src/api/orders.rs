@@ -221,7 +221,7 @@ impl Desk {
 }
 
 /// Orders, and waits until the order is in force: its record is durable.
-async fn carried_out(
+pub(super) async fn carried_out(
     mut link: PairLink,
     what: OperatorOrder,
     in_force: impl Fn(&PairStatus) -> bool,

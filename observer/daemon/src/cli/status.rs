@@ -10,7 +10,7 @@ use super::{Desk, Exit, Failure, print_json, when};
 use crate::report::date_time;
 use crate::report::members::{BouncerStatus, HostStatus, MaintenanceStatus, ProxyStatus, Role};
 use crate::report::parity::ParityStatus;
-use crate::report::view::{PairStatus, PlanStatus};
+use crate::report::view::{PairStatus, PlanStatus, UpgradeStatus};
 
 pub(super) async fn show(desk: &Desk) -> Result<Exit, Failure> {
     let mut report = desk.status().await?;
@@ -74,6 +74,17 @@ fn standing_lines(status: &PairStatus, look: Look) -> Vec<String> {
             |until| format!("until {}", date_time(until)),
         );
         let line = format!("paused by {}, {until}: {}", pause.by, one_line(&pause.reason));
+        lines.push(look.paint(Tone::Warn, &line));
+    }
+    if let Some(UpgradeStatus { upgrade, next, failed }) = &status.upgrade {
+        let next = next.as_ref().map_or_else(
+            || "every host is finished".to_owned(),
+            |next| format!("next {}: {}", next.host, next.stage.text()),
+        );
+        let failed = failed.as_deref().map_or_else(String::new, |why| {
+            format!("; it stopped: {}; `ha-observer upgrade resume` or `back`", one_line(why))
+        });
+        let line = format!("upgrade {} by {}, {next}{failed}", one_line(&upgrade.name), upgrade.by);
         lines.push(look.paint(Tone::Warn, &line));
     }
     for host in &status.hosts {
