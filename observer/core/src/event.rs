@@ -9,6 +9,7 @@ use crate::journal::{Outcome, Way};
 use crate::judge::{Cause, Verdict};
 use crate::parity::Standing;
 use crate::plan::{Goal, Promise};
+use crate::upgrade::Stage;
 use crate::validate::Readiness;
 use crate::words::{At, Epoch, HostName, PairName, PlanId, ProxyName, human_ms};
 
@@ -277,6 +278,58 @@ pub enum EventKind {
         /// Who ended it.
         by: String,
     },
+    /// A person ordered a rolling upgrade.
+    UpgradeBegan {
+        /// Who.
+        by: String,
+        /// What for.
+        name: String,
+        /// The hosts, in this order.
+        hosts: Vec<HostName>,
+    },
+    /// A stage of it ended.
+    UpgradeStage {
+        /// Of which host.
+        host: HostName,
+        /// Which.
+        stage: Stage,
+        /// Why it failed, if it did.
+        failed: Option<String>,
+    },
+    /// It is over.
+    UpgradeEnded {
+        /// Who ended it.
+        by: String,
+        /// Whether every host was finished.
+        finished: bool,
+    },
+    /// A person took a host out of candidacy.
+    MaintenanceBegan {
+        /// Which.
+        host: HostName,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+        /// When it ends by itself.
+        until: Option<At>,
+    },
+    /// A maintenance will soon end by itself.
+    MaintenanceEnding {
+        /// Which host.
+        host: HostName,
+        /// Who ordered it.
+        by: String,
+        /// When it ends.
+        until: At,
+    },
+    /// A host may be promoted and repaired again.
+    MaintenanceEnded {
+        /// Which.
+        host: HostName,
+        /// Who ended it.
+        by: String,
+    },
     /// A person acknowledged the last automatic change.
     Acknowledged {
         /// Who.
@@ -341,7 +394,9 @@ impl EventKind {
     /// How loud it is.
     pub fn severity(&self) -> Severity {
         match self {
-            EventKind::VerdictChanged { verdict, .. } => match verdict {
+            EventKind::VerdictChanged { verdict, cause, .. } => match verdict {
+                // A person has said that it will look so.
+                Verdict::Hold if *cause == Cause::HostInMaintenance => Severity::Info,
                 Verdict::Steady => Severity::Info,
                 Verdict::FailOver | Verdict::SwitchOver => Severity::Severe,
                 Verdict::Suspect | Verdict::Hold | Verdict::Repair(_) => Severity::Warning,
@@ -359,6 +414,11 @@ impl EventKind {
             | EventKind::EpochSeen { .. }
             | EventKind::Scheduled { .. }
             | EventKind::ScheduleEnded { .. }
+            | EventKind::UpgradeBegan { .. }
+            | EventKind::UpgradeStage { failed: Some(_), .. }
+            | EventKind::UpgradeEnded { finished: false, .. }
+            | EventKind::MaintenanceBegan { .. }
+            | EventKind::MaintenanceEnding { .. }
             | EventKind::Paused { .. } => Severity::Warning,
             EventKind::PlanClosed { outcome: Outcome::Undone { .. }, .. } => Severity::Severe,
             EventKind::ParityChanged { standing, .. } if standing.is_broken() => Severity::Warning,
@@ -373,6 +433,9 @@ impl EventKind {
             | EventKind::StepOrdered { .. }
             | EventKind::StepProven { .. }
             | EventKind::Resumed { .. }
+            | EventKind::MaintenanceEnded { .. }
+            | EventKind::UpgradeStage { failed: None, .. }
+            | EventKind::UpgradeEnded { finished: true, .. }
             | EventKind::Acknowledged { .. }
             | EventKind::ProtectedAgain { .. }
             | EventKind::JournalWritable
@@ -434,6 +497,18 @@ impl EventKind {
             EventKind::ScheduleEnded { why } => format!("scheduled switchover: {why}"),
             EventKind::Paused { by, reason, .. } => format!("paused by {by}: {reason}"),
             EventKind::Resumed { by } => format!("resumed by {by}"),
+            EventKind::UpgradeBegan { .. }
+            | EventKind::UpgradeStage { .. }
+            | EventKind::UpgradeEnded { .. } => self.upgrade_text(),
+            EventKind::MaintenanceBegan { host, by, reason, .. } => {
+                format!("{host} is in maintenance, for {by}: {reason}")
+            }
+            EventKind::MaintenanceEnding { host, by, .. } => {
+                format!("the maintenance of {host} for {by} will end by itself")
+            }
+            EventKind::MaintenanceEnded { host, by } => {
+                format!("the maintenance of {host} ended by {by}")
+            }
             EventKind::Acknowledged { by } => format!("acknowledged by {by}"),
             EventKind::ParityChanged { item, standing, .. } if !standing.is_broken() => {
                 format!("parity: {item} is alike on all hosts again")
@@ -463,6 +538,27 @@ impl EventKind {
             | EventKind::TurnedBack { .. }
             | EventKind::PlanClosed { .. }
             | EventKind::Validated { .. } => self.plan_text(),
+        }
+    }
+
+    /// The same, of what belongs to a rolling upgrade.
+    fn upgrade_text(&self) -> String {
+        match self {
+            EventKind::UpgradeBegan { by, name, hosts } => {
+                let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+                format!("upgrade {name} by {by}: {}", hosts.join(", then "))
+            }
+            EventKind::UpgradeStage { host, stage, failed } => match failed {
+                Some(why) => format!("upgrade of {host} stopped at: {}: {why}", stage.text()),
+                None => format!("upgrade of {host}: {}: done", stage.text()),
+            },
+            EventKind::UpgradeEnded { by, finished: true } => {
+                format!("the upgrade is done on every host, for {by}")
+            }
+            EventKind::UpgradeEnded { by, .. } => {
+                format!("the upgrade was ended by {by}, unfinished")
+            }
+            _ => self.name().to_owned(),
         }
     }
 

@@ -108,6 +108,8 @@ fact! {
         Diverged,
         /// A standby in a state that must not be promoted: replay paused, or a tombstone.
         NotPromotable,
+        /// A person took it out of candidacy; whatever it looks like is expected.
+        InMaintenance,
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::facts::Asker;
 use crate::judge::Repair;
 use crate::plan::{Effect, Goal, Plan, Undo};
+use crate::upgrade::{Next, Progress, Upgrade};
 use crate::words::{At, Epoch, HostName, PlanId, ServiceName};
 
 /// One journal record.
@@ -74,6 +75,49 @@ pub enum Record {
         at: At,
         /// The order.
         pause: PauseOrder,
+    },
+    /// A person took a host out of candidacy.
+    MaintenanceBegan {
+        /// When.
+        at: At,
+        /// Which.
+        host: HostName,
+        /// The order.
+        order: MaintenanceOrder,
+    },
+    /// A host may be promoted and repaired again.
+    MaintenanceEnded {
+        /// When.
+        at: At,
+        /// Which.
+        host: HostName,
+        /// Who ended it; the observer itself where its time was over.
+        by: String,
+    },
+    /// A person ordered a rolling upgrade.
+    UpgradeBegan {
+        /// When.
+        at: At,
+        /// The order.
+        upgrade: Box<Upgrade>,
+    },
+    /// A stage of it ended.
+    UpgradeMarked {
+        /// When.
+        at: At,
+        /// Which, of which host.
+        next: Next,
+        /// Why it failed, if it did.
+        failed: Option<String>,
+    },
+    /// It is over.
+    UpgradeEnded {
+        /// When.
+        at: At,
+        /// Who ended it.
+        by: String,
+        /// Whether every host was finished.
+        finished: bool,
     },
     /// A person ordered a switchover for later.
     Scheduled {
@@ -189,6 +233,19 @@ pub struct PauseOrder {
     pub until: Option<At>,
 }
 
+/// A person's order to take a host out of candidacy.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MaintenanceOrder {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When it was ordered.
+    pub since: At,
+    /// When it ends by itself.
+    pub until: Option<At>,
+}
+
 /// A person's order to switch over at a later time.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Schedule {
@@ -239,6 +296,10 @@ pub struct Memory {
     pub open: Option<OpenPlan>,
     /// The pause in force.
     pub pause: Option<PauseOrder>,
+    /// Hosts that are neither promoted nor repaired, because a person works on them.
+    pub maintenance: BTreeMap<HostName, MaintenanceOrder>,
+    /// The rolling upgrade that is not over.
+    pub upgrade: Option<Progress>,
     /// The switchover that waits for its time.
     pub schedule: Option<Schedule>,
     /// The automatic change of master since which the pair was not protected again.
@@ -307,28 +368,46 @@ impl Memory {
             Record::PlanClosed { plan, outcome, at } => self.close(*plan, outcome, *at),
             Record::Paused { pause, .. } => self.pause = Some(pause.clone()),
             Record::Resumed { .. } => self.pause = None,
-            Record::Scheduled { schedule, .. } => self.schedule = Some(schedule.clone()),
-            Record::ScheduleEnded { .. } => self.schedule = None,
-            Record::Acknowledged { .. } => {
-                self.unacknowledged = None;
-                self.last_failed = None;
-                self.undone_switchover = None;
-                // What was tried in vain may be tried again.
-                for repair in [
-                    Repair::StartSlave,
-                    Repair::ResumeReplication,
-                    Repair::Rejoin,
-                    Repair::SetLease,
-                    Repair::PlaceSingletons,
-                ] {
-                    self.repairs.remove(&repair);
+            Record::UpgradeBegan { upgrade, .. } => {
+                self.upgrade = Some(Progress::new((**upgrade).clone()));
+            }
+            Record::UpgradeMarked { next, failed, .. } => {
+                if let Some(progress) = &mut self.upgrade {
+                    progress.mark(next, failed.as_deref());
                 }
             }
+            Record::UpgradeEnded { .. } => self.upgrade = None,
+            Record::MaintenanceBegan { host, order, .. } => {
+                self.maintenance.insert(host.clone(), order.clone());
+            }
+            Record::MaintenanceEnded { host, .. } => {
+                self.maintenance.remove(host);
+            }
+            Record::Scheduled { schedule, .. } => self.schedule = Some(schedule.clone()),
+            Record::ScheduleEnded { .. } => self.schedule = None,
+            Record::Acknowledged { .. } => self.acknowledge(),
             Record::EpochSeen { epoch, .. } => self.epoch = self.epoch.max(*epoch),
             Record::ProtectedAgain { .. } => {
                 self.unacknowledged = None;
                 self.replaced.clear();
             }
+        }
+    }
+
+    /// A person has seen what happened.
+    fn acknowledge(&mut self) {
+        self.unacknowledged = None;
+        self.last_failed = None;
+        self.undone_switchover = None;
+        // What was tried in vain may be tried again.
+        for repair in [
+            Repair::StartSlave,
+            Repair::ResumeReplication,
+            Repair::Rejoin,
+            Repair::SetLease,
+            Repair::PlaceSingletons,
+        ] {
+            self.repairs.remove(&repair);
         }
     }
 

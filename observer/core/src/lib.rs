@@ -19,5 +19,6 @@ pub mod plan;
 pub mod policy;
 pub mod sighting;
 pub mod telling;
+pub mod upgrade;
 pub mod validate;
 pub mod words;

@@ -110,6 +110,9 @@ pub enum Finding {
     /// The present master's database is stopped by a repair.
     #[error("a repair must not stop the master's database")]
     RepairStopsMaster,
+    /// Users of the master would lose their application.
+    #[error("services of the master must not be stopped by order")]
+    StopsMastersServices,
     /// A repair makes a slave of the present master.
     #[error("a repair must not make a slave of the master")]
     RepairDemotesMaster,
@@ -159,7 +162,9 @@ pub fn lint(plan: Plan, spec: &PairSpec, epoch: Epoch) -> Result<ArmedPlan, Vec<
     check_pauses(&plan, &mut findings);
     match plan.goal {
         Goal::FailOver | Goal::SwitchOver => check_change(&plan, spec, &mut findings),
-        Goal::Repair(_) => check_repair(&plan, &mut findings),
+        Goal::StopServices | Goal::StartServices | Goal::Repair(_) => {
+            check_repair(&plan, &mut findings);
+        }
     }
     if findings.is_empty() { Ok(ArmedPlan(plan)) } else { Err(findings) }
 }
@@ -193,6 +198,11 @@ fn check_repair(plan: &Plan, findings: &mut Vec<Finding>) {
             }
             Effect::TakeOut { host, sessions: Sessions::End, .. } if *host == plan.master => {
                 findings.push(Finding::RepairEndsSessions);
+            }
+            Effect::StopService { host, .. }
+                if *host == plan.master && plan.goal == Goal::StopServices =>
+            {
+                findings.push(Finding::StopsMastersServices);
             }
             Effect::LeaveTombstone { host }
             | Effect::Follow { host, .. }

@@ -45,6 +45,28 @@ pub(crate) fn told_by(
             reason: pause.reason.clone(),
             until: pause.until,
         },
+        Record::UpgradeBegan { upgrade, .. } => EventKind::UpgradeBegan {
+            by: upgrade.by.clone(),
+            name: upgrade.name.clone(),
+            hosts: upgrade.hosts.clone(),
+        },
+        Record::UpgradeMarked { next, failed, .. } => EventKind::UpgradeStage {
+            host: next.host.clone(),
+            stage: next.stage,
+            failed: failed.clone(),
+        },
+        Record::UpgradeEnded { by, finished, .. } => {
+            EventKind::UpgradeEnded { by: by.clone(), finished: *finished }
+        }
+        Record::MaintenanceBegan { host, order, .. } => EventKind::MaintenanceBegan {
+            host: host.clone(),
+            by: order.by.clone(),
+            reason: order.reason.clone(),
+            until: order.until,
+        },
+        Record::MaintenanceEnded { host, by, .. } => {
+            EventKind::MaintenanceEnded { host: host.clone(), by: by.clone() }
+        }
         Record::Scheduled { schedule, .. } => {
             EventKind::Scheduled { by: schedule.by.clone(), due: schedule.due }
         }
@@ -109,6 +131,11 @@ fn recorded_at(record: &Record) -> At {
         | Record::TurnedBack { at, .. }
         | Record::PlanClosed { at, .. }
         | Record::Paused { at, .. }
+        | Record::UpgradeBegan { at, .. }
+        | Record::UpgradeMarked { at, .. }
+        | Record::UpgradeEnded { at, .. }
+        | Record::MaintenanceBegan { at, .. }
+        | Record::MaintenanceEnded { at, .. }
         | Record::Scheduled { at, .. }
         | Record::ScheduleEnded { at, .. }
         | Record::Resumed { at, .. }

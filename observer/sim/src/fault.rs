@@ -121,6 +121,11 @@ pub enum Fault {
     /// A request at this proxy never finishes.
     NeverFinish(ProxyName),
     Pause,
+    /// A person works on the host, for so many milliseconds.
+    Maintain(HostName, Option<u64>),
+    EndMaintenance(HostName),
+    /// A rolling upgrade of both hosts.
+    Upgrade(Carry),
     Resume,
     Acknowledge,
     /// Stop in order, as by SIGTERM.
@@ -129,4 +134,19 @@ pub enum Fault {
     StartStoppedMaster,
     /// What a person does who finds nobody served: accepts the loss and orders a failover.
     OrderFailoverIfUnserved,
+}
+
+/// What becomes of a rolling upgrade.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Carry {
+    /// It is ordered, and its verb carries it out.
+    Begin,
+    /// The verb is run again.
+    GoOn,
+    /// The verb looks what is next.
+    Look,
+    /// The verb is killed.
+    Kill,
+    /// From now on the operator's command fails, or no longer.
+    FailCommand(bool),
 }

@@ -1,6 +1,8 @@
 //! One run: a queue of events in simulated time, the pair's machine, the world, and the checkers
 //! after every event.
 
+mod upgrade;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -155,6 +157,7 @@ pub struct Run {
     dies_after: Option<(Boundary, u64)>,
     checks: Checks,
     wake_at: At,
+    upgrader: upgrade::Upgrader,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -215,6 +218,7 @@ impl Run {
             dies_after: None,
             checks: Checks::default(),
             wake_at: START,
+            upgrader: upgrade::Upgrader::default(),
         };
         for what in [Happening::Pass, Happening::Check, Happening::Client] {
             run.push(START, what);
@@ -562,6 +566,11 @@ impl Run {
             Fault::Pause => {
                 let reason = "maintenance".to_owned();
                 self.order_now(OperatorOrder::Pause(PauseOrder { by, reason, until: None }))?;
+            }
+            Fault::Maintain(host, for_ms) => self.maintain(host, for_ms)?,
+            Fault::Upgrade(carry) => self.upgrade(carry)?,
+            Fault::EndMaintenance(host) => {
+                self.order_now(OperatorOrder::EndMaintenance { host, by })?;
             }
             Fault::StartStoppedMaster => self.start_stopped_master(),
             Fault::OrderFailoverIfUnserved => {

@@ -17,7 +17,7 @@
 use observer_core::policy::{Placement, PowerFence, WhenUndone};
 use observer_core::words::{BouncerName, HostName, ProxyName};
 
-use crate::fault::Fault;
+use crate::fault::{Carry, Fault};
 use crate::machine::{Power, Running, ServiceState};
 use crate::run::{Run, Setup};
 
@@ -469,6 +469,15 @@ fn of_the_observer(words: &[&str]) -> Option<Fault> {
         "abort" => Fault::Abort,
         "skip-step" => Fault::SkipStep,
         "give-up-heir" => Fault::GiveUpHeir(HostName::new(words.get(1)?)),
+        "maintain" => {
+            Fault::Maintain(HostName::new(words.get(1)?), words.get(2).and_then(duration))
+        }
+        "end-maintenance" => Fault::EndMaintenance(HostName::new(words.get(1)?)),
+        "upgrade" => Fault::Upgrade(Carry::Begin),
+        "resume-upgrade" => Fault::Upgrade(Carry::GoOn),
+        "kill-upgrade" => Fault::Upgrade(Carry::Kill),
+        "fail-upgrade-command" => Fault::Upgrade(Carry::FailCommand(true)),
+        "mend-upgrade-command" => Fault::Upgrade(Carry::FailCommand(false)),
         "pause" => Fault::Pause,
         "resume" => Fault::Resume,
         "acknowledge" => Fault::Acknowledge,

@@ -4,6 +4,7 @@
 //! every event as always.
 
 use observer_core::policy::{FenceGrade, PowerFence, WhenUndone};
+use observer_sim::fault::Carry;
 use observer_sim::run::{Run, Setup};
 use observer_sim::scenario::lost_rows;
 use observer_sim::{Fault, scenario};
@@ -77,6 +78,8 @@ fn converged(run: &Run, boundary: u64, seed: u64, story: &Story) {
     let told = || format!("boundary {boundary} seed {seed}:\n{}", scenario::trace(run));
     let pair = run.pair().expect("the observer was started again");
     assert!(pair.memory().open.is_none(), "a plan is open; {}", told());
+    assert!(pair.memory().upgrade.is_none(), "an upgrade is open; {}", told());
+    assert!(pair.memory().maintenance.is_empty(), "a host is left alone; {}", told());
     let served = run.world.writable_hosts();
     assert_eq!(served.len(), 1, "users are served by {served:?}; {}", told());
     assert_eq!(pair.memory().master.as_ref(), served.first(), "{}", told());
@@ -218,4 +221,18 @@ fn killed_anywhere_in_a_repair_of_the_slave_it_converges() {
         fence: FenceGrade::ProxiedOff,
     };
     both(&story, 5, 2);
+}
+
+/// Its verb is not killed: it waits for the observer and goes on.
+#[test]
+fn killed_anywhere_in_a_rolling_upgrade_it_converges() {
+    let story = Story {
+        before: Vec::new(),
+        trigger: Fault::Upgrade(Carry::Begin),
+        may_lose: Loss::None,
+        dead_ms: 30_000,
+        slave: Slave::Streams,
+        fence: FenceGrade::ProxiedOff,
+    };
+    both(&story, 60, 20);
 }

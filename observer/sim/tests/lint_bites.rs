@@ -1,7 +1,7 @@
 //! The lint, broken on purpose: a real failover plan passes, and with any one of its safeguards
 //! taken out it does not.
 
-use observer_core::draft::LossOverride;
+use observer_core::draft::{LossOverride, Services};
 use observer_core::facts::Asker;
 use observer_core::lint::{Finding, lint};
 use observer_core::pair::Wish;
@@ -9,6 +9,7 @@ use observer_core::plan::OnFailure::GoOn;
 use observer_core::plan::{Effect, OnFailure, Plan, Proof, Undo};
 use observer_core::policy::{FenceGrade, PowerFence, WhenUndone};
 use observer_core::words::Epoch;
+use observer_sim::Fault;
 use observer_sim::run::{Run, Setup};
 
 fn failover_plan() -> (Plan, Setup) {
@@ -345,4 +346,25 @@ fn power_taken_from_another_host_or_by_another_plan_is_found() {
     let is_power = |s: &&observer_core::plan::Step| matches!(s.effect, Effect::PowerOff { .. });
     let step = plan.steps.iter().find(is_power).expect("it powers off").clone();
     expect_of_switchover(|plan| plan.steps.insert(0, step), powers_off);
+}
+
+#[test]
+fn services_of_the_master_stopped_by_order_are_found() {
+    let setup = Setup::usual(3, 2);
+    let mut run = Run::new(setup.clone());
+    run.schedule(2_000, Fault::Maintain("node-b".into(), None));
+    run.advance(4_000).expect("a healthy run breaks nothing");
+    let wish = Wish::Services("node-b".into(), Services::Stop);
+    let plan = run.dry_run(wish).expect("a host in maintenance has such a plan").plan;
+    assert!(lint(plan.clone(), &setup.spec, Epoch(1)).is_ok(), "a drafted plan passes");
+    let of_master = Wish::Services("node-a".into(), Services::Stop);
+    assert!(run.dry_run(of_master).is_none(), "there is none for the master");
+    let mut wrong = plan;
+    for step in &mut wrong.steps {
+        if let Effect::StopService { host, .. } = &mut step.effect {
+            *host = "node-a".into();
+        }
+    }
+    let findings = lint(wrong, &setup.spec, Epoch(1)).expect_err("the lint lets it pass");
+    assert!(findings.contains(&Finding::StopsMastersServices), "found only {findings:?}");
 }

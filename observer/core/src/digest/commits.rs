@@ -33,6 +33,8 @@ pub(super) fn assess(
     if !asked.is_empty() && held.is_empty() {
         return match policy.on_slave_lost {
             OnSlaveLost::Wait => Commits::Waiting,
+            // That it goes away is expected: nobody waits to see whether it comes back.
+            OnSlaveLost::Async if slave == Slave::InMaintenance => Commits::Blocked,
             OnSlaveLost::Async if waits_too_long(inputs, master) => Commits::Blocked,
             OnSlaveLost::Async => Commits::AsAsked,
         };

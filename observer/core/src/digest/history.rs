@@ -15,7 +15,7 @@ use crate::words::HostName;
 /// and keep up the first in configured order: each holds what the others do, a moment later or
 /// earlier. Otherwise the one that holds most of the log, in configured order where they are equal.
 pub(super) fn candidate(inputs: Inputs<'_>, master: &HostName) -> Option<HostName> {
-    let mut best: Option<(&HostName, (u8, u64))> = None;
+    let mut best: Option<(&HostName, Fitness)> = None;
     for host in inputs.spec.others(master) {
         let fitness = fitness(inputs, master, host);
         if best.is_none_or(|(_, most)| fitness > most) {
@@ -25,10 +25,14 @@ pub(super) fn candidate(inputs: Inputs<'_>, master: &HostName) -> Option<HostNam
     best.map(|(host, _)| host.clone())
 }
 
+/// Whether it is in nobody's hands, how able it is, and how far it has come.
+type Fitness = (bool, u8, u64);
+
 /// How well `host` could take over: the greater, the better.
-fn fitness(inputs: Inputs<'_>, master: &HostName, host: &HostName) -> (u8, u64) {
+fn fitness(inputs: Inputs<'_>, master: &HostName, host: &HostName) -> Fitness {
+    let free = !inputs.memory.maintenance.contains_key(host);
     let Some(report) = inputs.report(host).filter(|report| report.in_recovery) else {
-        return (0, 0);
+        return (free, 0, 0);
     };
     let of_master = inputs.last_report(master);
     let same = of_master.is_none_or(|of_master| report.system_id == of_master.system_id)
@@ -39,9 +43,9 @@ fn fitness(inputs: Inputs<'_>, master: &HostName, host: &HostName) -> (u8, u64) 
     let keeps_up = inputs.is_primary(master)
         && of_master.is_some_and(|of_master| report.lsn.behind(of_master.lsn) <= limit);
     match (able, streams && keeps_up) {
-        (true, true) => (3, 0),
-        (true, false) => (2, report.lsn.0),
-        (false, _) => (1, report.lsn.0),
+        (true, true) => (free, 3, 0),
+        (true, false) => (free, 2, report.lsn.0),
+        (false, _) => (free, 1, report.lsn.0),
     }
 }
 

@@ -8,6 +8,7 @@ mod disk;
 mod history;
 mod lease;
 mod loss;
+mod maintenance;
 mod master;
 mod proxies;
 mod singletons;
@@ -164,7 +165,8 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         }
         None => crate::facts::Master::Suspect,
     };
-    let (slave, why) = slave::assess(inputs, master.as_ref(), candidate.as_ref(), condition);
+    let seen = slave::assess(inputs, master.as_ref(), candidate.as_ref(), condition);
+    let (slave, why) = maintenance::assess(inputs, candidate.as_ref(), seen);
     remarks.extend(why);
     let (proxies, fence, why) = proxies::assess(inputs, master.as_ref(), condition);
     remarks.extend(why);

@@ -36,6 +36,8 @@ pub enum Stray {
     Missing,
     /// It does not run on the master, where somebody stopped it.
     StoppedOnPurpose,
+    /// It runs on a host that is not the master, and that a person has in maintenance.
+    RunsInMaintenance,
 }
 
 impl fmt::Display for Strayed {
@@ -45,6 +47,9 @@ impl fmt::Display for Strayed {
             Stray::RunsBeside => write!(f, "{service} runs on {host}, which is not the master"),
             Stray::Missing => write!(f, "{service} does not run on {host}, the master"),
             Stray::StoppedOnPurpose => write!(f, "{service} was stopped on {host}, the master"),
+            Stray::RunsInMaintenance => {
+                write!(f, "{service} runs on {host}, which is not the master, in maintenance")
+            }
         }
     }
 }
@@ -57,6 +62,11 @@ pub(super) fn strayed(inputs: Inputs<'_>, master: Option<&HostName>) -> Vec<Stra
     for service in singletons {
         for host in &inputs.spec.hosts {
             let how = unit_state(inputs, host, service).and_then(|state| match state {
+                UnitState::Active | UnitState::Activating
+                    if host != master && inputs.memory.maintenance.contains_key(host) =>
+                {
+                    Some(Stray::RunsInMaintenance)
+                }
                 UnitState::Active | UnitState::Activating if host != master => {
                     Some(Stray::RunsBeside)
                 }
@@ -85,7 +95,7 @@ pub(super) fn was_left(inputs: Inputs<'_>, host: &HostName, service: &ServiceSpe
 /// What the strayed ask for.
 pub(super) fn assess(inputs: Inputs<'_>, strayed: &[Strayed]) -> Singletons {
     let lately = inputs.tried_lately(Repair::PlaceSingletons);
-    let mendable = strayed.iter().any(|one| one.how != Stray::StoppedOnPurpose);
+    let mendable = strayed.iter().any(|one| matches!(one.how, Stray::RunsBeside | Stray::Missing));
     match (strayed.is_empty(), mendable && !lately) {
         (true, _) => Singletons::Once,
         (false, true) => Singletons::Owed,

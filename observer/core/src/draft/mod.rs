@@ -6,9 +6,12 @@
 mod bouncers;
 mod failover;
 mod repair;
+mod services;
 mod slave;
 mod steps;
 mod switchover;
+
+use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::facts::{Asker, Facts, Fence, Loss, Master, Proxies, Roles, Sight, Slave};
@@ -39,6 +42,9 @@ pub enum NoPlan {
     /// There is no PgBouncer to resume.
     #[error("no PgBouncer is configured")]
     NoBouncer,
+    /// Only a host in maintenance has its services stopped and started by order.
+    #[error("{0} is not in maintenance")]
+    NotInMaintenance(HostName),
     /// No host is stale.
     #[error("no stale master is seen")]
     NothingStale,
@@ -112,6 +118,24 @@ pub fn repair(brief: Brief<'_>, repair: Repair) -> Result<Plan, NoPlan> {
     repair::draft(brief, repair)
 }
 
+/// What a person may order about the services of a host in maintenance.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Services {
+    /// Stop them.
+    Stop,
+    /// Start them, and see them run.
+    Start,
+}
+
+/// Drafts a stop or a start of the services of a host in maintenance.
+pub fn services(brief: Brief<'_>, host: &HostName, wanted: Services) -> Result<Plan, NoPlan> {
+    match wanted {
+        Services::Stop => services::stop(brief, host),
+        Services::Start => services::start(brief, host),
+    }
+}
+
 /// Whether a switchover may be made in this world; the cause if not.
 ///
 /// It loses nothing or does not happen, so that it asks for more than a failover: a slave that
@@ -175,6 +199,7 @@ pub fn slave_repair_allowed(facts: &Facts) -> Result<(), Cause> {
     }
     match facts.slave {
         Slave::Silent => Err(Cause::SlaveSilent),
+        Slave::InMaintenance => Err(Cause::HostInMaintenance),
         _ => Ok(()),
     }
 }
@@ -202,6 +227,7 @@ pub fn order_allowed(facts: &Facts, loss: LossOverride) -> Result<(), Cause> {
         Slave::Rejoinable => return Err(Cause::OldMasterBack),
         Slave::Diverged => return Err(Cause::TimelinesDiverged),
         Slave::NotPromotable => return Err(Cause::SlaveNotPromotable),
+        Slave::InMaintenance => return Err(Cause::HostInMaintenance),
     }
     if facts.fence == Fence::Impossible {
         return Err(Cause::CannotFence);

@@ -32,6 +32,7 @@ pub enum Cause {
     SlaveLagging,
     SlaveCutOff,
     SlaveNotPromotable,
+    HostInMaintenance,
     OldMasterBack,
     CommitsWait,
     DurabilityOwed,
@@ -89,6 +90,7 @@ impl Cause {
             Cause::SlaveLagging => "The slave is further behind than the lag limit.",
             Cause::SlaveCutOff => "The network between master and slave is cut.",
             Cause::SlaveNotPromotable => "The slave is in a state that must not be promoted.",
+            Cause::HostInMaintenance => "The slave is in maintenance; nothing could take over.",
             Cause::OldMasterBack => "A replaced master is back and not yet a slave of the new one.",
             Cause::CommitsWait => "Commits wait for a slave that is away.",
             Cause::DurabilityOwed => "Commits do not wait for the slave as the policy asks.",
@@ -140,9 +142,8 @@ impl Cause {
             Cause::SlaveNotStreaming => "`repair` tries again; else see the slave's log for why.",
             Cause::SlaveLagging => "Find what slows replay or the network; watch `status`.",
             Cause::SlaveCutOff => "Check cables, firewall and routes between the two hosts.",
-            Cause::SlaveNotPromotable => {
-                "`why` names the reason: resume replay, mend the observer's access, or rebuild."
-            }
+            Cause::SlaveNotPromotable => "`why` says why: resume replay, mend access, or rebuild.",
+            Cause::HostInMaintenance => "`maintenance HOST --end`, once the work there is done.",
             Cause::OldMasterBack => "Nothing if it rejoins by itself; else `rejoin`.",
             Cause::CommitsWait => "Bring the slave back; see `on_slave_lost` in the pair's file.",
             Cause::DurabilityOwed => "Nothing if it is set by itself; else see `events` for why.",

@@ -136,6 +136,13 @@ pub const RULES: &[Rule] = &[
         verdict: Verdict::Hold,
         why: "the slave was not in a state to be promoted when the master died",
     },
+    Rule {
+        id: "F14",
+        when: When { slave: &[Slave::InMaintenance], ..LETHAL },
+        cause: Cause::HostInMaintenance,
+        verdict: Verdict::Hold,
+        why: "the master does not serve, and a person took the slave out of candidacy",
+    },
     // Where nobody else may serve, the dead database is tried again: it is the only way left.
     Rule {
         id: "F10",
@@ -462,6 +469,13 @@ pub const RULES: &[Rule] = &[
         verdict: Verdict::Repair(Repair::Rejoin),
         why: "a replaced master is back and does not follow the new one",
     },
+    Rule {
+        id: "S12",
+        when: When { slave: &[Slave::InMaintenance], proxies: &[Proxies::True], ..WELL },
+        cause: Cause::HostInMaintenance,
+        verdict: Verdict::Hold,
+        why: "a person took the slave out of candidacy",
+    },
     // Users wait at every commit: this outranks whatever else is wrong beside a serving master.
     Rule {
         id: "Y1",
@@ -482,6 +496,7 @@ pub const RULES: &[Rule] = &[
                 Slave::Silent,
                 Slave::Diverged,
                 Slave::NotPromotable,
+                Slave::InMaintenance,
             ],
             commits: &[Commits::Waiting],
             ..PLACED

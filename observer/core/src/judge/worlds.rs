@@ -86,6 +86,7 @@ pub(super) const NO_HEIR: When = When {
         Slave::Rejoinable,
         Slave::CutOff,
         Slave::Lagging,
+        Slave::InMaintenance,
     ],
     ..ONE
 };

@@ -214,7 +214,9 @@ impl Pair {
             Goal::SwitchOver if matches!(digest.facts.slave, Slave::Down | Slave::Silent) => {
                 Some("the slave is gone")
             }
-            Goal::Repair(
+            Goal::StopServices
+            | Goal::StartServices
+            | Goal::Repair(
                 Repair::StartSlave
                 | Repair::ResumeReplication
                 | Repair::Rejoin
@@ -549,6 +551,8 @@ fn resume_way(open: &OpenPlan, drive: &Drive, present: Present) -> Option<(Way, 
         }
         Goal::FailOver => verdict == Verdict::FailOver,
         Goal::SwitchOver => false,
+        // A person ordered it, about a host that nothing else is done about.
+        Goal::StopServices | Goal::StartServices => facts.roles == Roles::One,
         // Its last steps start what went down with the database.
         Goal::Repair(Repair::StartDatabase) if facts.roles == Roles::One => {
             verdict == Verdict::Repair(Repair::StartDatabase) || facts.master == Master::Healthy

@@ -10,8 +10,10 @@
 
 mod acting;
 mod files;
+mod maintenance;
 mod orders;
 mod pace;
+mod upgrade;
 mod work;
 
 pub use orders::{DryRun, OperatorOrder, Refusal, Wish};
@@ -83,6 +85,8 @@ pub struct Pair {
     give_up: Option<String>,
     /// Why the step of this number is to be passed, once it can be.
     pass: Option<(usize, String)>,
+    /// Maintenances whose end was announced.
+    reminded: BTreeSet<(crate::words::HostName, At)>,
     started_at: At,
 }
 
@@ -109,6 +113,7 @@ impl Pair {
             aborted_by: None,
             give_up: None,
             pass: None,
+            reminded: BTreeSet::new(),
             started_at: now,
             memory,
             spec,
@@ -170,6 +175,7 @@ impl Pair {
             }
         }
         self.expire_pause(now);
+        self.expire_maintenance(now);
         self.proceed(now);
         if !self.stopping {
             self.ask_due(now);
@@ -288,6 +294,8 @@ impl Pair {
         self.memory.last_failed.is_some_and(|(goal, at)| {
             let same = match goal {
                 Goal::FailOver | Goal::SwitchOver => act == Act::ChangeMaster,
+                // Only a person orders these, and nobody keeps a person from trying again.
+                Goal::StopServices | Goal::StartServices => false,
                 Goal::Repair(failed) => {
                     act == Act::Repair && repair.is_none_or(|asked| asked == failed)
                 }

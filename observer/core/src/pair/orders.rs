@@ -2,13 +2,14 @@
 
 use super::Pair;
 use super::work::Writing;
-use crate::draft::{self, Brief, LossOverride};
+use crate::draft::{self, Brief, LossOverride, Services};
 use crate::event::EventKind;
 use crate::facts::{Act, Asker, Facts, Master, Proxies, Roles, Slave};
-use crate::journal::{Outcome, PauseOrder, Record, Schedule, Turn, Way};
+use crate::journal::{MaintenanceOrder, Outcome, PauseOrder, Record, Schedule, Turn, Way};
 use crate::judge::{Cause, Repair, gate};
 use crate::plan::Plan;
 use crate::sighting::{Look, Seen};
+use crate::upgrade::{Next, Upgrade};
 use crate::words::{At, HostName, PlanId};
 
 /// A person's order.
@@ -71,6 +72,45 @@ pub enum OperatorOrder {
         /// Who.
         by: String,
     },
+    /// Stop or start the services of a host in maintenance.
+    Services {
+        /// Which host.
+        host: HostName,
+        /// What.
+        wanted: Services,
+        /// Who.
+        by: String,
+    },
+    /// Open a rolling upgrade.
+    BeginUpgrade(Box<Upgrade>),
+    /// A stage of it ended.
+    MarkUpgrade {
+        /// Which.
+        next: Next,
+        /// Why it failed, if it did.
+        failed: Option<String>,
+        /// Who carries it out.
+        by: String,
+    },
+    /// Close it.
+    EndUpgrade {
+        /// Who.
+        by: String,
+    },
+    /// Take a host out of candidacy.
+    Maintain {
+        /// Which.
+        host: HostName,
+        /// Who, why and until when.
+        order: MaintenanceOrder,
+    },
+    /// Let a host be promoted and repaired again.
+    EndMaintenance {
+        /// Which.
+        host: HostName,
+        /// Who.
+        by: String,
+    },
     /// Allow the next automatic change of master; accept a master made by other hands.
     Acknowledge {
         /// Who.
@@ -93,6 +133,11 @@ impl OperatorOrder {
             OperatorOrder::SkipStep { .. } => "abort --skip-step",
             OperatorOrder::Pause(_) => "pause",
             OperatorOrder::Resume { .. } => "resume",
+            OperatorOrder::Services { .. } => "services",
+            OperatorOrder::BeginUpgrade(_) | OperatorOrder::MarkUpgrade { .. } => "upgrade",
+            OperatorOrder::EndUpgrade { .. } => "upgrade end",
+            OperatorOrder::Maintain { .. } => "maintenance",
+            OperatorOrder::EndMaintenance { .. } => "maintenance --end",
             OperatorOrder::Acknowledge { .. } => "ack",
         }
     }
@@ -111,7 +156,13 @@ impl OperatorOrder {
             | OperatorOrder::SkipStep { by, .. }
             | OperatorOrder::Pause(PauseOrder { by, .. })
             | OperatorOrder::Resume { by }
+            | OperatorOrder::Services { by, .. }
+            | OperatorOrder::MarkUpgrade { by, .. }
+            | OperatorOrder::EndUpgrade { by }
+            | OperatorOrder::EndMaintenance { by, .. }
             | OperatorOrder::Acknowledge { by } => by,
+            OperatorOrder::BeginUpgrade(upgrade) => &upgrade.by,
+            OperatorOrder::Maintain { order, .. } => &order.by,
         }
     }
 }
@@ -131,13 +182,16 @@ pub enum Refusal {
     /// The plan is past its pivot.
     #[error("the plan is past its pivot: from here it only goes forward")]
     PastPivot,
+    /// The host serves users.
+    #[error("{0} is the master: its users are moved away first")]
+    IsMaster(HostName),
     /// There is nothing to do.
     #[error("{0}")]
     Nothing(&'static str),
 }
 
 /// What a person may order that opens a plan.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Wish {
     /// Promote the slave.
     FailOver(LossOverride),
@@ -147,6 +201,8 @@ pub enum Wish {
     Rejoin,
     /// Put the small thing right that stands out.
     Repair,
+    /// Stop or start the services of a host in maintenance.
+    Services(HostName, Services),
 }
 
 /// What an order would do, were it given now.
@@ -206,6 +262,10 @@ impl Pair {
                     .ok_or(Refusal::Nothing("nothing is seen that a small repair would help"))?;
                 (Act::Repair, draft::repair(brief, repair), repair_allowed(repair, facts))
             }
+            Wish::Services(host, wanted) => {
+                let allowed = draft::master_repair_allowed(facts);
+                (Act::Repair, draft::services(brief, &host, wanted), allowed)
+            }
         };
         let plan = drafted.map_err(|why| Refusal::NoPlan(why.to_string()))?;
         let barred = gate(&self.gate_facts(act, Asker::Operator, now)).bars;
@@ -253,6 +313,14 @@ impl Pair {
                 self.write(Writing::Memory(Record::Resumed { at: now, by }));
                 Ok(())
             }
+            OperatorOrder::Services { host, wanted, .. } => {
+                self.order_plan(Wish::Services(host, wanted), now)
+            }
+            OperatorOrder::BeginUpgrade(upgrade) => self.begin_upgrade(*upgrade, now),
+            OperatorOrder::MarkUpgrade { next, failed, .. } => self.mark_upgrade(next, failed, now),
+            OperatorOrder::EndUpgrade { by } => self.end_upgrade(by, now),
+            OperatorOrder::Maintain { host, order } => self.maintain(host, order, now),
+            OperatorOrder::EndMaintenance { host, by } => self.end_maintenance(host, by, now),
             OperatorOrder::Acknowledge { by } => self.acknowledge(by, now),
         }
     }

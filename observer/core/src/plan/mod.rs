@@ -26,6 +26,10 @@ pub enum Goal {
     FailOver,
     /// Swap master and slave, losing nothing, or not at all.
     SwitchOver,
+    /// Stop the services of a host in maintenance.
+    StopServices,
+    /// Start the services of a host in maintenance.
+    StartServices,
     /// Put a small thing right.
     Repair(Repair),
 }
@@ -42,6 +46,8 @@ impl fmt::Display for Goal {
         f.write_str(match self {
             Goal::FailOver => "failover",
             Goal::SwitchOver => "switchover",
+            Goal::StopServices => "stop services",
+            Goal::StartServices => "start services",
             Goal::Repair(Repair::StartDatabase) => "start the database in place",
             Goal::Repair(Repair::RestartApplication) => "restart the application",
             Goal::Repair(Repair::StopStaleMaster) => "stop the stale master",

@@ -40,7 +40,13 @@ pub(super) fn roles() -> Roles {
 }
 
 pub(super) fn observer() -> ObserverState {
-    ObserverState { plan: None, paused: None, unacknowledged: None, journal: Journal::Writable }
+    ObserverState {
+        plan: None,
+        paused: None,
+        maintenance: Vec::new(),
+        unacknowledged: None,
+        journal: Journal::Writable,
+    }
 }
 
 pub(super) fn survey() -> Survey {

@@ -173,6 +173,8 @@ pub struct ObserverState {
     pub plan: Option<PlanId>,
     /// Who paused it and why.
     pub paused: Option<String>,
+    /// Hosts in maintenance, each with why and for whom.
+    pub maintenance: Vec<String>,
     /// A change of master that waits for an acknowledgement.
     pub unacknowledged: Option<PlanId>,
     /// Whether the journal can be written.

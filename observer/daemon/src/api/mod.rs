@@ -10,6 +10,7 @@ mod parity;
 mod peer;
 mod plans;
 pub(crate) mod types;
+mod upgrade;
 mod validation;
 
 use std::collections::BTreeMap;
@@ -189,6 +190,12 @@ pub(crate) async fn serve(listener: UnixListener, desk: Arc<Desk>) -> std::io::R
         .route("/v1/pairs/{pair}/parity", get(parity::show))
         .route("/v1/pairs/{pair}/parity/fix", post(parity::fix))
         .route("/v1/pairs/{pair}/pause", post(orders::pause))
+        .route("/v1/pairs/{pair}/services", post(plans::services))
+        .route("/v1/pairs/{pair}/upgrade", post(upgrade::begin))
+        .route("/v1/pairs/{pair}/upgrade/mark", post(upgrade::mark))
+        .route("/v1/pairs/{pair}/upgrade/end", post(upgrade::end))
+        .route("/v1/pairs/{pair}/maintenance", post(orders::maintenance))
+        .route("/v1/pairs/{pair}/maintenance/end", post(orders::end_maintenance))
         .route("/v1/pairs/{pair}/resume", post(orders::resume))
         .route("/v1/pairs/{pair}/ack", post(orders::acknowledge))
         .with_state(desk);

@@ -7,16 +7,20 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{ConnectInfo, Path, State};
-use observer_core::journal::{PauseOrder, Schedule};
+use observer_core::journal::{MaintenanceOrder, PauseOrder, Schedule};
 use observer_core::judge::Cause;
 use observer_core::pair::{OperatorOrder, Refusal};
+use observer_core::words::{At, HostName};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::peer::Peer;
-use super::types::{Accepted, PAUSE_MAX_MS, PauseRequest, ProblemKind};
+use super::types::{
+    Accepted, MaintenanceEnd, MaintenanceRequest, PAUSE_MAX_MS, PauseRequest, ProblemKind,
+};
 use super::types::{GiveUpRequest, ScheduleRequest, SkipStepRequest};
 use super::{Desk, PairLink, Refused};
+use crate::report::members::MaintenanceStatus;
 use crate::report::view::PairStatus;
 use crate::shell::asks::{Ask, NotOrdered};
 
@@ -114,18 +118,7 @@ pub(super) async fn pause(
     Json(request): Json<PauseRequest>,
 ) -> Answered<Json<Accepted>> {
     let link = desk.link(&pair)?;
-    if request.reason.trim().is_empty() {
-        return Err(bad("a pause needs a reason, for whoever finds it", "add --reason TEXT"));
-    }
-    if let Some(until) = request.until {
-        let now = desk.clock.now();
-        if until <= now || until.since(now) > PAUSE_MAX_MS {
-            return Err(bad(
-                "a pause that ends by itself lasts more than 0 and at most 30 days",
-                "give a time like 2h, or leave it out: then it lasts until `resume`",
-            ));
-        }
-    }
+    check_absence(&desk, "a pause", &request.reason, request.until)?;
     let by = peer.name();
     desk.note(&pair, &by, "pause", &request).await;
     let reason = request.reason.trim().to_owned();
@@ -136,6 +129,60 @@ pub(super) async fn pause(
         pause.is_some_and(|pause| pause.reason == reason && pause.until == until)
     };
     carried_out(link, OperatorOrder::Pause(pause), in_force).await
+}
+
+/// Refuses a pause or maintenance without a reason, or of a length that nobody can have meant.
+fn check_absence(desk: &Desk, what: &str, reason: &str, until: Option<At>) -> Answered<()> {
+    if reason.trim().is_empty() {
+        let why = format!("{what} needs a reason, for whoever finds it");
+        return Err(bad(&why, "add --reason TEXT"));
+    }
+    let now = desk.clock.now();
+    if until.is_some_and(|until| until <= now || until.since(now) > PAUSE_MAX_MS) {
+        let why = format!("{what} that ends by itself lasts more than 0 and at most 30 days");
+        let fix = "give a time like 2h, or leave it out: then it lasts until somebody ends it";
+        return Err(bad(&why, fix));
+    }
+    Ok(())
+}
+
+pub(super) async fn maintenance(
+    State(desk): State<Arc<Desk>>,
+    Path(pair): Path<String>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<MaintenanceRequest>,
+) -> Answered<Json<Accepted>> {
+    let link = desk.link(&pair)?;
+    check_absence(&desk, "a maintenance", &request.reason, request.until)?;
+    let by = peer.name();
+    desk.note(&pair, &by, "maintenance", &request).await;
+    let MaintenanceRequest { host, reason, until } = request;
+    let reason = reason.trim().to_owned();
+    let since = desk.clock.now();
+    let order = MaintenanceOrder { by, reason: reason.clone(), since, until };
+    let what = OperatorOrder::Maintain { host: host.clone(), order };
+    let in_force = move |status: &PairStatus| {
+        maintenance_of(status, &host).is_some_and(|now| now.reason == reason && now.until == until)
+    };
+    carried_out(link, what, in_force).await
+}
+
+pub(super) async fn end_maintenance(
+    State(desk): State<Arc<Desk>>,
+    Path(pair): Path<String>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<MaintenanceEnd>,
+) -> Answered<Json<Accepted>> {
+    let link = desk.link(&pair)?;
+    let by = peer.name();
+    desk.note(&pair, &by, "maintenance --end", &request).await;
+    let host = request.host;
+    let what = OperatorOrder::EndMaintenance { host: host.clone(), by };
+    carried_out(link, what, move |status| maintenance_of(status, &host).is_none()).await
+}
+
+fn maintenance_of<'a>(status: &'a PairStatus, host: &HostName) -> Option<&'a MaintenanceStatus> {
+    status.hosts.iter().find(|one| one.name == *host)?.maintenance.as_ref()
 }
 
 pub(super) async fn resume(
@@ -196,7 +243,7 @@ impl Desk {
 }
 
 /// Orders, and waits until the order is in force: its record is durable.
-async fn carried_out(
+pub(super) async fn carried_out(
     mut link: PairLink,
     what: OperatorOrder,
     in_force: impl Fn(&PairStatus) -> bool,
@@ -257,6 +304,9 @@ pub(super) fn refusal(why: Refusal) -> Refused {
              --lost HOST` takes it back while the host to be promoted is gone and was never seen \
              promoted"
                 .to_owned()
+        }
+        Refusal::IsMaster(host) => {
+            format!("`ha-observer switchover`, then `ha-observer maintenance {host} --reason TEXT`")
         }
         Refusal::NotReady => "try again in a few seconds".to_owned(),
         Refusal::Nothing(_) => "`status` shows how things are".to_owned(),

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use super::orders::{Answered, order, put, refusal};
 use super::peer::Peer;
-use super::types::{Accepted, FailoverRequest, PlanRequest, ProblemKind};
+use super::types::{Accepted, FailoverRequest, PlanRequest, ProblemKind, ServicesRequest};
 use super::{Desk, PairLink, Refused};
 use crate::report::plan::PlanReport;
 use crate::report::view::PairView;
@@ -76,6 +76,21 @@ pub(super) async fn rejoin(
 ) -> Answered<Response> {
     let whole = Whole { desk, pair, by: peer.name(), verb: "rejoin", request };
     whole.serve(Wish::Rejoin, |by| OperatorOrder::Rejoin { by }).await
+}
+
+pub(super) async fn services(
+    State(desk): State<Arc<Desk>>,
+    Path(pair): Path<String>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<ServicesRequest>,
+) -> Answered<Response> {
+    let link = desk.link(&pair)?;
+    let (by, host, wanted) = (peer.name(), request.host.clone(), request.wanted);
+    if request.dry_run {
+        return dry_run(&desk, &pair, &link, Wish::Services(host, wanted)).await;
+    }
+    desk.note(&pair, &by, "services", &request).await;
+    carry_out(link, OperatorOrder::Services { host, wanted, by }).await
 }
 
 pub(super) async fn repair(

@@ -2,6 +2,10 @@
 //!
 //! Every answer is JSON. An answer that is no success has the form of [`Problem`].
 
+use std::collections::BTreeMap;
+
+use observer_core::draft::Services;
+use observer_core::upgrade::Next;
 use observer_core::validate::Power;
 use observer_core::words::{At, HostName};
 use serde::{Deserialize, Serialize};
@@ -98,6 +102,80 @@ pub(crate) struct PauseRequest {
     /// When it ends by itself, in milliseconds of the daemon's clock (`at` of `status`).
     #[serde(default)]
     pub(crate) until: Option<At>,
+}
+
+/// Body of `POST /v1/pairs/{pair}/services`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServicesRequest {
+    /// Which host; it must be in maintenance.
+    pub(crate) host: HostName,
+    /// What is to become of its services.
+    pub(crate) wanted: Services,
+    /// Only show the plan.
+    #[serde(default)]
+    pub(crate) dry_run: bool,
+}
+
+/// Body of `POST /v1/pairs/{pair}/upgrade`; the fields are those of [`Upgrade`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpgradeRequest {
+    /// What is upgraded.
+    pub(crate) name: String,
+    /// The hosts; all if empty. Whichever is the master comes last.
+    #[serde(default)]
+    pub(crate) hosts: Vec<HostName>,
+    /// The command that upgrades a host. The daemon keeps it and never runs it.
+    pub(crate) command: Vec<String>,
+    /// The command that takes that back.
+    #[serde(default)]
+    pub(crate) back: Vec<String>,
+    /// The command that succeeds once a host is ready.
+    #[serde(default)]
+    pub(crate) ready: Vec<String>,
+    /// Environment of the commands.
+    #[serde(default)]
+    pub(crate) environment: BTreeMap<String, String>,
+    /// Environment of one host beside that.
+    #[serde(default)]
+    pub(crate) host_environment: BTreeMap<HostName, BTreeMap<String, String>>,
+    /// How long the command may take, in milliseconds.
+    pub(crate) command_limit_ms: u64,
+    /// How long a host may take to be ready, in milliseconds.
+    pub(crate) ready_limit_ms: u64,
+}
+
+/// Body of `POST /v1/pairs/{pair}/upgrade/mark`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpgradeMark {
+    /// The stage that ended.
+    pub(crate) next: Next,
+    /// Why it failed, if it did.
+    #[serde(default)]
+    pub(crate) failed: Option<String>,
+}
+
+/// Body of `POST /v1/pairs/{pair}/maintenance`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MaintenanceRequest {
+    /// Which host.
+    pub(crate) host: HostName,
+    /// Why; shown by `status` to everybody.
+    pub(crate) reason: String,
+    /// When it ends by itself, in milliseconds of the daemon's clock (`at` of `status`).
+    #[serde(default)]
+    pub(crate) until: Option<At>,
+}
+
+/// Body of `POST /v1/pairs/{pair}/maintenance/end`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MaintenanceEnd {
+    /// Which host.
+    pub(crate) host: HostName,
 }
 
 /// Body of `POST /v1/pairs/{pair}/parity/fix`.

@@ -3,7 +3,8 @@
 
 use std::io::{BufRead, IsTerminal};
 
-use observer_core::words::At;
+use observer_core::draft::Services;
+use observer_core::words::{At, HostName};
 use serde_json::{Value, json};
 
 use super::args::{FailoverArgs, PlanArgs, SwitchoverArgs};
@@ -57,6 +58,30 @@ pub(super) async fn switchover(desk: &Desk, args: SwitchoverArgs) -> Result<Exit
 /// `rejoin` and `repair`, by their verb.
 pub(super) async fn mend(desk: &Desk, verb: &str, args: PlanArgs) -> Result<Exit, Failure> {
     run(desk, errand(desk, verb, &args).await?).await
+}
+
+/// `switchover` as a part of something larger that was confirmed.
+pub(super) async fn order(desk: &Desk, verb: &str) -> Result<Exit, Failure> {
+    let args = PlanArgs { dry_run: false, yes: true, reason: None };
+    run(desk, errand(desk, verb, &args).await?).await
+}
+
+/// What would refuse `verb` now.
+pub(super) async fn refusal(desk: &Desk, verb: &str) -> Result<Option<String>, Failure> {
+    let args = PlanArgs { dry_run: true, yes: true, reason: None };
+    let report = errand(desk, verb, &args).await?.plan(desk).await?;
+    Ok(plan::refusal(&report))
+}
+
+/// Stops or starts the services of a host in maintenance.
+pub(super) async fn services(
+    desk: &Desk,
+    host: &HostName,
+    wanted: Services,
+) -> Result<Exit, Failure> {
+    let body = json!({ "host": host, "wanted": wanted });
+    let path = desk.path("services").await?;
+    run(desk, Errand { path, body, dry_run: false, yes: true }).await
 }
 
 async fn errand(desk: &Desk, verb: &str, args: &PlanArgs) -> Result<Errand, Failure> {

@@ -98,6 +98,10 @@ pub(crate) enum Verb {
         #[arg(long = "for", value_name = "TIME", value_parser = crate::config::time_ms)]
         for_ms: Option<u64>,
     },
+    /// Take a host out of candidacy while somebody works on it; the rest is watched over on.
+    Maintenance(MaintenanceArgs),
+    /// Upgrade one host after the other, the master last, by a switchover.
+    Upgrade(UpgradeArgs),
     /// End the pause.
     Resume,
     /// Allow the next automatic failover; accept a master made by other hands.
@@ -113,6 +117,62 @@ pub(crate) enum Verb {
     },
     /// Print the manual page.
     Man,
+}
+
+/// Options of `upgrade`.
+#[derive(Args, Debug)]
+pub(crate) struct UpgradeArgs {
+    #[command(subcommand)]
+    pub(crate) verb: UpgradeVerb,
+}
+
+/// Verbs of `upgrade`.
+#[derive(Subcommand, Debug)]
+pub(crate) enum UpgradeVerb {
+    /// Show the steps that a plan would take now; nothing is done.
+    Check {
+        /// The file that says what is done.
+        plan: PathBuf,
+    },
+    /// Carry a plan out; it stops at the first failure, with the pair serving.
+    Run {
+        /// The file that says what is done.
+        plan: PathBuf,
+        /// Only show the steps.
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask.
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Go on where it stopped, or was killed.
+    Resume {
+        /// Do not ask.
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Give it up: the host it is at is put to work again.
+    Back {
+        /// Do not ask.
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
+
+/// Options of `maintenance`.
+#[derive(Args, Debug)]
+pub(crate) struct MaintenanceArgs {
+    /// Which host; never the master.
+    pub(crate) host: String,
+    /// Why, for whoever finds it so.
+    #[arg(long, value_name = "TEXT", required_unless_present = "end")]
+    pub(crate) reason: Option<String>,
+    /// Ends by itself after this time, like 2h; at most 30d.
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::config::time_ms)]
+    pub(crate) for_ms: Option<u64>,
+    /// The work is done: it may be promoted and repaired again.
+    #[arg(long, conflicts_with_all = ["reason", "for_ms"])]
+    pub(crate) end: bool,
 }
 
 /// Options of `events`.

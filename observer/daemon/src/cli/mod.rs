@@ -19,6 +19,7 @@ mod proxy;
 mod proxy_args;
 mod rules;
 mod status;
+mod upgrade;
 mod validate;
 mod when;
 mod why;
@@ -58,6 +59,9 @@ pub(crate) enum Failure {
     /// The order was refused.
     #[error("{0}")]
     Refused(String),
+    /// A rolling upgrade stopped.
+    #[error("{0}")]
+    Stopped(String),
     /// The confirmation was not given.
     #[error("{0}")]
     NotConfirmed(String),
@@ -87,7 +91,8 @@ impl Failure {
             | Exit::FenceFails
             | Exit::FileFaulty
             | Exit::PartlyChanged
-            | Exit::NotAlike => "other",
+            | Exit::NotAlike
+            | Exit::UpgradeStopped => "other",
             Exit::Unexpected => "unexpected",
         };
         problem_json(kind, &self.to_string())
@@ -120,6 +125,7 @@ impl Failure {
             Failure::Usage(_) => Exit::Usage,
             Failure::Config(_) => Exit::ConfigInvalid,
             Failure::Refused(_) => Exit::Refused,
+            Failure::Stopped(_) => Exit::UpgradeStopped,
             Failure::NotConfirmed(_) => Exit::NotConfirmed,
         }
     }
@@ -222,6 +228,8 @@ async fn ask(common: Common, verb: Verb) -> Result<Exit, Failure> {
         Verb::Repair(args) => act::mend(&desk, "repair", args).await,
         Verb::Abort { lost, reason, .. } => orders::abort(&desk, lost, reason).await,
         Verb::Pause { reason, for_ms } => orders::pause(&desk, reason, for_ms).await,
+        Verb::Upgrade(args) => upgrade::carry_out(&desk, args).await,
+        Verb::Maintenance(args) => orders::maintenance(&desk, args).await,
         Verb::Resume => orders::resume(&desk).await,
         Verb::Ack => orders::acknowledge(&desk).await,
         Verb::Proxy(args) => proxy::with_daemon(&desk, args).await,

@@ -3,9 +3,13 @@
 
 use observer_core::words::{At, HostName};
 
+use super::args::MaintenanceArgs;
 use super::output::{one_line, print};
 use super::{Desk, Exit, Failure, print_json};
-use crate::api::types::{Accepted, GiveUpRequest, PAUSE_MAX_MS, PauseRequest, SkipStepRequest};
+use crate::api::types::{
+    Accepted, GiveUpRequest, MaintenanceEnd, MaintenanceRequest, PAUSE_MAX_MS, PauseRequest,
+    SkipStepRequest,
+};
 use crate::report::date_time;
 
 pub(super) async fn pause(
@@ -13,15 +17,7 @@ pub(super) async fn pause(
     reason: String,
     for_ms: Option<u64>,
 ) -> Result<Exit, Failure> {
-    if let Some(ms) = for_ms
-        && !(1..=PAUSE_MAX_MS).contains(&ms)
-    {
-        return Err(Failure::Usage(
-            "--for takes a time of more than 0 and at most 30d\n  fix: give one like 2h, or leave \
-             it out: then the pause lasts until `resume`"
-                .to_owned(),
-        ));
-    }
+    check_length(for_ms)?;
     let path = desk.path("pause").await?;
     let (pair, status) = (desk.pair().await?, desk.status().await?);
     let earlier = status.pairs.iter().find(|status| status.pair.as_str() == pair);
@@ -36,6 +32,45 @@ pub(super) async fn pause(
         |at: At| format!("until {}", date_time(at)),
     );
     done(desk, &accepted, &format!("paused {until}; it watches and acts on nothing{earlier}"))
+}
+
+/// Refuses a time by itself that nobody can have meant.
+fn check_length(for_ms: Option<u64>) -> Result<(), Failure> {
+    if let Some(ms) = for_ms
+        && !(1..=PAUSE_MAX_MS).contains(&ms)
+    {
+        return Err(Failure::Usage(
+            "--for takes a time of more than 0 and at most 30d\n  fix: give one like 2h, or leave \
+             it out: then it lasts until somebody ends it"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// Takes a host out of candidacy, or back into it.
+pub(super) async fn maintenance(desk: &Desk, args: MaintenanceArgs) -> Result<Exit, Failure> {
+    let MaintenanceArgs { host, reason, for_ms, end } = args;
+    if end {
+        let path = desk.path("maintenance/end").await?;
+        let request = MaintenanceEnd { host: HostName::new(&host) };
+        let accepted: Accepted = desk.client.post(&path, &request).await?;
+        return done(desk, &accepted, &format!("{host} may be promoted and repaired again"));
+    }
+    check_length(for_ms)?;
+    let path = desk.path("maintenance").await?;
+    let until = match for_ms {
+        Some(ms) => Some(desk.status().await?.at.plus(ms)),
+        None => None,
+    };
+    let reason = reason.unwrap_or_default();
+    let request = MaintenanceRequest { host: HostName::new(&host), reason, until };
+    let accepted: Accepted = desk.client.post(&path, &request).await?;
+    let until = until.map_or_else(
+        || format!("until `ha-observer maintenance {host} --end`"),
+        |at: At| format!("until {}", date_time(at)),
+    );
+    done(desk, &accepted, &format!("{host} is in maintenance {until}: it is left alone"))
 }
 
 pub(super) async fn resume(desk: &Desk) -> Result<Exit, Failure> {

@@ -8,9 +8,9 @@ use observer_core::words::{At, HostName, human_bytes, human_ms};
 use super::output::{Look, Tone, one_line, print, wrap};
 use super::{Desk, Exit, Failure, print_json, when};
 use crate::report::date_time;
-use crate::report::members::{BouncerStatus, HostStatus, ProxyStatus, Role};
+use crate::report::members::{BouncerStatus, HostStatus, MaintenanceStatus, ProxyStatus, Role};
 use crate::report::parity::ParityStatus;
-use crate::report::view::{PairStatus, PlanStatus};
+use crate::report::view::{PairStatus, PlanStatus, UpgradeStatus};
 
 pub(super) async fn show(desk: &Desk) -> Result<Exit, Failure> {
     let mut report = desk.status().await?;
@@ -74,6 +74,28 @@ fn standing_lines(status: &PairStatus, look: Look) -> Vec<String> {
             |until| format!("until {}", date_time(until)),
         );
         let line = format!("paused by {}, {until}: {}", pause.by, one_line(&pause.reason));
+        lines.push(look.paint(Tone::Warn, &line));
+    }
+    if let Some(UpgradeStatus { upgrade, next, failed }) = &status.upgrade {
+        let next = next.as_ref().map_or_else(
+            || "every host is finished".to_owned(),
+            |next| format!("next {}: {}", next.host, next.stage.text()),
+        );
+        let failed = failed.as_deref().map_or_else(String::new, |why| {
+            format!("; it stopped: {}; `ha-observer upgrade resume` or `back`", one_line(why))
+        });
+        let line = format!("upgrade {} by {}, {next}{failed}", one_line(&upgrade.name), upgrade.by);
+        lines.push(look.paint(Tone::Warn, &line));
+    }
+    for host in &status.hosts {
+        let Some(MaintenanceStatus { by, reason, until }) = &host.maintenance else { continue };
+        let end = format!("`ha-observer maintenance {} --end`", host.name);
+        let until = until.map_or_else(
+            || format!("until {end}"),
+            |until| format!("until {}, or {end}", date_time(until)),
+        );
+        let line =
+            format!("{} is in maintenance for {by}, {until}: {}", host.name, one_line(reason));
         lines.push(look.paint(Tone::Warn, &line));
     }
     if let Some(schedule) = &status.schedule {

@@ -88,6 +88,7 @@ fn status() -> PairStatus {
                 database: "primary, timeline 4".to_owned(),
                 lag_bytes: None,
                 application: Some("well".to_owned()),
+                maintenance: None,
             },
             HostStatus {
                 name: "node-b".into(),
@@ -96,6 +97,7 @@ fn status() -> PairStatus {
                 database: "standby, streaming, timeline 4".to_owned(),
                 lag_bytes: Some(2_048),
                 application: Some("ill: 503 \x1b[2Jhostile".to_owned()),
+                maintenance: None,
             },
         ],
         proxies: vec![ProxyStatus {
@@ -298,7 +300,13 @@ mod validation {
 
     fn observer() -> ObserverState {
         let plan = Some(observer_core::words::PlanId(7));
-        ObserverState { plan, paused: None, unacknowledged: None, journal: Journal::Writable }
+        ObserverState {
+            plan,
+            paused: None,
+            maintenance: Vec::new(),
+            unacknowledged: None,
+            journal: Journal::Writable,
+        }
     }
 
     #[test]

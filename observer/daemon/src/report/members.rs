@@ -7,7 +7,7 @@ use observer_core::pair::Pair;
 use observer_core::sighting::{
     Admission, DatabaseBusy, DatabaseReport, Look, ProxyReport, Seen, Silent, SystemState, Vantage,
 };
-use observer_core::words::{BouncerName, HostName, ProxyName};
+use observer_core::words::{At, BouncerName, HostName, ProxyName};
 use serde::{Deserialize, Serialize};
 
 /// What a host is now.
@@ -39,6 +39,20 @@ pub(crate) struct HostStatus {
     pub(crate) lag_bytes: Option<u64>,
     /// Its application; none where no service is probed.
     pub(crate) application: Option<String>,
+    /// The maintenance it is in.
+    #[serde(default)]
+    pub(crate) maintenance: Option<MaintenanceStatus>,
+}
+
+/// A maintenance in force.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct MaintenanceStatus {
+    /// Who.
+    pub(crate) by: String,
+    /// Why.
+    pub(crate) reason: String,
+    /// When it ends by itself.
+    pub(crate) until: Option<At>,
 }
 
 /// One proxy's line.
@@ -96,6 +110,11 @@ pub(crate) fn hosts(pair: &Pair) -> Vec<HostStatus> {
             database: database(snapshot, name),
             lag_bytes: lag,
             application: application(snapshot, name),
+            maintenance: pair.memory().maintenance.get(name).map(|order| MaintenanceStatus {
+                by: order.by.clone(),
+                reason: order.reason.clone(),
+                until: order.until,
+            }),
         }
     };
     pair.spec().hosts.iter().map(line).collect()

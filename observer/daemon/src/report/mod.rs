@@ -36,6 +36,10 @@ pub(crate) fn event_text(kind: &EventKind) -> String {
         EventKind::Paused { until: Some(until), .. } => {
             format!("{text} (until {})", date_time(*until))
         }
+        EventKind::MaintenanceBegan { until: Some(until), .. }
+        | EventKind::MaintenanceEnding { until, .. } => {
+            format!("{text} (until {})", date_time(*until))
+        }
         EventKind::Scheduled { due, .. } => format!("{text} for {}", date_time(*due)),
         _ => text,
     }

@@ -9,6 +9,7 @@ use observer_core::judge::{Cause, Gate, Rule, Verdict};
 use observer_core::pair::Pair;
 use observer_core::plan::{Effect, Undo};
 use observer_core::policy::{Mode, PairSpec};
+use observer_core::upgrade::{Next, Upgrade};
 use observer_core::words::{At, Epoch, HostName, PairName, PlanId, human_ms};
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +73,9 @@ pub(crate) struct PairStatus {
     pub(crate) plan: Option<PlanStatus>,
     /// The pause in force.
     pub(crate) pause: Option<PauseStatus>,
+    /// The rolling upgrade that is not over.
+    #[serde(default)]
+    pub(crate) upgrade: Option<UpgradeStatus>,
     /// The switchover that waits for its time.
     pub(crate) schedule: Option<ScheduleStatus>,
     /// An automatic change of master that nobody has acknowledged.
@@ -115,6 +119,17 @@ pub(crate) struct PlanStatus {
     pub(crate) past_pivot: bool,
     /// True while `abort` would take it back.
     pub(crate) can_be_aborted: bool,
+}
+
+/// A rolling upgrade that is not over.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct UpgradeStatus {
+    /// What was ordered.
+    pub(crate) upgrade: Upgrade,
+    /// What is next; none once every host is finished.
+    pub(crate) next: Option<Next>,
+    /// Why it stopped, if it did.
+    pub(crate) failed: Option<String>,
 }
 
 /// A switchover ordered for later.
@@ -201,6 +216,11 @@ fn status(pair: &Pair, basis: Option<&Basis>, now: At) -> PairStatus {
             by: pause.by.clone(),
             reason: pause.reason.clone(),
             until: pause.until,
+        }),
+        upgrade: memory.upgrade.as_ref().map(|progress| UpgradeStatus {
+            upgrade: progress.upgrade.clone(),
+            next: pair.upgrade_next(),
+            failed: progress.failed.as_ref().map(|(_, why)| why.clone()),
         }),
         schedule: memory
             .schedule

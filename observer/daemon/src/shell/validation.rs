@@ -33,6 +33,11 @@ impl Asked {
         let observer = ObserverState {
             plan: pair.drive().map(|drive| drive.plan().id).or(open),
             paused: memory.pause.as_ref().map(|pause| format!("{} ({})", pause.reason, pause.by)),
+            maintenance: memory
+                .maintenance
+                .iter()
+                .map(|(host, order)| format!("{host} ({}, {})", order.reason, order.by))
+                .collect(),
             unacknowledged: memory.unacknowledged,
             journal: pair.journal(),
         };

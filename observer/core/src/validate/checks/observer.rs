@@ -48,6 +48,10 @@ fn acts(inputs: &Inputs<'_>) -> Examined {
         let fix = "set mode = \"auto\" in the pair's file and reload ha-observer";
         return Outcome::failed_with_fix("its mode is not auto: it acts on nothing", fix);
     }
+    if let Some(host) = observer.maintenance.first() {
+        let fix = "`ha-observer maintenance HOST --end`, once the work is done";
+        return Outcome::failed_with_fix(format!("in maintenance: {host}"), fix);
+    }
     match observer.unacknowledged {
         Some(plan) => Outcome::failed_with_fix(
             format!("plan {plan} changed the master, and nobody acknowledged it"),

@@ -1,0 +1,78 @@
+//! Hosts that a person works on: neither promoted nor repaired until that is over.
+
+use super::work::Writing;
+use super::{Pair, Refusal};
+use crate::event::EventKind;
+use crate::journal::{MaintenanceOrder, Record};
+use crate::judge::Cause;
+use crate::words::{At, HostName};
+
+/// How long before its end a maintenance is told to end, in milliseconds; of a shorter one than
+/// twice this, half.
+const REMIND_MS: u64 = 600_000;
+
+impl Pair {
+    /// Takes `host` out of candidacy. Not while a plan is open, which may be about to promote or
+    /// repair it, and never the master: nobody would be left to help its users.
+    pub(super) fn maintain(
+        &mut self,
+        host: HostName,
+        order: MaintenanceOrder,
+        now: At,
+    ) -> Result<(), Refusal> {
+        if self.drive.is_some() || self.memory.open.is_some() || self.is_opening() {
+            return Err(Refusal::Cause(Cause::PlanOpen));
+        }
+        if !self.spec.hosts.contains(&host) {
+            return Err(Refusal::Nothing("the pair has no host of that name"));
+        }
+        match &self.memory.master {
+            None => return Err(Refusal::Cause(Cause::NoMaster)),
+            Some(master) if *master == host => return Err(Refusal::IsMaster(host)),
+            Some(_) => {}
+        }
+        if order.until.is_some_and(|until| until <= now) {
+            return Err(Refusal::Nothing("that time is past"));
+        }
+        self.write(Writing::Memory(Record::MaintenanceBegan { at: now, host, order }));
+        Ok(())
+    }
+
+    /// Lets `host` be promoted and repaired again.
+    pub(super) fn end_maintenance(
+        &mut self,
+        host: HostName,
+        by: String,
+        now: At,
+    ) -> Result<(), Refusal> {
+        if !self.memory.maintenance.contains_key(&host) {
+            return Err(Refusal::Nothing("that host is not in maintenance"));
+        }
+        self.write(Writing::Memory(Record::MaintenanceEnded { at: now, host, by }));
+        Ok(())
+    }
+
+    /// Ends the maintenances whose time is over, and tells beforehand which will end.
+    pub(super) fn expire_maintenance(&mut self, now: At) {
+        let mut soon = Vec::new();
+        let mut over = None;
+        for (host, order) in &self.memory.maintenance {
+            let Some(until) = order.until else { continue };
+            let lead_ms = REMIND_MS.min(until.since(order.since) / 2);
+            if until <= now {
+                over = over.or(Some(host.clone()));
+            } else if until.since(now) <= lead_ms {
+                soon.push((host.clone(), order.by.clone(), until));
+            }
+        }
+        for (host, by, until) in soon {
+            if self.reminded.insert((host.clone(), until)) {
+                self.tell(EventKind::MaintenanceEnding { host, by, until }, now);
+            }
+        }
+        if let Some(host) = over.filter(|_| self.writing.is_empty()) {
+            let by = "the observer (its time is over)".to_owned();
+            self.write(Writing::Memory(Record::MaintenanceEnded { at: now, host, by }));
+        }
+    }
+}

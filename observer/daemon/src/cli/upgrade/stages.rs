@@ -1,0 +1,126 @@
+//! One stage of an upgrade. Each may be done twice: what is so already is found so.
+
+use std::time::{Duration, Instant};
+
+use observer_core::draft::Services;
+use observer_core::judge::Verdict;
+use observer_core::upgrade::{Next, Stage, Upgrade};
+use observer_core::words::{HostName, human_ms};
+
+use super::super::{Desk, Exit, Failure, act};
+use super::command::{self, Turn};
+use super::pair_status;
+use crate::api::types::{Accepted, MaintenanceEnd, MaintenanceRequest};
+
+/// How long after a look at what is waited for the next one comes.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Does what is next; why it failed, if it did.
+pub(super) async fn carry_out(
+    desk: &Desk,
+    turn: &Turn,
+    upgrade: &Upgrade,
+    next: &Next,
+) -> Result<(), String> {
+    let host = &next.host;
+    match next.stage {
+        Stage::Switchover => switch_over(desk, upgrade).await,
+        Stage::Maintain => maintain(desk, upgrade, host).await,
+        Stage::Stop => ended(act::services(desk, host, Services::Stop).await),
+        Stage::Command => {
+            command::run(turn, &upgrade.command, upgrade, host, upgrade.command_limit_ms).await
+        }
+        Stage::Start => ended(act::services(desk, host, Services::Start).await),
+        Stage::Ready => ready(turn, upgrade, host).await,
+        Stage::Finish => finish(desk, upgrade, host).await,
+    }
+}
+
+/// Puts a host that was being upgraded to work again.
+pub(super) async fn put_back(
+    desk: &Desk,
+    turn: &Turn,
+    upgrade: &Upgrade,
+    host: &HostName,
+) -> Result<(), String> {
+    if !upgrade.back.is_empty() {
+        ended(act::services(desk, host, Services::Stop).await)?;
+        command::run(turn, &upgrade.back, upgrade, host, upgrade.command_limit_ms).await?;
+    }
+    ended(act::services(desk, host, Services::Start).await)?;
+    finish(desk, upgrade, host).await
+}
+
+/// What a plan that was followed comes to.
+fn ended(followed: Result<Exit, Failure>) -> Result<(), String> {
+    match followed {
+        Ok(Exit::Ok) => Ok(()),
+        Ok(Exit::Undone) => Err("its plan was taken back, see the events above".to_owned()),
+        Ok(_) => Err("its plan is left to the daemon".to_owned()),
+        Err(why) => Err(why.to_string()),
+    }
+}
+
+/// Orders a switchover once the checks let it: right after a host came back they may not yet.
+async fn switch_over(desk: &Desk, upgrade: &Upgrade) -> Result<(), String> {
+    let until = Instant::now() + Duration::from_millis(upgrade.ready_limit_ms);
+    loop {
+        match act::refusal(desk, "switchover").await {
+            Ok(None) => return ended(act::order(desk, "switchover").await),
+            Ok(Some(why)) if Instant::now() >= until => return Err(why),
+            Err(why) if Instant::now() >= until => return Err(why.to_string()),
+            Ok(Some(_)) | Err(_) => tokio::time::sleep(LOOK_EVERY).await,
+        }
+    }
+}
+
+async fn maintain(desk: &Desk, upgrade: &Upgrade, host: &HostName) -> Result<(), String> {
+    let say = |why: super::super::ClientError| why.to_string();
+    let path = desk.path("maintenance").await.map_err(|why| why.to_string())?;
+    let reason = format!("upgrade {}", upgrade.name.trim());
+    let request = MaintenanceRequest { host: host.clone(), reason, until: None };
+    let _: Accepted = desk.client.post(&path, &request).await.map_err(say)?;
+    Ok(())
+}
+
+/// Asks the operator's own command until it succeeds.
+async fn ready(turn: &Turn, upgrade: &Upgrade, host: &HostName) -> Result<(), String> {
+    let limit_ms = upgrade.ready_limit_ms;
+    let until = Instant::now() + Duration::from_millis(limit_ms);
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let left_ms = u64::try_from(left.as_millis()).unwrap_or(limit_ms);
+        let Err(why) = command::run(turn, &upgrade.ready, upgrade, host, left_ms).await else {
+            return Ok(());
+        };
+        if until.saturating_duration_since(Instant::now()) <= LOOK_EVERY {
+            return Err(format!("not ready within {}: {why}", human_ms(limit_ms)));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Makes the host a candidate again, and waits until the pair is in order with it.
+async fn finish(desk: &Desk, upgrade: &Upgrade, host: &HostName) -> Result<(), String> {
+    let say = |why: Failure| why.to_string();
+    let status = pair_status(desk).await.map_err(say)?;
+    if status.hosts.iter().any(|one| one.name == *host && one.maintenance.is_some()) {
+        let path = desk.path("maintenance/end").await.map_err(say)?;
+        let request = MaintenanceEnd { host: host.clone() };
+        let ended = desk.client.post(&path, &request).await;
+        let _: Accepted = ended.map_err(|why| why.to_string())?;
+    }
+    let limit_ms = upgrade.ready_limit_ms;
+    let until = Instant::now() + Duration::from_millis(limit_ms);
+    loop {
+        let status = pair_status(desk).await.map_err(say)?;
+        if status.verdict == Some(Verdict::Steady) && status.plan.is_none() {
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            let (limit, why) = (human_ms(limit_ms), status.sentence);
+            return Err(format!("the pair is not in order within {limit}: {why}"));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
