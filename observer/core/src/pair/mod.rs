@@ -12,6 +12,7 @@ mod acting;
 mod files;
 mod orders;
 mod pace;
+mod passes;
 mod work;
 
 pub use orders::{DryRun, OperatorOrder, Refusal, Wish};
@@ -25,6 +26,7 @@ use crate::digest::{Digest, digest, evidence};
 use crate::drive::Drive;
 use crate::event::{Event, EventKind};
 use crate::facts::{Act, Asker, GateFacts, Journal, Past, Pause, Standing, Work as WorkFact};
+use crate::files::Deletions;
 use crate::journal::{Memory, Record, Turn};
 use crate::judge::{Cause, Gate, Repair, Rule, Verdict, gate, judge};
 use crate::ledger::Snapshot;
@@ -32,7 +34,7 @@ use crate::plan::Goal;
 use crate::plan::Proof;
 use crate::policy::{Mode, PairSpec};
 use crate::sighting::Look;
-use crate::words::{At, PlanId};
+use crate::words::{At, FileSetName, HostName, PlanId};
 
 /// How long a failed plan of the observer's own keeps it from trying the next, in milliseconds.
 const AFTER_FAILURE_MS: u64 = 15_000;
@@ -81,6 +83,10 @@ pub struct Pair {
     aborted_by: Option<String>,
     /// Why the step of this number is to be passed, once it can be.
     pass: Option<(usize, String)>,
+    /// When each pass of files was last asked for.
+    passed: BTreeMap<(HostName, FileSetName), At>,
+    /// What people asked of the next pass of a file set.
+    wanted: BTreeMap<FileSetName, Deletions>,
     started_at: At,
 }
 
@@ -106,6 +112,8 @@ impl Pair {
             turn_back: None,
             aborted_by: None,
             pass: None,
+            passed: BTreeMap::new(),
+            wanted: BTreeMap::new(),
             started_at: now,
             memory,
             spec,
@@ -168,6 +176,7 @@ impl Pair {
         self.expire_pause(now);
         self.proceed(now);
         if !self.stopping {
+            self.pass_due(now);
             self.ask_due(now);
         }
     }

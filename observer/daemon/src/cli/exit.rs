@@ -39,6 +39,8 @@ pub(crate) enum Exit {
     PartlyChanged = 14,
     /// `parity`: an item is not alike on all hosts, or could not be compared.
     NotAlike = 15,
+    /// `files`: a copy is older than its limit, or its last pass left something behind.
+    FilesBehind = 16,
 }
 
 /// The list, as it stands in `--help` and the manual page.
@@ -61,7 +63,8 @@ Exit codes:
   13  `proxy lint`: an error was found in a file
   14  `proxy`: not every proxy was changed; the message names which, and how to repair that
 
-  15  `parity`: an item is not alike on all hosts, or could not be compared";
+  15  `parity`: an item is not alike on all hosts, or could not be compared
+  16  `files`: a copy is older than its limit, or its last pass left something behind";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
