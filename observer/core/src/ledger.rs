@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::files::FileSetReport;
 use crate::sighting::{
     CheckResult, Class, DatabaseBusy, DatabaseReport, Look, Seen, ServerReport, Sighting,
     SystemState,
@@ -32,6 +33,8 @@ pub struct Entry {
     pub since: At,
     /// The last database report, however old: the base of every loss estimate.
     pub last_report: Option<(At, DatabaseReport)>,
+    /// For file sets: what was last said of them, however long ago.
+    pub last_files: Option<(At, Vec<FileSetReport>)>,
     /// When this machine or database was last seen on its way down, which is by order.
     pub going_down_at: Option<At>,
     /// When this database was last seen to fall: gone, or starting, without having been stopped.
@@ -118,6 +121,10 @@ impl Snapshot {
         {
             self.note_position(host.clone(), *at, report.lsn);
         }
+        let files = match &sighting.seen {
+            Ok(Seen::Files(reports)) => Some((sighting.at, reports.clone())),
+            _ => None,
+        };
         let going_down_at = going_down(&sighting).then_some(sighting.at);
         self.note_free_bytes(&sighting);
         match self.entries.get_mut(&sighting.look) {
@@ -135,6 +142,7 @@ impl Snapshot {
                 entry.note(&sighting);
                 entry.class = class;
                 entry.last_report = report.or(entry.last_report.take());
+                entry.last_files = files.or(entry.last_files.take());
                 entry.going_down_at = going_down_at.or(entry.going_down_at);
                 entry.latest = sighting;
             }
@@ -150,6 +158,7 @@ impl Snapshot {
                     streak: 1,
                     since: sighting.at,
                     last_report: report,
+                    last_files: files,
                     going_down_at,
                     fell_at: None,
                     latest: sighting.clone(),

@@ -9,6 +9,7 @@ pub mod draft;
 pub mod drive;
 pub mod event;
 pub mod facts;
+pub mod files;
 pub mod journal;
 pub mod judge;
 pub mod ledger;

@@ -4,6 +4,7 @@
 //! constructor outside this crate but the lint.
 
 use crate::facts::Asker;
+use crate::files::PassKind;
 use crate::plan::{Effect, Goal, OnFailure, Plan, Proof, Sessions, Step, Undo};
 use crate::policy::{FenceGrade, PairSpec};
 use crate::words::{Epoch, HostName};
@@ -119,6 +120,15 @@ pub enum Finding {
     /// A lease is set where none is asked for: it would stop what must not stop.
     #[error("step `{0}` sets a lease that the policy does not ask for on this host")]
     LeaseNotAsked(String),
+    /// Files would flow from another host than the master, or to it.
+    #[error("step `{0}` lets files flow from another host than the master, or to the master")]
+    FilesFlowBack(String),
+    /// A pass that runs on the heir would go on writing into a master.
+    #[error("no pass of files is proven ended on the next master right before the pivot")]
+    PassRuns,
+    /// The slave might be promoted without files that the master has.
+    #[error("the slave is not proven to hold all of files {0} after users are held")]
+    FilesNotWhole(String),
     /// A repair that takes nobody's place ends sessions of the master.
     #[error("a repair must not end the master's sessions")]
     RepairEndsSessions,
@@ -148,6 +158,7 @@ pub fn lint(plan: Plan, spec: &PairSpec, epoch: Epoch) -> Result<ArmedPlan, Vec<
             findings.push(Finding::LetsInWrongHost(step.name.clone()));
         }
     }
+    check_files(&plan, &mut findings);
     for step in &plan.steps {
         if let Effect::PowerOff { host } = &step.effect
             && (plan.goal != Goal::FailOver || *host != plan.master)
@@ -167,6 +178,17 @@ pub fn lint(plan: Plan, spec: &PairSpec, epoch: Epoch) -> Result<ArmedPlan, Vec<
         }
     }
     if findings.is_empty() { Ok(ArmedPlan(plan)) } else { Err(findings) }
+}
+
+/// Files flow from the master to a slave (safety rule 8); after the pivot no plan moves any.
+fn check_files(plan: &Plan, findings: &mut Vec<Finding>) {
+    let pivot = plan.pivot().unwrap_or(plan.steps.len());
+    for (index, step) in plan.steps.iter().enumerate() {
+        let Effect::Pass { host, source, .. } = &step.effect else { continue };
+        if *source != plan.master || *host == plan.master || index > pivot {
+            findings.push(Finding::FilesFlowBack(step.name.clone()));
+        }
+    }
 }
 
 /// A pause outlives the observer that ordered it: it must be taken back both ways.
@@ -277,6 +299,14 @@ fn check_before(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &mut Vec<F
     if must_lose_power && !has_no_power {
         findings.push(Finding::NotPoweredOff);
     }
+    let no_pass = Proof::NoPass { host: plan.next_master.clone() };
+    let last_pass = before
+        .iter()
+        .rposition(|step| matches!(step.effect, Effect::Pass { .. }))
+        .map_or(0, |at| at + 1);
+    if !spec.files.is_empty() && !proven(&before[last_pass..], &no_pass) {
+        findings.push(Finding::PassRuns);
+    }
     for step in before {
         if step.undo == Undo::ForwardOnly {
             findings.push(Finding::NoUndo(step.name.clone()));
@@ -337,6 +367,17 @@ fn check_nothing_is_lost(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &
     }
     let held = |proxy| position(&Proof::Drained { proxy, host: master.clone() });
     let last_held = spec.proxies.iter().cloned().filter_map(held).max();
+    for set in &spec.files {
+        let clean = Proof::PassClean {
+            host: plan.next_master.clone(),
+            set: set.name.clone(),
+            kind: PassKind::Last,
+            epoch: plan.epoch,
+        };
+        if position(&clean).is_none_or(|clean| Some(clean) < last_held) {
+            findings.push(Finding::FilesNotWhole(set.name.to_string()));
+        }
+    }
     for bouncer in &spec.bouncers {
         let paused = position(&Proof::BouncerPaused { bouncer: bouncer.clone() });
         if paused.is_none_or(|paused| paused >= first_stop || Some(paused) < last_held) {

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::words::{BouncerName, HostName, PairName, ProxyName, ServiceName};
+use crate::words::{BouncerName, FileSetName, HostName, PairName, ProxyName, ServiceName};
 
 /// One pair: its members and its policy.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct PairSpec {
     pub bouncers: Vec<BouncerName>,
     /// The application's services, in start order.
     pub services: Vec<ServiceSpec>,
+    /// The sets of files that a slave keeps a copy of.
+    #[serde(default)]
+    pub files: Vec<FileSetSpec>,
     /// Thresholds and permissions.
     pub policy: Policy,
 }
@@ -29,6 +32,22 @@ impl PairSpec {
     pub fn others<'a>(&'a self, host: &'a HostName) -> impl Iterator<Item = &'a HostName> {
         self.hosts.iter().filter(move |other| *other != host)
     }
+}
+
+/// One set of files that a slave keeps a copy of. Where it lies is the world's.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FileSetSpec {
+    /// Name used in plans and reports.
+    pub name: FileSetName,
+    /// Pace of passes while no plan is open, in milliseconds.
+    pub every_ms: u64,
+    /// How old the newest change that the slave may lack can be for it to count as behind, in
+    /// milliseconds.
+    pub stale_after_ms: u64,
+    /// How long a pass before users are held may take, in milliseconds.
+    pub near_deadline_ms: u64,
+    /// How long the last pass of a switchover may take while users wait, in milliseconds.
+    pub last_deadline_ms: u64,
 }
 
 /// One service of the application.
@@ -232,6 +251,9 @@ pub struct Policy {
     pub loss_budget_bytes: u64,
     /// Loss budget: time during which commits may have been acknowledged and lost.
     pub loss_budget_ms: u64,
+    /// Loss budget: age of the oldest change of a file that a failover may lose, in milliseconds.
+    #[serde(default = "loss_budget_files_ms")]
+    pub loss_budget_files_ms: u64,
     /// Replication lag above which the slave counts as lagging.
     pub lag_limit_bytes: u64,
     /// How old the walreceiver's last message may be for it to count as hearing the master.
@@ -258,6 +280,10 @@ pub struct Policy {
 
 fn parity_interval_ms() -> u64 {
     600_000
+}
+
+fn loss_budget_files_ms() -> u64 {
+    900_000
 }
 
 impl Default for Policy {
@@ -289,6 +315,7 @@ impl Default for Policy {
             power_fence: None,
             loss_budget_bytes: 16 << 20,
             loss_budget_ms: 10_000,
+            loss_budget_files_ms: loss_budget_files_ms(),
             lag_limit_bytes: 16 << 20,
             walreceiver_fresh_ms: 1_500,
             replay_deadline_ms: 60_000,

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::FileSetReport;
 use crate::words::{At, BouncerName, HostName, Lsn, ProxyName, Timeline};
 
 /// A place we look from.
@@ -40,6 +41,8 @@ pub enum Look {
     Write(HostName),
     /// The room on the disks of the database's data and log.
     Disk(HostName),
+    /// What the passes of the file sets have left on a host, and which run.
+    Files(HostName),
     /// Whether the database's TCP port answers PostgreSQL's protocol.
     Port {
         /// The host looked at.
@@ -70,6 +73,7 @@ impl Look {
             | Look::Database(host)
             | Look::Write(host)
             | Look::Disk(host)
+            | Look::Files(host)
             | Look::Port { host, .. }
             | Look::Application { host, .. } => Some(host),
             Look::Proxy(_) | Look::ProxyFile(_) | Look::Bouncer(_) => None,
@@ -84,6 +88,7 @@ impl fmt::Display for Look {
             Look::Database(host) => write!(f, "database query on {host}"),
             Look::Write(host) => write!(f, "write probe on {host}"),
             Look::Disk(host) => write!(f, "disk of {host}"),
+            Look::Files(host) => write!(f, "file sets on {host}"),
             Look::Port { host, from } => write!(f, "database port of {host} from {from}"),
             Look::Application { host, from } => write!(f, "application on {host} from {from}"),
             Look::Proxy(proxy) => write!(f, "runtime table of {proxy}"),
@@ -165,6 +170,8 @@ pub enum Seen {
     CannotWrite(String),
     /// Answer to [`Look::Disk`]: the disk of the data and that of its log, which may be one.
     Disk(Vec<DiskRoom>),
+    /// Answer to [`Look::Files`].
+    Files(Vec<FileSetReport>),
     /// Answer to [`Look::Port`]: the postmaster takes new connections.
     PortOpen,
     /// Answer to [`Look::Application`]: healthy.
@@ -462,6 +469,7 @@ impl Sighting {
                 | Seen::Database(_)
                 | Seen::Written { .. }
                 | Seen::Disk(_)
+                | Seen::Files(_)
                 | Seen::PortOpen
                 | Seen::ApplicationWell
                 | Seen::Proxy(_)

@@ -92,6 +92,10 @@ name_type! {
     /// A service's configured name (not its systemd unit).
     ServiceName
 }
+name_type! {
+    /// The configured name of a set of files that the slave keeps a copy of.
+    FileSetName
+}
 
 /// A moment, in milliseconds since the Unix epoch as the shell that drives the core counts them.
 ///

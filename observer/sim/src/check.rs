@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use observer_core::drive::Order;
 use observer_core::facts::Asker;
-use observer_core::journal::{Mark, Outcome, Record, Turn};
+use observer_core::files::PassOrder;
+use observer_core::journal::{Mark, Memory, Outcome, Record, Turn};
 use observer_core::plan::{Effect, Goal, Plan, Promise};
 use observer_core::policy::FenceGrade;
 use observer_core::words::{At, Epoch, HostName, Lsn, PlanId};
@@ -68,6 +69,7 @@ impl Checks {
         self.note_power(world);
         self.a_lease_ends_in_silence_only(world, observer, now)?;
         self.no_second_master_starts_beside_one(world, now)?;
+        no_pass_writes_into_a_master(world, now)?;
         users_can_write_to_one_host_at_most(world, now)?;
         losing_the_observer_is_boring(self.boring.as_ref(), world, now)?;
         each_epoch_promotes_one_host(world, now)
@@ -145,12 +147,30 @@ impl Checks {
         Ok(())
     }
 
+    /// Rule 8: a pass that is ordered fetches from the host that the journal calls the master, to
+    /// another, in the journal's epoch; and nothing is ordered in a pause or beside a plan.
+    pub fn on_pass(&self, order: &PassOrder, journal: &[Record], now: At) -> Checked {
+        let memory = Memory::replay(journal);
+        let so = memory.master.as_ref() == Some(&order.source)
+            && order.host != order.source
+            && order.epoch == memory.epoch;
+        if !so {
+            let (host, source, epoch) = (&order.host, &order.source, order.epoch);
+            return broken(8, now, format!("{host} fetches from {source} in epoch {epoch}"));
+        }
+        if self.paused || self.open.is_some() {
+            return broken(9, now, "a pass was ordered in a pause or beside a plan".to_owned());
+        }
+        Ok(())
+    }
+
     /// Looks at the world just before an effect is done.
     pub fn before_effect(&self, order: &Order, world: &World, now: At) -> Checked {
         if let Effect::Promote { host } = &order.effect {
             the_old_master_is_fenced_before_a_promotion(host, world, now)?;
             if let Some(plan) = self.open.as_ref().filter(|plan| plan.id == order.plan) {
                 a_switchover_promotes_a_whole_slave(plan, world, now)?;
+                a_switchover_leaves_no_file_behind(plan, world, now)?;
                 if !self.lost_power {
                     an_old_master_loses_its_power_first(plan, world, now)?;
                 }
@@ -307,6 +327,33 @@ fn a_switchover_promotes_a_whole_slave(plan: &Plan, world: &World, now: At) -> C
         return broken(5, now, format!("{} promoted with {held} of {all} rows", plan.next_master));
     }
     Ok(())
+}
+
+/// Rule 5: a switchover promotes a slave that has every file of the master.
+fn a_switchover_leaves_no_file_behind(plan: &Plan, world: &World, now: At) -> Checked {
+    let (heir, master) = (world.machine(&plan.next_master), world.machine(&plan.master));
+    if plan.goal != Goal::SwitchOver || !heir.database.in_recovery {
+        return Ok(());
+    }
+    let missing = master.files.there.difference(&heir.files.there).count();
+    if missing > 0 {
+        return broken(5, now, format!("{} promoted without {missing} files", plan.next_master));
+    }
+    Ok(())
+}
+
+/// Rule 8: no pass goes on on a host that takes writes, but where people promoted it by hand.
+fn no_pass_writes_into_a_master(world: &World, now: At) -> Checked {
+    let writes = |host: &&HostName| {
+        let machine = world.machine(host);
+        machine.files.pass.is_some()
+            && !machine.is_standby()
+            && !world.promoted_by_hand.contains(host)
+    };
+    match world.spec.hosts.iter().find(writes) {
+        Some(host) => broken(8, now, format!("a pass writes into {host}, which is a master")),
+        None => Ok(()),
+    }
 }
 
 /// Rule 5: where commits had to wait for the slave, a failover loses no acknowledged row.

@@ -59,6 +59,15 @@ pub enum Fault {
     Isolate(String),
     Join(String),
     HealNetwork,
+    /// Half of the files on the host are deleted.
+    DeleteFiles(HostName),
+    /// Passes on the host come to no end.
+    HangPasses(HostName),
+    LetPassesEnd(HostName),
+    /// There is no room for more files on the host.
+    FillFiles(HostName),
+    FreeFiles(HostName),
+    KillPass(HostName),
     StopHaproxy(ProxyName),
     StartHaproxy(ProxyName),
     PowerOffProxy(ProxyName),

@@ -115,6 +115,9 @@ fn random_setup(random: &mut Random, seed: u64) -> Setup {
     if random.chance(40) {
         setup = setup.with_bouncers(1);
     }
+    if random.chance(40) {
+        setup = setup.with_files();
+    }
     if random.chance(20) {
         setup.spec.services[0].placement = Placement::Master;
     }
@@ -233,7 +236,10 @@ fn obstacle(
     match random.below(5) {
         0 | 1 => once(Fault::OrderSwitchover),
         2 => until(Fault::OrderSwitchover, Fault::Abort),
-        3 => match random.below(5) {
+        3 => match random.below(8) {
+            5 => until(Fault::HangPasses(host.clone()), Fault::LetPassesEnd(host)),
+            6 => until(Fault::FillFiles(host.clone()), Fault::FreeFiles(host)),
+            7 => once(Fault::KillPass(host)),
             4 => until(Fault::IgnorePromotion(host.clone()), Fault::AllowPromotion(host)),
             0 => until(Fault::RefusePromotion(host.clone()), Fault::AllowPromotion(host)),
             1 => until(Fault::RefuseToStop(host.clone()), Fault::LetStop(host)),
@@ -298,6 +304,8 @@ fn heal(run: &mut Run, hosts: &[HostName], proxies: &[ProxyName], bouncers: &[Bo
         cures.push(Fault::StartSshd(host.clone()));
         cures.push(Fault::WakeDatabase(host.clone()));
         cures.push(Fault::FreeDisk(host.clone()));
+        cures.push(Fault::LetPassesEnd(host.clone()));
+        cures.push(Fault::FreeFiles(host.clone()));
         cures.push(Fault::AllowPromotion(host.clone()));
         cures.push(Fault::LetStop(host.clone()));
         cures.push(Fault::LetLogIn(host.clone()));

@@ -113,6 +113,12 @@ impl World {
                 self.follow_by_hand(host, upstream, now);
                 return true;
             }
+            Fault::DeleteFiles(host) => self.machine_mut(&host).files.delete_half(),
+            Fault::HangPasses(host) => self.machine_mut(&host).files.hangs = true,
+            Fault::LetPassesEnd(host) => self.machine_mut(&host).files.hangs = false,
+            Fault::FillFiles(host) => self.machine_mut(&host).files.full = true,
+            Fault::FreeFiles(host) => self.machine_mut(&host).files.full = false,
+            Fault::KillPass(host) => self.machine_mut(&host).files.pass = None,
             Fault::FillDisk(host) => self.machine_mut(&host).database.disk = Disk::Full,
             Fault::FailDisk(host) => self.machine_mut(&host).database.disk = Disk::Failing,
             Fault::FillLogDisk(host) => self.machine_mut(&host).database.disk = Disk::LogFull,

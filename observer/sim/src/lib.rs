@@ -9,6 +9,7 @@ pub mod bouncer;
 pub mod check;
 pub mod disk;
 pub mod fault;
+pub mod files;
 pub mod fuzz;
 mod harm;
 mod job;

@@ -6,6 +6,7 @@ use observer_core::sighting::{Branch, UnitState};
 use observer_core::words::{At, HostName, Lsn, ServiceName, Timeline};
 
 use crate::disk::Disk;
+use crate::files::Files;
 use crate::lease::Lease;
 
 /// Bytes of log a simulated row takes: large, so that a minute of lag exceeds a loss budget.
@@ -46,6 +47,8 @@ pub struct Machine {
     pub tombstone: bool,
     /// The lease that runs there.
     pub lease: Option<Lease>,
+    /// The files that its slave copies, or that it has copied.
+    pub files: Files,
 }
 
 /// Something that takes its time on a host: a rewind or a clone.
@@ -238,6 +241,7 @@ impl Machine {
             job: Job::None,
             tombstone: in_recovery,
             lease: None,
+            files: Files::default(),
         }
     }
 
@@ -253,6 +257,7 @@ impl Machine {
         self.database.heard_at = None;
         self.job = Job::None;
         self.lease = None;
+        self.files.pass = None;
         for state in self.services.values_mut() {
             *state = ServiceState::NeverStarted;
         }

@@ -35,6 +35,8 @@ impl World {
             | Proof::DivergedKept { .. }
             | Proof::LeaseRuns { .. }
             | Proof::NoLease { .. }
+            | Proof::PassClean { .. }
+            | Proof::NoPass { .. }
             | Proof::ServiceReady { .. }
             | Proof::ServiceRuns { .. }
             | Proof::ServiceStopped { .. } => self.prove_beside(proof),
@@ -139,6 +141,10 @@ impl World {
                 let runs = |machine: &Machine| machine.lease.as_ref().map(|lease| lease.length_ms);
                 self.if_host(host, |machine| asked.is_some() && runs(machine) == asked)
             }
+            Proof::PassClean { host, kind, epoch, .. } if self.ssh_works(host) => {
+                self.machine(host).files.shows_clean((*epoch, *kind))
+            }
+            Proof::NoPass { host } => self.if_host(host, |machine| machine.files.pass.is_none()),
             Proof::NoLease { host } => self.if_host(host, |machine| machine.lease.is_none()),
             Proof::DivergedKept { host, source } => {
                 let master = source.as_ref().map(|source| &self.machine(source).database);

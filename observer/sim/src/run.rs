@@ -8,6 +8,7 @@ use std::collections::BinaryHeap;
 
 use observer_core::drive::{Answer, Order, Reply};
 use observer_core::event::Event;
+use observer_core::files::PassOrder;
 use observer_core::journal::{PauseOrder, Record};
 use observer_core::pair::{DryRun, Input, OperatorOrder, Pair, Ticket, Wish, Work};
 use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec};
@@ -57,6 +58,7 @@ impl Setup {
             hosts: vec!["node-a".into(), "node-b".into()],
             proxies: (1..=proxies).map(|n| ProxyName::new(&format!("proxy-{n}"))).collect(),
             bouncers: Vec::new(),
+            files: Vec::new(),
             services: vec![
                 service("desk", Placement::All, Probed::Health),
                 service("desk-scheduler", Placement::Master, Probed::Unit),
@@ -87,6 +89,8 @@ enum Happening {
     Proof(u64, Ticket, observer_core::plan::Proof),
     /// The world answers a look.
     Answer(u64, Look, At),
+    /// An order of a pass of files reaches the world.
+    Fetch(PassOrder),
     Wake(u64),
     Client,
     Check,
@@ -269,6 +273,7 @@ impl Run {
                     self.feed(input)?;
                 }
             }
+            Happening::Fetch(order) => drop(self.world.begin_pass(&order, self.now)),
             Happening::Wake(life) => {
                 if life == self.life && self.wake_at <= self.now {
                     self.feed(Input::Tick)?;
@@ -322,6 +327,12 @@ impl Run {
                 Work::Prove { ticket, proof, .. } => {
                     let at = self.now.plus(self.random.between(1, 5));
                     self.push(at, Happening::Proof(life, ticket, proof));
+                }
+                Work::Pass(order) => {
+                    self.checks.on_pass(&order, &self.journal, self.now)?;
+                    let most = 40 + 60 * self.chances.delay;
+                    let at = self.now.plus(self.random.between(2, most));
+                    self.push(at, Happening::Fetch(order));
                 }
                 Work::Tell(event) => self.events.push(*event),
             }
@@ -485,6 +496,7 @@ impl Run {
         let row = self.users.next_row;
         self.users.next_row += 1;
         self.world.machine_mut(&host).database.rows.push(row);
+        self.world.make_file(&host, row);
         if self.world.machine(&host).database.waits_for.is_some() {
             self.world.replicate_now(self.now);
         }

@@ -62,6 +62,8 @@ enum Demand {
     SingletonsOn(HostName),
     LeaseEnded(HostName),
     GuardRefused,
+    SameFiles,
+    KeptFiles(HostName),
     PausedBouncer(BouncerName),
     BrokenAtMost(u64),
     PoweredOff(HostName),
@@ -223,21 +225,12 @@ fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
             let open = run.pair().is_some_and(|pair| pair.memory().open.is_some());
             (!open, "a plan is open".to_owned())
         }
-        Demand::Streams(_)
-        | Demand::Kept(_)
-        | Demand::PoweredOff(_)
-        | Demand::Slot(..)
-        | Demand::Leased(_)
-        | Demand::SingletonsOn(_)
-        | Demand::LeaseEnded(_)
-        | Demand::GuardRefused
-        | Demand::PausedBouncer(_)
-        | Demand::BrokenAtMost(_) => evaluate_world(run, demand),
         Demand::Plans(count) => {
             let opened =
                 run.events.iter().filter(|event| event.kind.name() == "plan-opened").count();
             (opened == *count, format!("{opened} plans"))
         }
+        _ => evaluate_world(run, demand),
     }
 }
 
@@ -247,6 +240,16 @@ fn evaluate_world(run: &Run, demand: &Demand) -> (bool, String) {
         Demand::Streams(host) => {
             let database = &run.world.machine(host).database;
             (database.heard_at.is_some(), format!("{:?}", database.postmaster))
+        }
+        Demand::SameFiles => {
+            let sets = run.world.machines.values().map(|machine| &machine.files.there);
+            let counts: Vec<usize> = sets.clone().map(std::collections::BTreeSet::len).collect();
+            let same = sets.clone().zip(sets.skip(1)).all(|(one, next)| one == next);
+            (same, format!("{counts:?} files"))
+        }
+        Demand::KeptFiles(host) => {
+            let kept = run.world.machine(host).files.kept.len();
+            (kept > 0, format!("{kept} files"))
         }
         Demand::Kept(host) => {
             let kept = run.world.machine(host).database.kept;
@@ -337,6 +340,8 @@ fn demand(words: &[&str]) -> Option<Demand> {
         "leased" => Demand::Leased(host(1)?),
         "lease-ended" => Demand::LeaseEnded(host(1)?),
         "guard-refused" => Demand::GuardRefused,
+        "same-files" => Demand::SameFiles,
+        "kept-files" => Demand::KeptFiles(host(1)?),
         "paused" => Demand::PausedBouncer(BouncerName::new(words.get(1)?)),
         "broken-sessions" => Demand::BrokenAtMost(words.get(2)?.parse().ok()?),
         "powered-off" => Demand::PoweredOff(host(1)?),
@@ -409,6 +414,7 @@ fn fault(words: &[&str]) -> Option<Fault> {
         "never-finish" => Fault::NeverFinish(proxy()?),
         _ => {
             return of_a_service(words)
+                .or_else(|| of_files(words))
                 .or_else(|| of_a_bouncer(words))
                 .or_else(|| of_the_observer(words));
         }
@@ -426,6 +432,20 @@ fn of_a_service(words: &[&str]) -> Option<Fault> {
         "stop-singletons" => Fault::Singletons(host()?, ServiceState::Stopped),
         "kill-singletons" => Fault::Singletons(host()?, ServiceState::Failed),
         "break-singletons" => Fault::Singletons(host()?, ServiceState::Broken),
+        _ => return None,
+    })
+}
+
+/// What happens to files, and to what copies them.
+fn of_files(words: &[&str]) -> Option<Fault> {
+    let host = || words.get(1).map(|name| HostName::new(name));
+    Some(match *words.first()? {
+        "delete-files" => Fault::DeleteFiles(host()?),
+        "hang-passes" => Fault::HangPasses(host()?),
+        "let-passes-end" => Fault::LetPassesEnd(host()?),
+        "fill-files" => Fault::FillFiles(host()?),
+        "free-files" => Fault::FreeFiles(host()?),
+        "kill-pass" => Fault::KillPass(host()?),
         _ => return None,
     })
 }
@@ -522,6 +542,7 @@ fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
         "three-hosts" => setup.spec.hosts.push(HostName::new("node-c")),
         "lease 12s" => policy.lease_ms = Some(12_000),
         "guard in-place" => setup.guarded = Running::Yes,
+        "files" => setup.spec.files = vec![crate::files::one_set()],
         "no-application" => setup.spec.services.clear(),
         "application-on-master" => setup.spec.services[0].placement = Placement::Master,
         _ => return None,

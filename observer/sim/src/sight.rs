@@ -29,6 +29,7 @@ impl World {
             }),
             Look::Disk(host) => self
                 .over_ssh(host, |machine| Some(Ok(Seen::Disk(machine.database.disk.rooms(now))))),
+            Look::Files(host) => self.over_ssh(host, |machine| Some(self.see_files(machine, now))),
             Look::Port { host, from } => self.see_through(from, host, see_port),
             Look::Application { host, from } => self.see_through(from, host, |machine| {
                 let serves = self.application_serves(host);

@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 
 use observer_core::drive::Reply;
+use observer_core::files::{Deletions, PassOrder};
 use observer_core::plan::{Effect, Sessions, Stop};
 use observer_core::policy::{PairSpec, Probed};
 use observer_core::sighting::Admission;
-use observer_core::words::{At, BouncerName, HostName, ProxyName, Timeline};
+use observer_core::words::{At, BouncerName, Epoch, HostName, ProxyName, Timeline};
 
 use crate::bouncer::Bouncer;
 use crate::lease::LeaseEnd;
@@ -141,6 +142,7 @@ impl World {
         }
         self.check_leases(now);
         self.end_jobs(now);
+        self.end_passes_due(now);
         self.replicate(now);
     }
 
@@ -251,6 +253,17 @@ impl World {
             }),
             Effect::PauseBouncer { .. } | Effect::ResumeBouncer { .. } => self.at_bouncer(effect),
             Effect::Promote { host } => self.promote(host, epoch, now),
+            Effect::Pass { host, source, set, kind } => {
+                let (host, source, set) = (host.clone(), source.clone(), set.clone());
+                let (kind, epoch) = (*kind, Epoch(epoch));
+                let deletions = Deletions::Limited;
+                let order = PassOrder { host, source, set, kind, deletions, epoch };
+                self.begin_pass(&order, now)
+            }
+            Effect::EndPasses { host } => self.on_host(host, |machine| {
+                machine.files.end_all(Epoch(epoch));
+                Reply::Did
+            }),
             Effect::SetLease { host, length_ms } => self.set_lease(host, *length_ms, now),
             Effect::StartDatabase { host } | Effect::RestartDatabase { host } => {
                 let reply = self.perform_on_host(effect, now);

@@ -368,3 +368,45 @@ fn services_of_the_master_stopped_by_order_are_found() {
     let findings = lint(wrong, &setup.spec, Epoch(1)).expect_err("the lint lets it pass");
     assert!(findings.contains(&Finding::StopsMastersServices), "found only {findings:?}");
 }
+
+/// Files flow from the master to a slave, all before the pivot, and nothing goes on behind it.
+#[test]
+fn files_that_flow_back_or_are_left_behind_are_found() {
+    let plan_of = |wish| {
+        let setup = Setup::usual(3, 1).with_files();
+        let mut run = Run::new(setup.clone());
+        run.advance(12_000).expect("a healthy run breaks nothing");
+        (run.dry_run(wish).expect("a healthy pair has a plan").plan, setup)
+    };
+    let found = |plan: Plan, setup: &Setup| lint(plan, &setup.spec, Epoch(1)).unwrap_err();
+    let (plan, setup) = plan_of(Wish::SwitchOver);
+    assert!(lint(plan.clone(), &setup.spec, Epoch(1)).is_ok());
+    let is_last = |step: &observer_core::plan::Step| {
+        matches!(&step.effect, Effect::Pass { kind, .. }
+            if *kind == observer_core::files::PassKind::Last)
+    };
+
+    let mut without = plan.clone();
+    without.steps.retain(|step| !is_last(step));
+    let findings = found(without, &setup);
+    assert!(findings.contains(&Finding::FilesNotWhole("attachments".to_owned())), "{findings:?}");
+
+    let mut early = plan.clone();
+    let last = early.steps.iter().position(is_last).expect("a switchover has a last pass");
+    let step = early.steps.remove(last);
+    early.steps.insert(0, step);
+    let findings = found(early, &setup);
+    assert!(findings.contains(&Finding::FilesNotWhole("attachments".to_owned())), "{findings:?}");
+
+    let mut back = plan.clone();
+    if let Effect::Pass { host, source, .. } = &mut back.steps[last].effect {
+        std::mem::swap(host, source);
+    }
+    let findings = found(back, &setup);
+    assert!(findings.iter().any(|one| matches!(one, Finding::FilesFlowBack(_))), "{findings:?}");
+
+    let (mut failover, setup) = plan_of(Wish::FailOver(LossOverride::None));
+    failover.steps.retain(|step| !matches!(step.effect, Effect::EndPasses { .. }));
+    let findings = found(failover, &setup);
+    assert!(findings.contains(&Finding::PassRuns), "{findings:?}");
+}

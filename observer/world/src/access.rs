@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use observer_core::parity::Item;
 use observer_core::policy::PairSpec;
-use observer_core::words::{BouncerName, HostName, ProxyName};
+use observer_core::words::{BouncerName, FileSetName, HostName, ProxyName};
 
 use crate::keys::Format;
 use crate::ssh::{BadHostKey, HostKey, SshTarget, SshTiming};
@@ -23,8 +23,31 @@ pub struct PairAccess {
     pub proxies: Vec<ProxyAccess>,
     /// One entry per PgBouncer of the pair.
     pub bouncers: Vec<BouncerAccess>,
+    /// Where each file set is, and how it is fetched; one entry per set of the pair.
+    pub files: Vec<FileSetAccess>,
     /// What must be alike on all hosts, and where it is found.
     pub parity: Vec<ParityItem>,
+}
+
+/// Where one file set is, the same place on every host, and how a slave fetches it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSetAccess {
+    /// Its configured name; part of the name of a folder and of a systemd unit.
+    pub name: FileSetName,
+    /// The folder whose content is copied.
+    pub path: PathBuf,
+    /// The account that reads it on the master and writes it on the slave; `root` keeps owners.
+    pub user: String,
+    /// What is left out, as rsync's `--exclude` takes it.
+    pub exclude: Vec<String>,
+    /// How long what was deleted or replaced on a slave is kept there, in milliseconds.
+    pub retention_ms: u64,
+    /// More deletions than this are not made before a person allows them.
+    pub max_deletes: u64,
+    /// Nor more than this share of the set, in percent; ten files are always allowed.
+    pub max_deletes_percent: u64,
+    /// How many bytes a second are read from the master at most; 0 for no limit.
+    pub rate_limit_bytes: u64,
 }
 
 /// One item of parity and where it is found, the same place on every host.

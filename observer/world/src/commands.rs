@@ -12,16 +12,18 @@ use std::path::Path;
 use observer_core::policy::PairSpec;
 use observer_core::words::ServiceName;
 
-use crate::access::{HostAccess, ParityItem, ProxyAccess, WorldError};
+use crate::access::{FileSetAccess, HostAccess, ParityItem, ProxyAccess, WorldError};
 use crate::quote::quote;
 use crate::ssh::Command;
 
+mod files;
 mod guard;
 mod job;
 mod lease;
 mod parity;
 mod standby;
 
+pub(crate) use files::{FOLDER as FILES_FOLDER, PassCommands, setup as files_setup};
 pub(crate) use guard::{GUARD_FILE, guard};
 pub(crate) use job::{JobCommands, Takes};
 pub(crate) use lease::LeaseCommands;
@@ -145,6 +147,8 @@ pub(crate) struct HostCommands {
     pub(crate) standby: StandbyCommands,
     /// What sets its lease and takes it away.
     pub(crate) lease: LeaseCommands,
+    /// What lets it fetch each file set, in the configured order.
+    pub(crate) files: Vec<PassCommands>,
     /// What compares and copies each item of parity, in the configured order.
     pub(crate) parity: Vec<ParityCommands>,
 }
@@ -239,6 +243,7 @@ impl HostCommands {
             services,
             standby: StandbyCommands::new(access, &data, others)?,
             lease: LeaseCommands::new(access, &data, spec, others, proxies)?,
+            files: Vec::new(),
             parity: Vec::new(),
         })
     }
@@ -248,6 +253,7 @@ impl HostCommands {
         let mut all = self.database.all().to_vec();
         all.extend(self.standby.all());
         all.extend(self.lease.all());
+        all.extend(self.files.iter().flat_map(PassCommands::all));
         all.extend([&self.kill, &self.leave_tombstone, &self.lift_tombstone]);
         all.extend([&self.see_tombstone, &self.see_last_start, &self.see_disk, &self.see_owner]);
         all.extend(self.services.values().flat_map(UnitCommands::all));
@@ -259,6 +265,18 @@ impl HostCommands {
     pub(crate) fn allowed(&self) -> Vec<&Privileged> {
         let parity = self.parity.iter().flat_map(ParityCommands::privileged);
         self.all().into_iter().chain(parity).collect()
+    }
+
+    /// With the commands that fetch these file sets from any of `others`.
+    pub(crate) fn fetching(
+        self,
+        access: &HostAccess,
+        sets: &[FileSetAccess],
+        others: &[&HostAccess],
+    ) -> Result<Self, WorldError> {
+        let data = absolute(access.name.as_str(), &access.database.data_directory)?;
+        let files = sets.iter().map(|set| PassCommands::new(access, &data, set, others));
+        Ok(Self { files: files.collect::<Result<_, _>>()?, ..self })
     }
 
     /// With the commands for these items of parity.

@@ -54,8 +54,15 @@ fn leased(unit: &str, data: &str, lease_ms: Option<u64>) -> Result<HostCommands,
     }];
     let policy = Policy { lease_ms, ..Policy::default() };
     let (hosts, proxies) = (vec!["node-a".into()], Vec::new());
-    let spec =
-        PairSpec { name: "desk".into(), hosts, proxies, bouncers: Vec::new(), services, policy };
+    let spec = PairSpec {
+        name: "desk".into(),
+        hosts,
+        proxies,
+        bouncers: Vec::new(),
+        files: Vec::new(),
+        services,
+        policy,
+    };
     HostCommands::new(&access("node-a"), &spec, &[&access("node-b")], &[proxy_access("/etc/h")])
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use haproxy::Members;
 use observer_core::drive::{Answer, Order, Reply};
+use observer_core::files::PassOrder;
 use observer_core::plan::{Effect, Proof, Sessions};
 use observer_core::policy::PairSpec;
 use observer_core::sighting::{Look, Seen, Silent};
@@ -58,6 +59,8 @@ pub(crate) struct Host {
     pub(crate) commands: HostCommands,
     /// The drop-in that keeps its database from starting as a second master.
     pub(crate) guard: String,
+    /// The script that prepares it to fetch file sets.
+    files_setup: String,
     pub(crate) ran: RanInThisBoot,
     pub(crate) little_room: LittleRoom,
     pub(crate) lineage: Lineage,
@@ -113,12 +116,14 @@ const ALARMS_MAX: usize = 64;
 impl PairWorld {
     /// Makes the handles. Nothing is sent before the first look or order.
     pub fn connect(access: PairAccess) -> Result<Self, WorldError> {
-        let PairAccess { spec, hosts, proxies, bouncers, parity } = access;
+        let PairAccess { spec, hosts, proxies, bouncers, files, parity } = access;
         let mut known_hosts = BTreeMap::new();
         for host in &hosts {
             let others: Vec<&HostAccess> =
                 hosts.iter().filter(|other| other.name != host.name).collect();
-            let known = Host::new(host.clone(), &spec, &others, &proxies, &parity)?;
+            let mut known = Host::new(host.clone(), &spec, &others, &proxies, &parity)?;
+            known.commands = known.commands.fetching(host, &files, &others)?;
+            known.files_setup = commands::files_setup(host, &files, &others)?;
             known_hosts.insert(host.name.clone(), known);
         }
         let mut known_proxies = BTreeMap::new();
@@ -160,6 +165,19 @@ impl PairWorld {
         let deadline = Duration::from_millis(order.deadline_ms);
         let performing = hands::perform(&self.inner, order, deadline);
         tokio::time::timeout(deadline, performing).await.unwrap_or(Reply::NoReply)
+    }
+
+    /// Begins one pass of a file set, or says why it is not begun. An order with an older epoch
+    /// than was ever seen is refused.
+    pub async fn pass(&self, order: &PassOrder, deadline: Duration) -> Result<(), String> {
+        if let Err(newer) = self.inner.admit(order.epoch) {
+            return Err(format!("it is of epoch {}, the pair is in epoch {newer}", order.epoch));
+        }
+        let passing = tokio::time::timeout(deadline, hands::pass(&self.inner, order, deadline));
+        match passing.await {
+            Ok(done) => done.map_err(hands::Fault::words),
+            Err(_) => Err("no answer in time".to_owned()),
+        }
     }
 
     /// Looks for one proof. `epoch` is the one that a written row must carry.
@@ -236,6 +254,12 @@ impl PairWorld {
         self.inner.hosts.get(&HostName::new(host)).map(|host| host.guard.clone())
     }
 
+    /// The script that prepares a host to fetch file sets; none for a name that is no host of the
+    /// pair.
+    pub fn files_setup(&self, host: &str) -> Option<String> {
+        self.inner.hosts.get(&HostName::new(host)).map(|host| host.files_setup.clone())
+    }
+
     pub(crate) fn inner(&self) -> &Inner {
         &self.inner
     }
@@ -290,8 +314,19 @@ impl Host {
             user: access.database.user.clone(),
             database: access.database.database.clone(),
         });
-        let (ran, little_room, lineage, ordered) = Default::default();
-        Ok(Self { access, ssh, database, commands, guard, ran, little_room, lineage, ordered })
+        let (files_setup, ran, little_room, lineage, ordered) = Default::default();
+        Ok(Self {
+            access,
+            ssh,
+            database,
+            commands,
+            guard,
+            files_setup,
+            ran,
+            little_room,
+            lineage,
+            ordered,
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 mod aim;
 mod bmc;
 mod books;
+mod files;
 mod mend;
 mod promise;
 mod told;
@@ -18,6 +19,7 @@ use serde_json::Value;
 pub use aim::{DONE, Harmed, Hook, REFUSED, Steps, UNDONE};
 pub use bmc::{Bmc, Mood};
 pub use books::{Booked, Load};
+pub use files::{ATTACHMENTS, FileSets, PASS_FOLDER};
 pub use promise::Promise;
 pub use told::{Told, texts};
 
@@ -57,6 +59,8 @@ pub struct StageSpec {
     pub environment: Vec<(&'static str, String)>,
     /// Whether the guard is in the databases' units.
     pub guard: Guard,
+    /// Whether the slave keeps a copy of the desk's attachments.
+    pub files: FileSets,
 }
 
 /// Whether a replaced master is kept from starting by its own unit.
@@ -78,6 +82,7 @@ impl StageSpec {
             power: PowerSwitch::None,
             environment: Vec::new(),
             guard: Guard::InPlace,
+            files: FileSets::None,
         }
     }
 
@@ -154,6 +159,9 @@ impl Stage {
             machine.put_file("/etc/sudoers.d/ha-observer", text.as_bytes(), 0o440, "root:root")?;
             machine.run(&["visudo", "-c", "-q"])?;
         }
+        if spec.files == FileSets::Attachments {
+            self.install_files()?;
+        }
         if spec.guard == Guard::InPlace {
             self.put_guard("node-a")?;
             self.put_guard("node-b")?;
@@ -212,6 +220,9 @@ impl Stage {
         }
         if spec.lab.pooler == Pooler::OnProxy {
             text += &bouncer(self.lab.machine("proxy"))?;
+        }
+        if spec.files == FileSets::Attachments {
+            text = text.replace("\n[policy]", &format!("{}\n[policy]", files::SECTION));
         }
         if spec.power == PowerSwitch::Controller {
             let section = format!("\n{}[policy]", bmc::FENCE_SECTION);

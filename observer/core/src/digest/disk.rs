@@ -106,6 +106,7 @@ mod tests {
             hosts: vec![host],
             proxies: Vec::new(),
             bouncers: Vec::new(),
+            files: Vec::new(),
             services: Vec::new(),
             policy: Policy::default(),
         };
@@ -142,6 +143,7 @@ mod tests {
             hosts,
             proxies,
             bouncers: Vec::new(),
+            files: Vec::new(),
             services,
             policy,
         };

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Inputs;
+use super::{FileStanding, Inputs, files};
 use crate::facts::Loss;
 use crate::policy::Policy;
 use crate::sighting::{Class, Look};
@@ -21,6 +21,10 @@ pub struct LossEstimate {
     pub bytes: Option<u64>,
     /// Milliseconds during which commits may have been acknowledged and not received.
     pub ms: Option<u64>,
+    /// Age of the oldest change of a file that the slave may lack, in milliseconds; the greatest
+    /// number there is if it cannot be told, none where no file sets are kept.
+    #[serde(default)]
+    pub files_ms: Option<u64>,
 }
 
 impl LossEstimate {
@@ -29,7 +33,7 @@ impl LossEstimate {
         match (self.bytes, self.ms) {
             (Some(bytes), Some(ms)) => {
                 if bytes <= policy.loss_budget_bytes && ms <= policy.loss_budget_ms {
-                    Loss::WithinBudget
+                    self.of_files_against(policy)
                 } else {
                     Loss::OverBudget
                 }
@@ -38,13 +42,26 @@ impl LossEstimate {
         }
     }
 
+    /// Holds what is at risk of the files alone against the loss budget.
+    pub fn of_files_against(&self, policy: &Policy) -> Loss {
+        match self.files_ms {
+            Some(age) if age > policy.loss_budget_files_ms => Loss::OverBudget,
+            _ => Loss::WithinBudget,
+        }
+    }
+
     /// As a person reads it.
     pub fn text(&self) -> String {
-        match (self.bytes, self.ms) {
+        let log = match (self.bytes, self.ms) {
             (Some(bytes), Some(ms)) => {
                 format!("{} of log, {} of commits at most", human_bytes(bytes), human_ms(ms))
             }
             _ => "unknown".to_owned(),
+        };
+        match self.files_ms {
+            None => log,
+            Some(u64::MAX) => format!("{log}, and it is not known which files"),
+            Some(age) => format!("{log}, {} of changes of files at most", human_ms(age)),
         }
     }
 }
@@ -53,15 +70,18 @@ pub(super) fn estimate(
     inputs: Inputs<'_>,
     master: Option<&HostName>,
     candidate: Option<&HostName>,
+    files: &[FileStanding],
 ) -> LossEstimate {
+    let files_ms = files::at_risk_ms(files);
+    let unknown = LossEstimate { files_ms, ..LossEstimate::default() };
     let (Some(master), Some(candidate)) = (master, candidate) else {
-        return LossEstimate::default();
+        return unknown;
     };
     let Some(received) = inputs.last_report(candidate).map(|report| report.lsn) else {
-        return LossEstimate::default();
+        return unknown;
     };
     let Some((last_at, reached)) = inputs.snapshot.positions(master).next_back() else {
-        return LossEstimate::default();
+        return unknown;
     };
     let covered = inputs.snapshot.positions(master).rev().find(|(_, lsn)| *lsn <= received);
     let oldest = inputs.snapshot.positions(master).next();
@@ -71,11 +91,12 @@ pub(super) fn estimate(
         reached: Some(reached),
         bytes: Some(received.behind(reached)),
         ms: Some(last_at.since(covered_at) + unseen),
+        files_ms,
     }
 }
 
 /// When the master's database stopped answering us; now, while it answers.
-fn died_at(inputs: Inputs<'_>, master: &HostName) -> At {
+pub(super) fn died_at(inputs: Inputs<'_>, master: &HostName) -> At {
     match inputs.snapshot.get(&Look::Database(master.clone())) {
         Some(entry) if entry.class != Class::Good => entry.since,
         _ => inputs.now,

@@ -354,8 +354,8 @@ impl<'a> View<'a> {
             return None;
         }
         let bad = self.inputs.snapshot.entries().filter(|(look, entry)| {
-            // That its disk is not shown says nothing of how the master is.
-            let shows = !matches!(look, Look::Disk(_));
+            // That its disk or its files are not shown says nothing of how the master is.
+            let shows = !matches!(look, Look::Disk(_) | Look::Files(_));
             look.host() == Some(self.master) && shows && entry.class != Class::Good
         });
         bad.map(|(_, entry)| entry.since).min()
@@ -406,7 +406,9 @@ fn describe(entry: &Entry, now: At) -> String {
         Ok(Seen::PortOpen) => "takes connections".to_owned(),
         Ok(Seen::ApplicationWell) => "healthy".to_owned(),
         Ok(Seen::ApplicationIll(why)) => format!("not well: {why}"),
-        Ok(Seen::Proxy(_) | Seen::ProxyFile(_) | Seen::Bouncer(_)) => "answers".to_owned(),
+        Ok(Seen::Files(_) | Seen::Proxy(_) | Seen::ProxyFile(_) | Seen::Bouncer(_)) => {
+            "answers".to_owned()
+        }
         Err(silent) => silent.to_string(),
     };
     format!("{what} ({} looks, {for_how_long})", entry.streak)

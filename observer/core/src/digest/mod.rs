@@ -5,6 +5,7 @@
 
 mod commits;
 mod disk;
+mod files;
 mod history;
 mod lease;
 mod loss;
@@ -15,6 +16,7 @@ mod singletons;
 mod slave;
 mod votes;
 
+pub use files::{Age, FileStanding};
 pub use loss::LossEstimate;
 pub use master::DATABASE_UNIT;
 pub use singletons::{Stray, Strayed};
@@ -23,7 +25,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Facts, Loss, Roles, Sight, Upkeep};
+use crate::facts::{Facts, Roles, Sight, Upkeep};
 use crate::journal::Memory;
 use crate::judge::Repair;
 use crate::ledger::Snapshot;
@@ -69,6 +71,9 @@ pub struct Digest {
     /// The hosts whose disk is nearly full, or soon will be.
     #[serde(default)]
     pub low_disks: Vec<DiskLow>,
+    /// Every file set, as the candidate has it.
+    #[serde(default)]
+    pub files: Vec<FileStanding>,
     /// What stands out beside the master's condition, a sentence each.
     pub remarks: Vec<String>,
 }
@@ -174,7 +179,9 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     remarks.extend(why);
     let strayed = singletons::strayed(inputs, master.as_ref());
     remarks.extend(strayed.iter().map(Strayed::to_string));
-    let loss = loss::estimate(inputs, master.as_ref(), candidate.as_ref());
+    let files = files::standings(inputs, master.as_ref(), candidate.as_ref());
+    remarks.extend(files::told(&files));
+    let loss = loss::estimate(inputs, master.as_ref(), candidate.as_ref(), &files);
     let promise = commits::promise(inputs, master.as_ref(), candidate.as_ref());
     let low_disks = disk::low(inputs);
     remarks.extend(low_disks.iter().map(DiskLow::to_string));
@@ -188,7 +195,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         master: condition,
         slave,
         loss: match promise {
-            Promise::OnBoth => Loss::WithinBudget,
+            Promise::OnBoth => loss.of_files_against(&spec.policy),
             Promise::OnMaster => loss.against(&spec.policy),
         },
         proxies,
@@ -196,7 +203,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         commits: commits::assess(inputs, master.as_ref(), candidate.as_ref(), slave),
         lease,
         singletons: singletons::assess(inputs, &strayed),
-        upkeep: if low_disks.is_empty() { Upkeep::Good } else { Upkeep::DiskLow },
+        upkeep: upkeep(&files, &low_disks),
     };
     let master_ssh = master.as_ref().map_or(Reach::Silent, |name| reach(inputs, name));
     Digest {
@@ -214,8 +221,19 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         strayed,
         trouble_since,
         low_disks,
+        files,
         remarks,
         master,
+    }
+}
+
+fn upkeep(files: &[FileStanding], low_disks: &[DiskLow]) -> Upkeep {
+    if files.iter().any(|one| one.age == Age::Stale) {
+        Upkeep::FilesBehind
+    } else if low_disks.is_empty() {
+        Upkeep::Good
+    } else {
+        Upkeep::DiskLow
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan
         };
         plan.push(steps::measure_loss(heir, reached, budget_bytes));
     }
+    plan.extend(steps::end_passes(spec, heir));
     let patience = if is_alive(brief) { Patience::Short } else { Patience::TillPolicy };
     plan.push(steps::replay(spec, heir, patience));
     // After everything else that may have the plan given up: a machine that was powered off for

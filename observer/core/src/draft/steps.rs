@@ -4,9 +4,12 @@
 //! Every effect here may be repeated: doing it twice changes nothing, so a lost reply is answered
 //! by ordering it again, unless the step says otherwise and why.
 
-use super::bouncers;
+use super::{Brief, bouncers};
+use crate::files::PassKind;
 use crate::plan::{Effect, First, LostReply, OnFailure, Proof, Sessions, Step, Stop, Undo};
-use crate::policy::{Durability, PairSpec, Placement, PowerFence, Probed, ServiceSpec, WhenUndone};
+use crate::policy::{
+    Durability, FileSetSpec, PairSpec, Placement, PowerFence, Probed, ServiceSpec, WhenUndone,
+};
 use crate::words::{BouncerName, HostName, Lsn, ProxyName, Timeline};
 
 /// How long stopping by SIGKILL or leaving a tombstone may take, in milliseconds: an SSH command
@@ -509,6 +512,50 @@ pub(super) fn synchronise(host: &HostName, standby: Option<&HostName>) -> Step {
 pub(super) fn free_commits(spec: &PairSpec, heir: &HostName) -> Option<Step> {
     let free = Step { on_failure: OnFailure::GoOn, ..synchronise(heir, None) };
     (spec.policy.durability == Durability::Sync).then_some(free)
+}
+
+/// Lets the slave fetch what has changed in each file set of the master.
+pub(super) fn pass(
+    brief: Brief<'_>,
+    set: &FileSetSpec,
+    [host, source]: [&HostName; 2],
+    kind: PassKind,
+) -> Step {
+    let (host, source, set_name) = (host.clone(), source.clone(), set.name.clone());
+    let epoch = brief.memory.epoch.next();
+    let (name, deadline_ms) = match kind {
+        PassKind::Last => (format!("last pass of {set_name}"), set.last_deadline_ms),
+        PassKind::Routine | PassKind::Near => (format!("pass of {set_name}"), set.near_deadline_ms),
+    };
+    Step {
+        name,
+        first: First::Order,
+        proof: Proof::PassClean { host: host.clone(), set: set_name.clone(), kind, epoch },
+        effect: Effect::Pass { host, source, set: set_name, kind },
+        lost_reply: LostReply::Repeat,
+        // More of the master's files on a slave is what it is there for.
+        undo: Undo::NothingToUndo,
+        on_failure: OnFailure::GiveUp,
+        deadline_ms,
+    }
+}
+
+/// Ends whatever pass of files runs on the next master: half of one must not go on writing into
+/// what is a master by then.
+pub(super) fn end_passes(spec: &PairSpec, heir: &HostName) -> Option<Step> {
+    let step = Step {
+        name: "no pass of files".to_owned(),
+        // Even where none runs: an order of the last epoch that is still on its way is refused from
+        // then on.
+        first: First::Order,
+        effect: Effect::EndPasses { host: heir.clone() },
+        proof: Proof::NoPass { host: heir.clone() },
+        lost_reply: LostReply::Repeat,
+        undo: Undo::NothingToUndo,
+        on_failure: OnFailure::GiveUp,
+        deadline_ms: QUICK_MS,
+    };
+    (!spec.files.is_empty()).then_some(step)
 }
 
 /// Lets the lease run on the master.

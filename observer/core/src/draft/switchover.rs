@@ -5,6 +5,7 @@
 //! Whatever users do not wait for is done before they are held or after they are released.
 
 use super::{Brief, NoPlan, bouncers, steps};
+use crate::files::PassKind;
 use crate::plan::{Goal, OnFailure, Plan, Step, Undo};
 use crate::policy::{Durability, Placement, Probed, ServiceSpec};
 
@@ -16,6 +17,9 @@ pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     let policy = &spec.policy;
     let mut plan: Vec<Step> = Vec::new();
     plan.push(steps::near(heir, master, policy.lag_limit_bytes));
+    // What has changed by now need not be fetched while users wait.
+    let pass = |kind| move |set| steps::pass(brief, set, [heir, master], kind);
+    plan.extend(spec.files.iter().map(pass(PassKind::Near)));
     plan.push(steps::checkpoint(master));
     plan.extend(steps::free_commits(spec, heir));
     for proxy in &spec.proxies {
@@ -47,15 +51,14 @@ pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     plan.extend(needed.into_iter().map(stop));
     // Requests in flight, and what has just been stopped, may have needed their sessions.
     plan.extend(spec.bouncers.iter().map(|bouncer| bouncers::pause(spec, bouncer)));
+    // Before the database is stopped: a pass that fails is taken back without starting it again.
+    plan.extend(spec.files.iter().map(pass(PassKind::Last)));
     plan.push(steps::shut_down(spec, master));
-    for proxy in &spec.proxies {
-        plan.push(steps::end_tunnels(spec, proxy, master));
-    }
+    plan.extend(spec.proxies.iter().map(|proxy| steps::end_tunnels(spec, proxy, master)));
     plan.push(Step { on_failure: OnFailure::GiveUp, ..steps::tombstone(master) });
     plan.push(steps::replayed_shutdown(heir, master));
-    for proxy in &spec.proxies {
-        plan.push(steps::still_fenced(spec, proxy, master));
-    }
+    plan.extend(steps::end_passes(spec, heir));
+    plan.extend(spec.proxies.iter().map(|proxy| steps::still_fenced(spec, proxy, master)));
     plan.push(steps::promote_or_withdraw(spec, heir, after));
     plan.push(steps::first_write(heir));
     plan.extend(steps::open_to_users(spec, heir, &spec.bouncers));

@@ -41,6 +41,9 @@ impl Pair {
             looks.push(Look::ProxyFile(proxy.clone()));
         }
         looks.extend(spec.bouncers.iter().cloned().map(Look::Bouncer));
+        if let Some(master) = master.filter(|_| !spec.files.is_empty()) {
+            looks.extend(spec.others(master).cloned().map(Look::Files));
+        }
         looks
     }
 

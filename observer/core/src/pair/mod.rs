@@ -13,6 +13,7 @@ mod files;
 mod maintenance;
 mod orders;
 mod pace;
+mod passes;
 mod upgrade;
 mod work;
 
@@ -27,6 +28,7 @@ use crate::digest::{Digest, digest, evidence};
 use crate::drive::Drive;
 use crate::event::{Event, EventKind};
 use crate::facts::{Act, Asker, GateFacts, Journal, Past, Pause, Standing, Work as WorkFact};
+use crate::files::Deletions;
 use crate::journal::{Memory, Record, Turn};
 use crate::judge::{Cause, Gate, Repair, Rule, Verdict, gate, judge};
 use crate::ledger::Snapshot;
@@ -34,7 +36,7 @@ use crate::plan::Goal;
 use crate::plan::Proof;
 use crate::policy::{Mode, PairSpec};
 use crate::sighting::Look;
-use crate::words::{At, PlanId};
+use crate::words::{At, FileSetName, HostName, PlanId};
 
 /// How long a failed plan of the observer's own keeps it from trying the next, in milliseconds.
 const AFTER_FAILURE_MS: u64 = 15_000;
@@ -87,6 +89,10 @@ pub struct Pair {
     pass: Option<(usize, String)>,
     /// Maintenances whose end was announced.
     reminded: BTreeSet<(crate::words::HostName, At)>,
+    /// When each pass of files was last asked for.
+    passed: BTreeMap<(HostName, FileSetName), At>,
+    /// What people asked of the next pass of a file set.
+    wanted: BTreeMap<FileSetName, Deletions>,
     started_at: At,
 }
 
@@ -114,6 +120,8 @@ impl Pair {
             give_up: None,
             pass: None,
             reminded: BTreeSet::new(),
+            passed: BTreeMap::new(),
+            wanted: BTreeMap::new(),
             started_at: now,
             memory,
             spec,
@@ -178,6 +186,7 @@ impl Pair {
         self.expire_maintenance(now);
         self.proceed(now);
         if !self.stopping {
+            self.pass_due(now);
             self.ask_due(now);
         }
     }

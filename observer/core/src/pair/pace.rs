@@ -100,8 +100,10 @@ impl Pace {
         let mood = if late == Late::Yes { self.mood.max_doubt() } else { self.mood };
         let pause_ms = match mood {
             // A disk fills at its own pace, whatever else is in doubt, and a look at it costs the
-            // host a sudo.
-            _ if matches!(look, Look::Disk(_)) => policy.interval_ms * COSTLY_EVERY,
+            // host a sudo. Files come at theirs.
+            _ if matches!(look, Look::Disk(_) | Look::Files(_)) => {
+                policy.interval_ms * COSTLY_EVERY
+            }
             Mood::Easy if is_costly(look) => policy.interval_ms * COSTLY_EVERY,
             Mood::Easy => policy.interval_ms,
             Mood::Doubtful => policy.suspect_interval_ms,

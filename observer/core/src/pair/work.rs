@@ -2,6 +2,7 @@
 
 use crate::drive::{Answer, Order, Reply};
 use crate::event::{Event, FileChange};
+use crate::files::PassOrder;
 use crate::journal::Record;
 use crate::parity::Told;
 use crate::plan::{Plan, Proof};
@@ -89,6 +90,9 @@ pub enum Work {
         /// How long it may take, in milliseconds.
         deadline_ms: u64,
     },
+    /// Let a slave fetch what has changed in a file set. Nothing is answered: the next look at the
+    /// host's file sets shows what came of it.
+    Pass(PassOrder),
     /// Tell people.
     Tell(Box<Event>),
 }

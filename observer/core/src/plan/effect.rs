@@ -6,7 +6,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::words::{BouncerName, HostName, ProxyName, ServiceName, human_ms};
+use crate::files::PassKind;
+use crate::words::{BouncerName, FileSetName, HostName, ProxyName, ServiceName, human_ms};
 
 /// The closed list of everything that is ever done to the world.
 ///
@@ -165,6 +166,22 @@ pub enum Effect {
         /// The host.
         host: HostName,
     },
+    /// On `host`, fetch what has changed in a file set on `source`.
+    Pass {
+        /// The host that fetches: a slave.
+        host: HostName,
+        /// The host it fetches from: the master.
+        source: HostName,
+        /// The file set.
+        set: FileSetName,
+        /// What it is for.
+        kind: PassKind,
+    },
+    /// On `host`, end whatever pass of a file set runs there.
+    EndPasses {
+        /// The host.
+        host: HostName,
+    },
     /// Take the power of the old master away, by the power fence.
     PowerOff {
         /// The host.
@@ -227,6 +244,8 @@ impl Effect {
             | Effect::Rewind { host, .. }
             | Effect::Clone { host, .. }
             | Effect::SetLease { host, .. }
+            | Effect::Pass { host, .. }
+            | Effect::EndPasses { host }
             | Effect::DropLease { host }
             | Effect::StartService { host, .. }
             | Effect::StopService { host, .. }
@@ -304,6 +323,10 @@ impl fmt::Display for Effect {
                 write!(f, "set a lease of {} on {host}", human_ms(*length_ms))
             }
             Effect::DropLease { host } => write!(f, "take the lease on {host} away"),
+            Effect::Pass { host, source, set, .. } => {
+                write!(f, "fetch files {set} from {source} to {host}")
+            }
+            Effect::EndPasses { host } => write!(f, "end passes of files on {host}"),
             Effect::LeaveTombstone { host } => write!(f, "leave tombstone on {host}"),
             Effect::StartService { host, service } => write!(f, "start {service} on {host}"),
             Effect::StopService { host, service } => write!(f, "stop {service} on {host}"),

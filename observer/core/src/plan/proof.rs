@@ -6,7 +6,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::words::{BouncerName, HostName, Lsn, ProxyName, ServiceName, Timeline};
+use crate::files::PassKind;
+use crate::words::{
+    BouncerName, Epoch, FileSetName, HostName, Lsn, ProxyName, ServiceName, Timeline,
+};
 
 /// What must be seen for a step to count as done.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -185,6 +188,23 @@ pub enum Proof {
         /// The host whose history counts.
         source: HostName,
     },
+    /// A pass of a file set that was ordered for this by a plan of this epoch has ended, and the
+    /// host lacks nothing of it.
+    PassClean {
+        /// The host.
+        host: HostName,
+        /// The file set.
+        set: FileSetName,
+        /// What it is for.
+        kind: PassKind,
+        /// The plan's epoch.
+        epoch: Epoch,
+    },
+    /// No pass of a file set runs on the host.
+    NoPass {
+        /// The host.
+        host: HostName,
+    },
     /// The database answers queries.
     DatabaseAnswers {
         /// The host.
@@ -279,9 +299,7 @@ impl fmt::Display for Proof {
             Proof::Cloned { host, upstream } => {
                 write!(f, "{host} streams from {upstream}, of which it is a copy")
             }
-            Proof::SlotStands { host, follower } => {
-                write!(f, "the slot for {follower} stands on {host}")
-            }
+            Proof::SlotStands { host, follower } => write!(f, "{follower}'s slot is on {host}"),
             Proof::NoSlot { host, follower } => write!(f, "no slot for {follower} is on {host}"),
             Proof::Synchronous { host, standby: Some(standby) } => {
                 write!(f, "{standby} holds every commit that {host} acknowledges")
@@ -317,6 +335,8 @@ impl fmt::Display for Proof {
             Proof::IsPrimary { host, after } => {
                 write!(f, "{host} is primary past timeline {after}")
             }
+            Proof::PassClean { host, set, .. } => write!(f, "{host} lacks nothing of files {set}"),
+            Proof::NoPass { host } => write!(f, "no pass of files runs on {host}"),
             Proof::NotPromoted { host } => write!(f, "{host} is stopped and was never promoted"),
             Proof::CanWrite { host } => write!(f, "{host} commits a row"),
             Proof::TombstoneStands { host } => write!(f, "tombstone stands on {host}"),

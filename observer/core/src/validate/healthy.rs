@@ -20,6 +20,7 @@ pub(super) fn spec() -> PairSpec {
         hosts: vec!["node-a".into(), "node-b".into()],
         proxies: vec!["proxy".into()],
         bouncers: vec!["bouncer".into()],
+        files: Vec::new(),
         services: vec![
             service("desk", Placement::All),
             service("desk-scheduler", Placement::Master),

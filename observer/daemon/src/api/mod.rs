@@ -7,6 +7,7 @@ mod fence;
 pub(crate) mod files;
 mod orders;
 mod parity;
+mod passes;
 mod peer;
 mod plans;
 pub(crate) mod types;
@@ -187,6 +188,7 @@ pub(crate) async fn serve(listener: UnixListener, desk: Arc<Desk>) -> std::io::R
         .route("/v1/pairs/{pair}/proxies/history", get(files::history))
         .route("/v1/pairs/{pair}/proxies/diff", get(files::diff))
         .route("/v1/pairs/{pair}/proxies/change", post(files::change))
+        .route("/v1/pairs/{pair}/files/pass", post(passes::pass))
         .route("/v1/pairs/{pair}/parity", get(parity::show))
         .route("/v1/pairs/{pair}/parity/fix", post(parity::fix))
         .route("/v1/pairs/{pair}/pause", post(orders::pause))

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use observer_core::draft::Services;
 use observer_core::upgrade::Next;
 use observer_core::validate::Power;
-use observer_core::words::{At, HostName};
+use observer_core::words::{At, FileSetName, HostName};
 use serde::{Deserialize, Serialize};
 
 use crate::shell::archive::StoredEvent;
@@ -190,6 +190,17 @@ pub(crate) struct FixRequest {
     /// The `seal` of the answer that was confirmed; left out, it is only shown what would change.
     #[serde(default)]
     pub(crate) seal: Option<String>,
+}
+
+/// Body of `POST /v1/pairs/{pair}/files/pass`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PassRequest {
+    /// The file set.
+    pub(crate) set: FileSetName,
+    /// How many files it may delete; by the set's limits if left out.
+    #[serde(default)]
+    pub(crate) deletions: Option<u64>,
 }
 
 /// Answer to an order that was accepted.

@@ -66,6 +66,8 @@ pub(crate) enum Verb {
     Validate(ValidateArgs),
     /// What must be alike on all hosts: who has what, and since when.
     Parity(ParityArgs),
+    /// The slave's copies of files: how far they are, and what waits for a person.
+    Files(FilesArgs),
     /// The power fence.
     Fence(FenceArgs),
     /// Move users to the slave now.
@@ -227,6 +229,30 @@ impl From<ChangeOfMaster> for Readiness {
     }
 }
 
+/// Options of `files`.
+#[derive(Args, Debug)]
+pub(crate) struct FilesArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<FilesAction>,
+}
+
+/// What to do about file sets.
+#[derive(Subcommand, Debug)]
+pub(crate) enum FilesAction {
+    /// How far each copy is; as without a word.
+    Status,
+    /// Fetch what has changed now, and wait for it.
+    Sync {
+        /// The file set; all of them if left out.
+        set: Option<String>,
+    },
+    /// Let the next pass delete what the last one asked about, once.
+    AllowDeletes {
+        /// The file set.
+        set: String,
+    },
+}
+
 /// Options of `parity`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ParityArgs {
@@ -365,6 +391,13 @@ pub(crate) enum ConfigAction {
     },
     /// Print the drop-in that keeps a host's database from starting as a second master.
     Guard {
+        /// The host's configured name.
+        host: String,
+        #[command(flatten)]
+        config: Directory,
+    },
+    /// Print the script that prepares a host to fetch the file sets of [[files]].
+    Files {
         /// The host's configured name.
         host: String,
         #[command(flatten)]

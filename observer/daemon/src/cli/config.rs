@@ -24,8 +24,11 @@ pub(super) fn carry_out(args: ConfigArgs, pair: Option<&str>) -> Result<Exit, Fa
         (None, Some(ConfigAction::Guard { host, config })) => {
             guard(&host, &config.directory, pair)?;
         }
+        (None, Some(ConfigAction::Files { host, config })) => {
+            of_machine(&host, &config.directory, pair, |world| world.files_setup(&host))?;
+        }
         (None, None) => {
-            let fix = "use --default, check, sudoers or guard; `ha-observer config --help`";
+            let fix = "use --default, check, sudoers, guard or files; `ha-observer config --help`";
             return Err(Failure::Usage(format!("nothing to do\n  fix: {fix}")));
         }
     }

@@ -41,6 +41,8 @@ pub(crate) enum Exit {
     NotAlike = 15,
     /// `upgrade`: it stopped, with the pair serving; the message says how to go on or back.
     UpgradeStopped = 16,
+    /// `files`: a copy is older than its limit, or its last pass left something behind.
+    FilesBehind = 17,
 }
 
 /// The list, as it stands in `--help` and the manual page.
@@ -62,9 +64,9 @@ Exit codes:
   12  `fence test`: the power fence could not be used for a host
   13  `proxy lint`: an error was found in a file
   14  `proxy`: not every proxy was changed; the message names which, and how to repair that
-
   15  `parity`: an item is not alike on all hosts, or could not be compared
-  16  `upgrade`: it stopped, with the pair serving; the message says how to go on or back";
+  16  `upgrade`: it stopped, with the pair serving; the message says how to go on or back
+  17  `files`: a copy is older than its limit, or its last pass left something behind";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -9,6 +9,7 @@ mod config;
 mod events;
 mod exit;
 mod fence;
+mod files;
 mod follow;
 mod incident;
 mod orders;
@@ -92,7 +93,8 @@ impl Failure {
             | Exit::FileFaulty
             | Exit::PartlyChanged
             | Exit::NotAlike
-            | Exit::UpgradeStopped => "other",
+            | Exit::UpgradeStopped
+            | Exit::FilesBehind => "other",
             Exit::Unexpected => "unexpected",
         };
         problem_json(kind, &self.to_string())
@@ -221,6 +223,7 @@ async fn ask(common: Common, verb: Verb) -> Result<Exit, Failure> {
         Verb::Incident { plan } => incident::show(&desk, plan).await,
         Verb::Validate(args) => validate::show(&desk, args).await,
         Verb::Parity(args) => parity::carry_out(&desk, args).await,
+        Verb::Files(args) => files::carry_out(&desk, args).await,
         Verb::Fence(args) => fence::carry_out(&desk, args).await,
         Verb::Failover(args) => act::failover(&desk, args).await,
         Verb::Switchover(args) => act::switchover(&desk, args).await,

@@ -50,6 +50,9 @@ pub(super) fn text(status: &PairStatus, look: Look) -> String {
         let bouncers: Vec<Vec<String>> = status.bouncers.iter().map(bouncer).collect();
         text.push_str(&look.table(&["PGBOUNCER", "STATE", "CONNECTIONS"], &bouncers));
     }
+    if !status.files.is_empty() {
+        text.push_str(&super::files::table(&status.files, look));
+    }
     let mut lines = Vec::new();
     if let Some(plan) = &status.plan {
         lines.extend(plan_lines(plan, status.at, look));

@@ -251,6 +251,7 @@ fn the_directory_has_one_name_and_its_old_ones_are_understood() {
         Verb::Config(args) => match args.action.unwrap() {
             args::ConfigAction::Check { config, place } => place.unwrap_or(config.directory),
             args::ConfigAction::Sudoers { config, .. }
+            | args::ConfigAction::Files { config, .. }
             | args::ConfigAction::Guard { config, .. } => config.directory,
         },
         _ => panic!("another verb"),

@@ -6,6 +6,7 @@
 pub(crate) mod access;
 mod daemon;
 mod fence;
+mod files;
 mod finding;
 mod pair;
 mod parity;

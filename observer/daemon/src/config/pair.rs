@@ -65,6 +65,7 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
         root.tables("proxy").iter().map(|proxy| readers.proxy(proxy, &names)).collect();
     let bouncers: Vec<BouncerAccess> =
         root.tables("bouncer").iter().map(|bouncer| readers.bouncer(bouncer)).collect();
+    let (sets, files) = super::files::sets(&root.tables("files"));
     let parity = parity::items(&root.tables("parity"));
     if hosts.len() < 2 {
         root.wrong(
@@ -91,9 +92,10 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
         proxies: proxies.iter().map(|proxy| proxy.name.clone()).collect(),
         bouncers: bouncers.iter().map(|bouncer| bouncer.name.clone()).collect(),
         services,
+        files: sets,
         policy,
     };
-    PairAccess { spec, hosts, proxies, bouncers, parity }
+    PairAccess { spec, hosts, proxies, bouncers, files, parity }
 }
 
 const NAME_FIX: &str = "use letters, digits, dots, dashes and underscores, 64 at most";

@@ -83,6 +83,7 @@ pub(super) fn read(section: &Section<'_, '_>) -> Policy {
         power_fence: shipped.power_fence,
         loss_budget_bytes: section.size_bytes("loss_budget", shipped.loss_budget_bytes),
         loss_budget_ms: section.time_ms("loss_budget_time", shipped.loss_budget_ms, 0),
+        loss_budget_files_ms: section.time_ms("loss_budget_files", shipped.loss_budget_files_ms, 0),
         lag_limit_bytes: section.size_bytes("lag_limit", shipped.lag_limit_bytes),
         walreceiver_fresh_ms: time("walreceiver_fresh", shipped.walreceiver_fresh_ms),
         replay_deadline_ms: time("replay_deadline", shipped.replay_deadline_ms),

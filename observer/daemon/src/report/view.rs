@@ -2,6 +2,7 @@
 //!
 //! `status` reads this and never waits for the pair itself.
 
+use observer_core::digest::FileStanding;
 use observer_core::drive::Drive;
 use observer_core::facts::{Act, Asker, Facts, GateFacts, Journal, Lease};
 use observer_core::journal::{OpenPlan, Way};
@@ -61,6 +62,9 @@ pub(crate) struct PairStatus {
     /// Every PgBouncer.
     #[serde(default)]
     pub(crate) bouncers: Vec<BouncerStatus>,
+    /// Every file set, as the slave has it.
+    #[serde(default)]
+    pub(crate) files: Vec<FileStanding>,
     /// What must be alike on the hosts; none where nothing is declared, or was compared yet.
     #[serde(default)]
     pub(crate) parity: Option<ParityStatus>,
@@ -207,6 +211,7 @@ fn status(pair: &Pair, basis: Option<&Basis>, now: At) -> PairStatus {
         proxies: members::proxies(pair),
         lease: lease(pair, basis),
         bouncers: members::bouncers(pair),
+        files: pair.latest().map(|(digest, _)| digest.files.clone()).unwrap_or_default(),
         parity: None,
         partial: None,
         loss: pair.latest().map(|(digest, _)| digest.loss.text()),

@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
+use observer_core::files::Deletions;
 use observer_core::pair::{OperatorOrder, Pair, Refusal, Wish};
 use observer_core::validate::ValidationReport;
-use observer_core::words::{At, HostName, ProxyName};
+use observer_core::words::{At, FileSetName, HostName, ProxyName};
 use observer_world::pair_world::{Applied, NewFile};
 use observer_world::power::PowerAnswer;
 use tokio::sync::oneshot;
@@ -34,6 +35,8 @@ pub(crate) enum Ask {
     Validate(oneshot::Sender<Result<ValidationReport, Refusal>>),
     /// What must be alike on the hosts, compared now.
     Parity(oneshot::Sender<ParityReport>),
+    /// Begin a pass of a file set as soon as one can be begun.
+    Pass(FileSetName, Deletions, oneshot::Sender<Result<(), Refusal>>),
     /// Copy an item of parity, or say what that would change.
     Fix(CopyOrder, FixReply),
     /// What the power fence says of each host; nothing is switched.
@@ -72,6 +75,9 @@ pub(super) fn answer<W: World>(pair: &mut Pair, world: &W, ask: Ask, now: At) {
         }
         Ask::DryRun(wish, reply) => {
             let _ = reply.send(dry_run(pair, world, wish, now));
+        }
+        Ask::Pass(set, deletions, reply) => {
+            let _ = reply.send(pair.want_pass(&set, deletions, now));
         }
         // Answered by the task itself, which keeps what was compared.
         Ask::Parity(_) | Ask::Fix(..) => {}

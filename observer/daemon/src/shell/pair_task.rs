@@ -18,6 +18,7 @@ use std::time::Duration;
 use observer_core::drive::{Answer, Reply};
 use observer_core::event::EventKind;
 use observer_core::facts::{Act, Asker, Work as WorkFact};
+use observer_core::files::PassOrder;
 use observer_core::journal::Outcome;
 use observer_core::pair::{Input, Pair, Work};
 use observer_core::plan::Goal;
@@ -50,6 +51,8 @@ const GRACE: Duration = Duration::from_millis(50);
 const SHORTEST_NAP: Duration = Duration::from_millis(1);
 /// How long a stop waits beyond the deadline of the step it finds under way.
 const STOP_GRACE_MS: u64 = 2_000;
+/// How long beginning a pass of files may take: three commands over SSH.
+const PASS_BEGINS: Duration = Duration::from_secs(5);
 
 /// How long a stop waits for the change of a proxy's file that is under way: a write, a reload
 /// and its proofs take less than a second, and as long again if they are taken back.
@@ -360,6 +363,7 @@ impl<W: World> PairTask<W> {
                         let _ = inputs.send(Input::Looked(ticket, answer));
                     });
                 }
+                Work::Pass(order) => self.pass(order),
                 Work::Tell(event) => told.push(*event),
             }
         }
@@ -372,6 +376,17 @@ impl<W: World> PairTask<W> {
             }
             self.write(Write::Tell(event));
         }
+    }
+
+    /// Begins a pass of files. What comes of it is seen by the next look; why one was not begun is
+    /// in the log, since the next is due in a few seconds.
+    fn pass(&self, order: PassOrder) {
+        let world = self.world.clone();
+        tokio::task::spawn_local(async move {
+            if let Err(why) = world.pass(&order, PASS_BEGINS).await {
+                tracing::warn!(host = %order.host, set = %order.set, "no pass was begun: {why}");
+            }
+        });
     }
 
     /// Looks, and answers whatever happens: a look without an answer would never be asked again.
@@ -417,6 +432,7 @@ fn sample_name(look: &Look) -> String {
         Look::Database(host) => format!("database:{host}"),
         Look::Write(host) => format!("write:{host}"),
         Look::Disk(host) => format!("disk:{host}"),
+        Look::Files(host) => format!("files:{host}"),
         Look::Port { host, from } => format!("port:{host}:{from}"),
         Look::Application { host, from } => format!("application:{host}:{from}"),
         Look::Proxy(proxy) => format!("proxy:{proxy}"),

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use observer_core::drive::{Answer, Order, Reply};
 use observer_core::event::Event;
+use observer_core::files::PassOrder;
 use observer_core::journal::Record;
 use observer_core::pair::Refusal;
 use observer_core::parity::{Copying, Found, Item, ItemReading, Print};
@@ -45,6 +46,7 @@ pub(crate) fn spec() -> PairSpec {
         hosts: vec!["node-a".into(), "node-b".into()],
         proxies: vec!["proxy".into()],
         bouncers: Vec::new(),
+        files: Vec::new(),
         services: vec![ServiceSpec {
             name: "desk".into(),
             unit: "desk.service".to_owned(),
@@ -171,6 +173,7 @@ impl State {
             Look::Database(host) => Seen::Database(self.report(host)),
             Look::Write(_) => Seen::Written { latency_ms: 1 },
             Look::Disk(_) => Seen::Disk(Vec::new()),
+            Look::Files(_) => Seen::Files(Vec::new()),
             Look::Port { .. } => Seen::PortOpen,
             Look::Application { .. } => Seen::ApplicationWell,
             Look::Proxy(_) => Seen::Proxy(ProxyReport {
@@ -266,6 +269,10 @@ impl World for Scripted {
     async fn prove(&self, proof: &Proof, _: Epoch, _: Duration) -> Answer {
         let shown = self.state.lock().unwrap().shows(proof);
         if shown { Answer::Shown(proof.to_string()) } else { Answer::NotYet(proof.to_string()) }
+    }
+
+    async fn pass(&self, order: &PassOrder, _: Duration) -> Result<(), String> {
+        Err(format!("{} is no machine", order.host))
     }
 
     /// Nobody answers a survey: every datum is missing.

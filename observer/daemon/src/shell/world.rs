@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use haproxy::Members;
 use observer_core::drive::{Answer, Order, Reply};
+use observer_core::files::PassOrder;
 use observer_core::pair::Refusal;
 use observer_core::parity::{Copying, Item, ItemReading};
 use observer_core::plan::{Effect, Proof};
@@ -33,6 +34,9 @@ pub(crate) trait World: Clone + 'static {
 
     /// Looks for a proof once.
     async fn prove(&self, proof: &Proof, epoch: Epoch, deadline: Duration) -> Answer;
+
+    /// Begins a pass of a file set, or says why it is not begun.
+    async fn pass(&self, order: &PassOrder, deadline: Duration) -> Result<(), String>;
 
     /// Reads everything that a validation wants to know, and changes nothing.
     async fn survey(&self, roles: &Roles, deadline: Duration) -> Survey;
@@ -104,6 +108,10 @@ impl World for PairWorld {
 
     async fn prove(&self, proof: &Proof, epoch: Epoch, deadline: Duration) -> Answer {
         PairWorld::prove(self, proof, epoch, deadline).await
+    }
+
+    async fn pass(&self, order: &PassOrder, deadline: Duration) -> Result<(), String> {
+        PairWorld::pass(self, order, deadline).await
     }
 
     async fn survey(&self, roles: &Roles, deadline: Duration) -> Survey {

@@ -5,6 +5,7 @@
 pub(crate) mod bouncer;
 mod database;
 pub(crate) mod disk;
+pub(crate) mod files;
 mod lineage;
 pub(crate) mod machine;
 pub(crate) mod port;
@@ -35,6 +36,7 @@ pub(crate) async fn look(
         Look::Database(name) => database::look(host(world, name)?, deadline).await,
         Look::Write(name) => database::write(world, host(world, name)?, deadline).await,
         Look::Disk(name) => disk::look(host(world, name)?, deadline).await,
+        Look::Files(name) => files::look(host(world, name)?, deadline).await,
         Look::Port { host: name, from } => {
             port::database(world, host(world, name)?, from, deadline).await
         }

@@ -6,6 +6,7 @@
 mod admission;
 mod apply;
 mod bouncers;
+mod files;
 mod follow;
 mod history;
 mod job;
@@ -27,10 +28,12 @@ mod units;
 use std::time::Duration;
 
 use observer_core::drive::{Order, Reply};
+use observer_core::files::{Deletions, PassOrder};
 use observer_core::plan::Effect;
 use observer_core::words::{HostName, ProxyName};
 
 pub(crate) use apply::{apply, prepare};
+pub(crate) use files::pass;
 pub(crate) use proofs::prove;
 pub(crate) use reload::reload;
 pub(crate) use run::{Machine, Put, hash};
@@ -73,6 +76,13 @@ pub(crate) async fn perform(world: &Inner, order: &Order, deadline: Duration) ->
         }
         Effect::Rewind { host, source } => job::rewind(world, host, source, deadline).await,
         Effect::Clone { host, source } => job::clone(world, host, source, deadline).await,
+        Effect::Pass { host, source, set, kind } => {
+            let (host, source, set) = (host.clone(), source.clone(), set.clone());
+            let (kind, epoch, deletions) = (*kind, order.epoch, Deletions::Limited);
+            let order = PassOrder { host, source, set, kind, deletions, epoch };
+            files::pass(world, &order, deadline).await
+        }
+        Effect::EndPasses { host } => files::end(world, host, order.epoch, deadline).await,
         Effect::PowerOff { host } => power::switch(world, host, Action::Off, deadline).await,
         Effect::PowerOn { host } => power::switch(world, host, Action::On, deadline).await,
         effect => units::perform(world, effect, deadline).await,
@@ -121,7 +131,7 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// The fault as a person reads it.
-    fn words(self) -> String {
+    pub(crate) fn words(self) -> String {
         match self {
             Fault::Refused(why) => why,
             Fault::NoReply => "no answer".to_owned(),
@@ -178,6 +188,9 @@ pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
             let lines = lease::describe_drop(found).into_iter().map(Privileged::line);
             at(host.as_str(), lines.collect())
         }),
+        Effect::Pass { host, .. } | Effect::EndPasses { host } => {
+            at(host.as_str(), files::describe(world, effect))
+        }
         Effect::KeepDiverged { host, .. }
         | Effect::Rewind { host, .. }
         | Effect::Clone { host, .. } => world.host(host).map_or_else(Vec::new, |found| {
@@ -192,8 +205,7 @@ pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
         effect => units::commands(world, effect).map_or_else(
             |_| Vec::new(),
             |(host, commands)| {
-                let lines = commands.iter().map(|command| command.line());
-                at(host.access.name.as_str(), lines.collect())
+                at(host.access.name.as_str(), commands.iter().map(|one| one.line()).collect())
             },
         ),
     }

@@ -16,7 +16,9 @@ use tokio::time::Instant;
 
 use super::proxy_proofs::{drained, file_keeps_out, file_says, is_in, is_out};
 use super::slave_proofs::{lag_within, not_promoted, replayed_shutdown, shut_down, streams};
-use super::{Fault, bouncers, follow, history, host_of, lease, power, proxy_of, slots, synchrony};
+use super::{
+    Fault, bouncers, files, follow, history, host_of, lease, power, proxy_of, slots, synchrony,
+};
 use crate::eyes::{machine, port};
 use crate::pair_world::{Host, Inner};
 use crate::postgres::Failure;
@@ -81,6 +83,10 @@ async fn look_for(
         Proof::ServiceStopped { host, service } => {
             service_stopped(world, host_of(world, host)?, service, deadline).await
         }
+        Proof::PassClean { host, set, kind, epoch } => {
+            files::clean(host_of(world, host)?, set, (*epoch, *kind), deadline).await?
+        }
+        Proof::NoPass { host } => files::none_runs(host_of(world, host)?, deadline).await,
         Proof::BouncerPaused { bouncer } => bouncers::is_paused(world, bouncer, deadline).await?,
         Proof::BouncerRuns { bouncer } => bouncers::runs(world, bouncer, deadline).await?,
         proof => of_standbys(world, proof, deadline).await?,

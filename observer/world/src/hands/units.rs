@@ -79,8 +79,7 @@ pub(super) fn commands<'a>(
             Ok((host, vec![&host.commands.leave_tombstone]))
         }
         Effect::LiftTombstone { host } => {
-            let host = host_of(world, host)?;
-            Ok((host, vec![&host.commands.lift_tombstone]))
+            host_of(world, host).map(|host| (host, vec![&host.commands.lift_tombstone]))
         }
         Effect::StartService { host, service: name } => {
             service(host, name).map(|(host, unit)| (host, vec![&unit.reset, &unit.start]))
@@ -109,6 +108,8 @@ pub(super) fn commands<'a>(
         | Effect::KeepDiverged { .. }
         | Effect::Rewind { .. }
         | Effect::Clone { .. }
+        | Effect::Pass { .. }
+        | Effect::EndPasses { .. }
         | Effect::PowerOff { .. }
         | Effect::PowerOn { .. } => Err(Fault::Refused(format!("{effect}: not done by a unit"))),
     }

@@ -36,6 +36,7 @@ pub fn spec() -> PairSpec {
         hosts: vec!["node-a".into(), "node-b".into()],
         proxies: vec!["proxy".into()],
         bouncers: Vec::new(),
+        files: Vec::new(),
         services: Vec::new(),
         policy: Policy::default(),
     }
@@ -124,8 +125,8 @@ pub fn databases(a: HostAccess, b: HostAccess) -> PairWorld {
 }
 
 fn connected(spec: PairSpec, hosts: Vec<HostAccess>, proxies: Vec<ProxyAccess>) -> PairWorld {
-    let (bouncers, parity) = Default::default();
-    PairWorld::connect(PairAccess { spec, hosts, proxies, bouncers, parity }).unwrap()
+    let (bouncers, files, parity) = Default::default();
+    PairWorld::connect(PairAccess { spec, hosts, proxies, bouncers, files, parity }).unwrap()
 }
 
 pub fn order(epoch: u64, effect: Effect) -> Order {

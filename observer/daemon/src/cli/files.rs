@@ -1,0 +1,165 @@
+//! `files`: how far the slave's copy of each file set is, passes on demand, and deletions that wait
+//! for a person.
+
+use std::time::{Duration, Instant};
+
+use observer_core::digest::{Age, FileStanding};
+use observer_core::files::PassTrouble;
+use observer_core::words::{FileSetName, human_bytes, human_ms};
+
+use super::args::{FilesAction, FilesArgs};
+use super::output::{Look, Tone, one_line, print, wrap};
+use super::{Desk, Exit, Failure, print_json};
+use crate::api::types::{Accepted, PassRequest};
+use crate::report::view::PairStatus;
+
+/// How long `files sync` waits for its pass.
+const SYNC_LIMIT: Duration = Duration::from_secs(3_600);
+/// How often it looks.
+const SYNC_LOOK: Duration = Duration::from_millis(500);
+
+pub(super) async fn carry_out(desk: &Desk, args: FilesArgs) -> Result<Exit, Failure> {
+    match args.action {
+        None | Some(FilesAction::Status) => show(desk).await,
+        Some(FilesAction::Sync { set }) => sync(desk, set.as_deref()).await,
+        Some(FilesAction::AllowDeletes { set }) => allow_deletes(desk, &set).await,
+    }
+}
+
+async fn show(desk: &Desk) -> Result<Exit, Failure> {
+    let status = own(desk).await?;
+    if desk.is_json() {
+        print_json(&status.files);
+    } else {
+        print(&text(&status, Look::of_stdout()));
+    }
+    Ok(exit(&status.files))
+}
+
+fn exit(files: &[FileStanding]) -> Exit {
+    let good = files.iter().all(|one| one.age == Age::Fresh && one.trouble.is_none());
+    if good { Exit::Ok } else { Exit::FilesBehind }
+}
+
+async fn own(desk: &Desk) -> Result<PairStatus, Failure> {
+    let pair = desk.pair().await?;
+    let report = desk.status().await?;
+    let found = report.pairs.into_iter().find(|status| status.pair.as_str() == pair);
+    found.ok_or_else(|| Failure::Usage(format!("no pair is called \"{pair}\"")))
+}
+
+/// The table, and below it what stands in the way of each set.
+pub(super) fn text(status: &PairStatus, look: Look) -> String {
+    if status.files.is_empty() {
+        return "no file set is configured, or who keeps a copy is not known; see [[files]] in \
+                `ha-observer config --default pair`\n"
+            .to_owned();
+    }
+    let mut text = table(&status.files, look);
+    for one in &status.files {
+        let Some(trouble) = &one.trouble else { continue };
+        let line = look.paint(Tone::Bad, &one_line(&trouble.to_string()));
+        text.push_str(&format!("{}\n", wrap(&format!("{}: {line}", one.set), 2, look)));
+        if matches!(trouble, PassTrouble::TooManyDeletions { .. }) {
+            let fix = format!(
+                "if they were deleted on purpose: ha-observer files allow-deletes {}",
+                one.set
+            );
+            text.push_str(&format!("{}\n", wrap(&format!("  fix: {fix}"), 2, look)));
+        }
+    }
+    text
+}
+
+/// One line per set.
+pub(super) fn table(files: &[FileStanding], look: Look) -> String {
+    let row = |one: &FileStanding| {
+        let state = match (&one.running, &one.trouble, one.age) {
+            (Some(progress), ..) => format!("fetching: {progress}"),
+            (None, Some(PassTrouble::TooManyDeletions { .. }), _) => "asks: deletions".to_owned(),
+            (None, Some(_), _) => "fails".to_owned(),
+            (None, None, Age::Stale) => "behind".to_owned(),
+            (None, None, Age::Fresh) => "in step".to_owned(),
+        };
+        let age = one.unsynced_ms.map_or_else(|| "unknown".to_owned(), human_ms);
+        let (last, total) = match one.clean {
+            Some((_, pass)) => (
+                format!("{} files, {}", pass.files, human_bytes(pass.bytes)),
+                pass.total.to_string(),
+            ),
+            None => ("none".to_owned(), String::new()),
+        };
+        vec![one.set.to_string(), one.host.to_string(), state, age, last, total]
+    };
+    let rows: Vec<Vec<String>> = files.iter().map(row).collect();
+    look.table(&["FILES", "COPY ON", "STATE", "MAY LACK", "LAST PASS", "ENTRIES"], &rows)
+}
+
+async fn sync(desk: &Desk, named: Option<&str>) -> Result<Exit, Failure> {
+    let before = own(desk).await?;
+    let sets: Vec<FileSetName> = before.files.iter().map(|one| one.set.clone()).collect();
+    let sets: Vec<FileSetName> = match named {
+        None => sets,
+        Some(name) => vec![known(&sets, name)?],
+    };
+    for set in &sets {
+        order(desk, set, None).await?;
+    }
+    let until = Instant::now() + SYNC_LIMIT;
+    loop {
+        tokio::time::sleep(SYNC_LOOK).await;
+        let now = own(desk).await?;
+        let ended = |one: &&FileStanding| {
+            let began = one.clean.is_some_and(|(began, _)| began.0 + 1_000 > before.at.0);
+            one.running.is_none() && (began || one.trouble.is_some())
+        };
+        let own: Vec<FileStanding> =
+            now.files.iter().filter(|one| sets.contains(&one.set)).cloned().collect();
+        if own.iter().filter(ended).count() == sets.len() || Instant::now() > until {
+            let status = PairStatus { files: own, ..now };
+            if desk.is_json() {
+                print_json(&status.files);
+            } else {
+                print(&text(&status, Look::of_stdout()));
+            }
+            return Ok(exit(&status.files));
+        }
+    }
+}
+
+async fn allow_deletes(desk: &Desk, name: &str) -> Result<Exit, Failure> {
+    let status = own(desk).await?;
+    let sets: Vec<FileSetName> = status.files.iter().map(|one| one.set.clone()).collect();
+    let set = known(&sets, name)?;
+    let standing = status.files.iter().find(|one| one.set == set);
+    let Some(PassTrouble::TooManyDeletions { deletions, of }) =
+        standing.and_then(|one| one.trouble.clone())
+    else {
+        return Err(Failure::Refused(format!(
+            "no deletions of files {set} wait for a person\n  fix: `ha-observer files` shows how \
+             things are"
+        )));
+    };
+    order(desk, &set, Some(deletions)).await?;
+    print(&format!(
+        "the next pass of {set} may delete {deletions} files on the slave ({of} remain); they are \
+         kept aside for its `retention`\n"
+    ));
+    Ok(Exit::Ok)
+}
+
+fn known(sets: &[FileSetName], name: &str) -> Result<FileSetName, Failure> {
+    sets.iter().find(|set| set.as_str() == name).cloned().ok_or_else(|| {
+        let names: Vec<&str> = sets.iter().map(FileSetName::as_str).collect();
+        Failure::Usage(format!(
+            "no file set is called \"{name}\"\n  fix: use one of: {}",
+            names.join(", ")
+        ))
+    })
+}
+
+async fn order(desk: &Desk, set: &FileSetName, deletions: Option<u64>) -> Result<(), Failure> {
+    let request = PassRequest { set: set.clone(), deletions };
+    let _: Accepted = desk.client.post(&desk.path("files/pass").await?, &request).await?;
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! Reads `[[files]]`: the sets of files that a slave fetches from the master.
+
+use std::collections::BTreeSet;
+
+use observer_core::policy::FileSetSpec;
+use observer_core::words::FileSetName;
+use observer_world::access::FileSetAccess;
+
+use super::pair::absolute;
+use super::section::Section;
+
+/// The shortest pace of passes: each goes through the whole set.
+const EVERY_MIN_MS: u64 = 1_000;
+/// The shortest time for which what was deleted is kept.
+const RETENTION_MIN_MS: u64 = 60_000;
+
+/// Reads all sets; what is wrong is noted.
+pub(super) fn sets(sections: &[Section<'_, '_>]) -> (Vec<FileSetSpec>, Vec<FileSetAccess>) {
+    let mut names = BTreeSet::new();
+    let read = |section: &Section<'_, '_>| {
+        let set = set(section, &mut names);
+        section.finish();
+        set
+    };
+    sections.iter().map(read).unzip()
+}
+
+fn set(section: &Section<'_, '_>, names: &mut BTreeSet<String>) -> (FileSetSpec, FileSetAccess) {
+    let name = section.required("name", "name it, like name = \"attachments\"");
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    let fits = (1..=48).contains(&name.len()) && name.chars().all(plain) && !name.starts_with('-');
+    if !name.is_empty() && !fits {
+        let fix = "use letters, digits, dashes and underscores, 48 at most";
+        section.wrong("name", "cannot name a file set", fix);
+    } else if !name.is_empty() && !names.insert(name.clone()) {
+        section.wrong("name", "another file set has this name", "give each its own name");
+    }
+    section.required("path", "write path = \"/var/lib/desk/attachments\"");
+    let path = absolute(section, "path", None).unwrap_or_default();
+    if path == std::path::Path::new("/") {
+        section.wrong("path", "is the whole machine", "name the application's folder");
+    }
+    let every_ms = section.time_ms("every", 10_000, EVERY_MIN_MS);
+    let stale_after_ms = section.time_ms("stale_after", 120_000, EVERY_MIN_MS);
+    if stale_after_ms < every_ms {
+        let problem = "is shorter than `every`, so that the set would always count as behind";
+        section.wrong("stale_after", problem, "make it several times `every`");
+    }
+    let spec = FileSetSpec {
+        name: FileSetName::new(&name),
+        every_ms,
+        stale_after_ms,
+        near_deadline_ms: section.time_ms("near_deadline", 600_000, 1_000),
+        last_deadline_ms: section.time_ms("last_deadline", 15_000, 1_000),
+    };
+    let access = FileSetAccess {
+        name: spec.name.clone(),
+        path,
+        user: section.text("user").unwrap_or_else(|| "root".to_owned()),
+        exclude: section.texts("exclude"),
+        retention_ms: section.time_ms("retention", 7 * 86_400_000, RETENTION_MIN_MS),
+        max_deletes: section.number("max_deletes", 1_000, 0..=1_000_000_000),
+        max_deletes_percent: section.number("max_deletes_percent", 20, 0..=100),
+        rate_limit_bytes: section.size_bytes("rate_limit", 0),
+    };
+    (spec, access)
+}

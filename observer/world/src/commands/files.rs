@@ -1,0 +1,246 @@
+//! The commands that let a slave fetch a file set from the master: a transient unit on the slave,
+//! and what it runs.
+//!
+//! Nothing of it stays running. The unit refuses to begin where no tombstone says that the host is
+//! a standby, and the pass refuses an order of an older epoch than it has seen: a host that is
+//! master is never written to. Between a pass and the observer lie a few small files in the set's
+//! own folder, which anybody who is logged in may read.
+
+use std::fmt::Write;
+
+use observer_core::words::{FileSetName, HostName};
+
+use super::{Privileged, RunAs, SYSTEMCTL, absolute, plain};
+use crate::access::{FileSetAccess, HostAccess, WorldError};
+use crate::quote::quote;
+
+/// Where each set has its folder, on every host.
+pub(crate) const FOLDER: &str = "/var/lib/ha-observer-files";
+const UNIT: &str = "ha-observer-files-";
+
+/// What one pass does. Arguments: the set's folder, where to fetch from, where to put it, how many
+/// files it may delete, and which share of all of them in percent, how many minutes what was
+/// deleted or replaced is kept, at how many KiB a second at most (0: no limit), how the master is
+/// entered; then what is left out.
+///
+/// The first run of rsync deletes nothing, and says how much it would have: only if that is within
+/// the limits a second one does it. What it finds to be changed on the master while nothing should
+/// change any more (the kind `last`) is not believed before a further run finds nothing.
+///
+/// It stands in a sudoers file and passes through systemd: no double quotes, exclamation marks,
+/// percent signs or braced variables.
+const PASS: &str = "set -f; cd $1 || exit 70; state=$1; remote=$2; path=$3; count=$4; share=$5; \
+    keep=$6; rate=$7; RSYNC_RSH=$8; export RSYNC_RSH; shift 8; \
+    read -r epoch kind allowed rest < order || exit 71; \
+    old=0; if test -s epoch; then read -r old < epoch; fi; \
+    if test $epoch -lt $old; then { echo $epoch $kind; \
+    echo the order is of epoch $epoch, and one of epoch $old has been here; } > failed; \
+    exit 72; fi; \
+    echo $epoch > epoch; echo $epoch $kind > begun; mkdir -p -m 700 kept; \
+    find kept -mindepth 1 -maxdepth 1 -mmin +$keep -exec rm -rf {} +; \
+    kept=$state/$(mktemp -d kept/XXXXXXXX); \
+    pass() { limit=$1; shift; rsync -aHAXS --numeric-ids --delay-updates \
+    --partial-dir=.ha-observer-partial --delete-delay --max-delete=$limit \
+    --backup --backup-dir=$kept/files --bwlimit=$rate --timeout=60 --stats --info=progress2 --no-h \
+    $* $remote $path > out 2> err; }; \
+    moved() { sed -n -e 's/^Number of regular files transferred: //p' out; }; \
+    : > first; pass 0 $*; code=$?; held=no; \
+    if test $code -eq 25; then \
+    skipped=$(sed -n -e 's/^Deletions stopped due to --max-delete limit (//p' err); \
+    skipped=$(echo $skipped | cut -d' ' -f1); \
+    total=$(sed -n -e 's/^Number of files: //p' out | cut -d' ' -f1); \
+    limit=$(((total + skipped) * share / 100)); \
+    if test $limit -lt 10; then limit=10; fi; \
+    if test $limit -gt $count; then limit=$count; fi; \
+    if test $limit -lt $allowed; then limit=$allowed; fi; \
+    if test $skipped -gt $limit; then held=yes; \
+    else cat out >> first; pass $skipped $*; code=$?; fi; fi; \
+    if test $kind = last && test $code -eq 0 && test $(moved) -gt 0; then \
+    cat out >> first; pass 0 $*; code=$?; \
+    if test $code -eq 0 && test $(moved) -gt 0; then \
+    echo $(moved) files have changed on a master that should be quiet > err; code=99; fi; fi; \
+    case $kind in last) ;; *) if test $code -eq 24; then code=0; fi ;; esac; \
+    if test $code -eq 0; then { echo $epoch $kind; cat first out; } > clean.new; \
+    touch -r begun clean.new; mv clean.new clean; rm -f failed held; \
+    elif test $held = yes; then echo $epoch $kind $skipped $total > held; rm -f failed; \
+    else { echo $epoch $kind; tail -c 1500 err; \
+    echo rsync ended with $code; } > failed; \
+    rm -f held; fi; \
+    rmdir $kept/files $kept 2> /dev/null; test $code -eq 0";
+
+/// What lets one host fetch one set, and ends it.
+#[derive(Debug, Clone)]
+pub(crate) struct PassCommands {
+    pub(crate) set: FileSetName,
+    /// Takes what is asked of the next pass from its standard input.
+    pub(crate) order: Privileged,
+    /// Takes the newest epoch from its standard input: older orders are refused from then on.
+    pub(crate) epoch: Privileged,
+    /// Begins a pass that fetches from this host.
+    pub(crate) begin: Vec<(HostName, Privileged)>,
+    pub(crate) stop: Privileged,
+}
+
+impl PassCommands {
+    pub(super) fn new(
+        host: &HostAccess,
+        data: &str,
+        set: &FileSetAccess,
+        sources: &[&HostAccess],
+    ) -> Result<Self, WorldError> {
+        let machine = host.name.as_str();
+        plain(machine, &set.user)?;
+        let state = state(machine, set)?;
+        let name = format!("{UNIT}{}", set.name);
+        let run_as = match set.user.as_str() {
+            "root" => RunAs::Root,
+            user => RunAs::Account(user.to_owned()),
+        };
+        let write = |file| {
+            let words = ["/usr/bin/dd", &format!("of={state}/{file}"), "status=none"];
+            Privileged { run_as: run_as.clone(), ..Privileged::new(&words) }
+        };
+        let begin = |source: &&HostAccess| {
+            let words = words(machine, data, set, source, &name)?;
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            Ok((source.name.clone(), Privileged::new(&words)))
+        };
+        let begin = sources.iter().map(begin).collect::<Result<_, WorldError>>()?;
+        let stop = Privileged::new(&[SYSTEMCTL, "stop", &format!("{name}.service")]);
+        let (order, epoch) = (write("order"), write("epoch"));
+        Ok(Self { set: set.name.clone(), order, epoch, begin, stop })
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Privileged> {
+        [&self.order, &self.epoch, &self.stop]
+            .into_iter()
+            .chain(self.begin.iter().map(|(_, begin)| begin))
+    }
+}
+
+fn state(machine: &str, set: &FileSetAccess) -> Result<String, WorldError> {
+    plain(machine, set.name.as_str())?;
+    Ok(format!("{FOLDER}/{}", set.name))
+}
+
+fn words(
+    machine: &str,
+    data: &str,
+    set: &FileSetAccess,
+    source: &HostAccess,
+    name: &str,
+) -> Result<Vec<String>, WorldError> {
+    let state = state(machine, set)?;
+    let path = absolute(machine, &set.path)?;
+    plain(machine, &source.ssh.address)?;
+    let address = match source.ssh.address.contains(':') {
+        true => format!("[{}]", source.ssh.address),
+        false => source.ssh.address.clone(),
+    };
+    let mut words: Vec<String> = [
+        "/usr/bin/systemd-run",
+        "--no-block",
+        "--quiet",
+        "--collect",
+        &format!("--unit={name}"),
+        "--property=Type=oneshot",
+        "--property=UMask=0022",
+        // A host that is no standby is not written to, whoever asks for it.
+        &format!("--property=ExecCondition=+/usr/bin/test -e {data}/standby.signal"),
+        "--setenv=LC_ALL=C",
+        &format!("--uid={}", set.user),
+        "/bin/sh",
+        "-c",
+        PASS,
+        "pass",
+        &state,
+        &format!("{}@{address}:/", set.user),
+        &format!("{path}/"),
+        &set.max_deletes.to_string(),
+        &set.max_deletes_percent.to_string(),
+        &(set.retention_ms / 60_000).to_string(),
+        &set.rate_limit_bytes.div_ceil(1024).to_string(),
+        &enter(&state, source.ssh.port),
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    for pattern in &set.exclude {
+        let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"_./@+-*?".contains(&byte);
+        if pattern.is_empty() || !pattern.bytes().all(safe) {
+            let (machine, value) = (machine.to_owned(), pattern.clone());
+            return Err(WorldError::Unspeakable { machine, value });
+        }
+        words.push(format!("--exclude={pattern}"));
+    }
+    Ok(words)
+}
+
+fn enter(state: &str, port: u16) -> String {
+    format!(
+        "ssh -F none -i {state}/ssh/id_ed25519 -o IdentitiesOnly=yes -o BatchMode=yes \
+         -o StrictHostKeyChecking=yes -o UserKnownHostsFile={state}/ssh/known_hosts \
+         -o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=3 -p {port}"
+    )
+}
+
+/// The script that prepares a host to fetch from the others: each set's folder, a key of its own,
+/// and the pinned host keys. It ends by printing what the other hosts must let in, which is that
+/// key for reading that path and nothing else. Running it twice changes nothing.
+pub(crate) fn setup(
+    host: &HostAccess,
+    sets: &[FileSetAccess],
+    others: &[&HostAccess],
+) -> Result<String, WorldError> {
+    let machine = host.name.as_str();
+    let mut text = format!(
+        "#!/bin/sh\n# Prepares {machine} to fetch files as a slave. Generated; run it there as \
+         root.\nset -eu\n"
+    );
+    let said = "a string takes all";
+    for set in sets {
+        let (state, path) = (state(machine, set)?, absolute(machine, &set.path)?);
+        let (user, name) = (&set.user, &set.name);
+        plain(machine, user)?;
+        writeln!(
+            text,
+            "\n# {name}: {path}\ninstall -d -m 755 {FOLDER}\ninstall -d -m 755 -o {user} {state}\n\
+             install -d -m 700 -o {user} {state}/ssh\nkey={state}/ssh/id_ed25519\n\
+             if test ! -e $key; then\n    ssh-keygen -q -t ed25519 -N '' -C \
+             ha-observer-files-{name}@{machine} -f $key\nfi\nchown {user} $key $key.pub\n\
+             : > {state}/ssh/known_hosts"
+        )
+        .expect(said);
+        for other in others {
+            let (address, port) = (&other.ssh.address, other.ssh.port);
+            let place = if port == 22 { address.clone() } else { format!("[{address}]:{port}") };
+            for key in &other.ssh.host_keys {
+                let line = quote(&[&format!("{place} {key}")]);
+                let line = line.map(|line| String::from_utf8_lossy(&line).into_owned());
+                let (machine, value) = (machine.to_owned(), key.clone());
+                let line = line.map_err(|_| WorldError::Unspeakable { machine, value })?;
+                writeln!(text, "echo {line} >> {state}/ssh/known_hosts").expect(said);
+            }
+        }
+        writeln!(
+            text,
+            "chmod 644 {state}/ssh/known_hosts\n\
+             echo '# {name}: one line of ~{user}/.ssh/authorized_keys on each other host'\n\
+             echo \"restrict,command=\\\"/usr/bin/rrsync -ro {path}\\\" $(cat $key.pub)\""
+        )
+        .expect(said);
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pass_has_nothing_that_sudo_or_systemd_would_read_as_their_own() {
+        for forbidden in ['"', '!', '%', '\\', '\n', '#', '\u{60}'] {
+            assert!(!PASS.contains(forbidden), "{forbidden:?}");
+        }
+        assert!(!PASS.contains("${") && !PASS.contains("$$"));
+    }
+}

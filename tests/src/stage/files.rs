@@ -1,0 +1,68 @@
+//! The desk's attachments as a file set, set up as an administrator would.
+
+use super::Stage;
+use crate::lab::Result;
+
+/// Where the desk keeps its attachments.
+pub const ATTACHMENTS: &str = "/var/lib/desk/attachments";
+/// Where the passes keep what they leave.
+pub const PASS_FOLDER: &str = "/var/lib/ha-observer-files/attachments";
+
+/// Whether the stage's pair has a file set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileSets {
+    /// It has none.
+    None,
+    /// The desk's attachments, often fetched.
+    Attachments,
+}
+
+/// The set's part of the pair's file.
+pub(super) const SECTION: &str = "\n[[files]]\nname = \"attachments\"\n\
+    path = \"/var/lib/desk/attachments\"\nevery = \"2s\"\nstale_after = \"15s\"\n\
+    max_deletes = 50\n";
+
+/// Says of every file of the set what it is and holds: kind, mode, owner, size, time, links,
+/// target, and the sum of its content; of a large one, of its end. Size and links of a folder are
+/// the file system's own.
+const MANIFEST: &str = "cd \"$1\" && export LC_ALL=C && find . -printf \
+    '%y %m %U %G %s %T@ %n %l %p\\0' | \
+    sed -z -E 's/^(d [^ ]+ [^ ]+ [^ ]+) [^ ]+ [^ ]+ [^ ]+/\\1/' | sort -z | sha256sum; \
+    find . -type f -size -64M -print0 | sort -z | xargs -0r sha256sum -z | sha256sum; \
+    find . -type f -size +63M -exec tail -c 300000000 '{}' + | sha256sum; find . | wc -l";
+
+impl Stage {
+    /// Prepares both nodes by the script that the observer prints, and lets each read the other's
+    /// set and nothing else.
+    pub(super) fn install_files(&self) -> Result<()> {
+        for (node, other) in [("node-a", "node-b"), ("node-b", "node-a")] {
+            let script = self.observer().run(&["ha-observer", "config", "files", node])?;
+            let done = self.lab.machine(node).exec_with_input(&["/bin/sh"], script.as_bytes())?;
+            let said = done.stdout.clone();
+            done.success()?;
+            let line = said.lines().find(|line| line.starts_with("restrict,"));
+            let line = line.expect("the script prints the line of the key").to_owned() + "\n";
+            let add = "mkdir -p -m 700 /root/.ssh && cat >> /root/.ssh/authorized_keys";
+            let machine = self.lab.machine(other);
+            machine.exec_with_input(&["/bin/sh", "-c", add], line.as_bytes())?.success()?;
+        }
+        Ok(())
+    }
+
+    /// What the set is on a node, to the byte: equal where the copies are.
+    pub fn manifest(&self, node: &str) -> Result<String> {
+        self.lab.machine(node).run(&["/bin/sh", "-c", MANIFEST, "sh", ATTACHMENTS])
+    }
+
+    /// The attachments that the database of `node` names and its disk lacks.
+    pub fn missing_attachments(&self, node: &str) -> Result<Vec<String>> {
+        let machine = self.lab.machine(node);
+        let query = "select attachment from tickets where attachment is not null";
+        let named = machine.sql("desk", query)?;
+        let there = machine.run(&["ls", "-A", ATTACHMENTS])?;
+        let there: std::collections::BTreeSet<&str> = there.lines().collect();
+        assert!(!named.trim().is_empty(), "no ticket has an attachment");
+        let missing = named.lines().filter(|name| !name.is_empty() && !there.contains(name));
+        Ok(missing.map(str::to_owned).collect())
+    }
+}
