@@ -2,6 +2,7 @@
 //! after every event.
 
 mod upgrade;
+mod users;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -15,6 +16,7 @@ use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec};
 use observer_core::sighting::{Look, Seen, Sighting, Silent};
 use observer_core::words::{At, BouncerName, HostName, ProxyName};
 
+pub use self::users::Users;
 use crate::check::{Checks, Violation};
 use crate::disk::RESERVED;
 use crate::fault::Fault;
@@ -168,36 +170,6 @@ pub struct Run {
 enum Boundary {
     Record,
     Effect,
-}
-
-/// What the simulated user got.
-#[derive(Clone, Debug, Default)]
-pub struct Users {
-    /// Rows acknowledged, with the host that took each.
-    pub acknowledged: Vec<(At, u64, HostName)>,
-    /// Writes that failed or waited.
-    pub unserved: u64,
-    next_row: u64,
-    last_served: Option<At>,
-    serving_since: Option<At>,
-    longest_gap_ms: u64,
-}
-
-impl Users {
-    /// The longest time between two acknowledged writes, in milliseconds.
-    pub fn longest_gap_ms(&self) -> u64 {
-        self.longest_gap_ms
-    }
-
-    /// Since when writes have been acknowledged without a pause.
-    pub fn serving_since(&self) -> Option<At> {
-        self.serving_since
-    }
-
-    /// When the last write was acknowledged.
-    pub fn last_served(&self) -> Option<At> {
-        self.last_served
-    }
 }
 
 impl Run {

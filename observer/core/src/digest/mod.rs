@@ -186,9 +186,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     let low_disks = disk::low(inputs);
     remarks.extend(low_disks.iter().map(DiskLow::to_string));
     remarks.extend(distrust(snapshot));
-    if master.is_none() {
-        remarks.extend(claims(inputs));
-    }
+    remarks.extend(master.is_none().then(|| claims(inputs)).into_iter().flatten());
     let facts = Facts {
         sight: sight(snapshot),
         roles,
