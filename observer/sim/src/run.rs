@@ -14,7 +14,7 @@ use observer_core::journal::{PauseOrder, Record};
 use observer_core::pair::{DryRun, Input, OperatorOrder, Pair, Ticket, Wish, Work};
 use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec};
 use observer_core::sighting::{Look, Seen, Sighting, Silent};
-use observer_core::words::{At, BouncerName, HostName, ProxyName};
+use observer_core::words::{At, BouncerName, ProxyName};
 
 pub use self::users::Users;
 use crate::check::{Checks, Violation};
