@@ -61,6 +61,8 @@ pub(crate) struct Host {
     pub(crate) guard: String,
     /// The script that prepares it to fetch file sets.
     files_setup: String,
+    /// Held while a pass of files is being begun there.
+    pub(crate) passing: tokio::sync::Mutex<()>,
     pub(crate) ran: RanInThisBoot,
     pub(crate) little_room: LittleRoom,
     pub(crate) lineage: Lineage,
@@ -314,7 +316,7 @@ impl Host {
             user: access.database.user.clone(),
             database: access.database.database.clone(),
         });
-        let (files_setup, ran, little_room, lineage, ordered) = Default::default();
+        let (files_setup, passing, ran, little_room, lineage, ordered) = Default::default();
         Ok(Self {
             access,
             ssh,
@@ -322,6 +324,7 @@ impl Host {
             commands,
             guard,
             files_setup,
+            passing,
             ran,
             little_room,
             lineage,

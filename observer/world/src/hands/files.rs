@@ -31,6 +31,12 @@ pub(crate) async fn pass(
         Fault::Refused(format!("{} cannot fetch from {}", order.host, order.source))
     })?;
     let machine = Machine::host(host);
+    // What is asked must still stand where the pass reads it when that begins: a routine order that
+    // is under way when a plan opens would otherwise take the place of the plan's own.
+    let _turn = host.passing.lock().await;
+    if world.epoch() > order.epoch {
+        return Err(Fault::Refused(format!("epoch {} has begun", world.epoch())));
+    }
     let state = state(host, &order.set, left()).await?;
     if let Some(running) = &state.report.running {
         match order.kind {
