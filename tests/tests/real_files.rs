@@ -25,7 +25,10 @@ fn wait_same(stage: &Stage) -> Result<()> {
         let both = ["node-a", "node-b"].map(|node| stage.manifest(node));
         let [one, other] = both.map(|text| text.map_err(|error| error.to_string()));
         let (one, other) = (one?, other?);
-        if one == other { Ok(()) } else { Err(format!("{one}\n{other}")) }
+        let lacks = |text: &str, line: &&str| !text.lines().any(|known| known == *line);
+        let only_a: Vec<&str> = one.lines().filter(|line| lacks(&other, line)).collect();
+        let only_b: Vec<&str> = other.lines().filter(|line| lacks(&one, line)).collect();
+        if one == other { Ok(()) } else { Err(format!("node-a: {only_a:#?}\nnode-b: {only_b:#?}")) }
     })
 }
 
@@ -43,8 +46,9 @@ fn the_copy_is_the_masters_to_the_byte() -> Result<()> {
              echo 3 > $'quotes \\' \" `x` $HOME'; echo 4 > $'not-utf8-\\xff\\xfe'; echo 5 > -rf; \
              echo 6 > ' '; mkdir -p deep/er; echo 7 > deep/er/file; ln -s /etc/passwd out; \
              ln -s nowhere dangling; ln deep/er/file hard; touch empty; echo 8 > locked; \
-             chmod 000 locked; chown daemon:daemon locked; truncate -s 4G sparse; \
-             printf x | dd of=sparse bs=1 seek=4000000000 conv=notrunc status=none; \
+             chmod 000 locked; chown daemon:daemon locked; truncate -s 4G ../sparse; \
+             printf x | dd of=../sparse bs=1 seek=4000000000 conv=notrunc status=none; \
+             mv ../sparse sparse; \
              for n in $(seq 200); do echo $n > many-$n; done"
         ),
     )?;

@@ -24,10 +24,11 @@ pub(super) const SECTION: &str = "\n[[files]]\nname = \"attachments\"\n\
 
 /// Says of every file of the set what it is and holds: kind, mode, owner, size, time, links,
 /// target, and the sum of its content; of a large one, of its end. Size and links of a folder are
-/// the file system's own.
+/// the file system's own, and rsync sets the time of a link to the second.
 const MANIFEST: &str = "cd \"$1\" && export LC_ALL=C && find . -printf \
     '%y %m %U %G %s %T@ %n %l %p\\0' | \
-    sed -z -E 's/^(d [^ ]+ [^ ]+ [^ ]+) [^ ]+ [^ ]+ [^ ]+/\\1/' | sort -z | sha256sum; \
+    sed -z -E 's/^(d [^ ]+ [^ ]+ [^ ]+) [^ ]+ [^ ]+ [^ ]+/\\1/; \
+    s/^(l [^.]+)[.][0-9]+/\\1/' | sort -z | tr '\\0\\n' '\\n~'; \
     find . -type f -size -64M -print0 | sort -z | xargs -0r sha256sum -z | sha256sum; \
     find . -type f -size +63M -exec tail -c 300000000 '{}' + | sha256sum; find . | wc -l";
 

@@ -64,13 +64,16 @@ impl fmt::Display for FileStanding {
     }
 }
 
-/// Every file set as the candidate has it.
+/// Every file set as the candidate has it; as the first slave has it where none can take over now,
+/// so that what is configured never disappears from a report.
 pub(super) fn standings(
     inputs: Inputs<'_>,
     master: Option<&HostName>,
     candidate: Option<&HostName>,
 ) -> Vec<FileStanding> {
-    let (Some(master), Some(host)) = (master, candidate) else { return Vec::new() };
+    let Some(master) = master else { return Vec::new() };
+    let first = || inputs.spec.others(master).next();
+    let Some(host) = candidate.or_else(first) else { return Vec::new() };
     let until = died_at(inputs, master);
     let (seen_at, reports) = reports(inputs, host);
     let of_set = |set: &crate::policy::FileSetSpec| {

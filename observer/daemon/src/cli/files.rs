@@ -15,6 +15,8 @@ use crate::report::view::PairStatus;
 
 /// How long `files sync` waits for its pass.
 const SYNC_LIMIT: Duration = Duration::from_secs(3_600);
+/// How long it may take until the pair has been looked at.
+const JUDGED_LIMIT: Duration = Duration::from_secs(5);
 /// How often it looks.
 const SYNC_LOOK: Duration = Duration::from_millis(500);
 
@@ -41,11 +43,20 @@ fn exit(files: &[FileStanding]) -> Exit {
     if good { Exit::Ok } else { Exit::FilesBehind }
 }
 
+/// The pair that is meant. After a start, and after each plan, it is first looked at anew.
 async fn own(desk: &Desk) -> Result<PairStatus, Failure> {
     let pair = desk.pair().await?;
-    let report = desk.status().await?;
-    let found = report.pairs.into_iter().find(|status| status.pair.as_str() == pair);
-    found.ok_or_else(|| Failure::Usage(format!("no pair is called \"{pair}\"")))
+    let until = Instant::now() + JUDGED_LIMIT;
+    loop {
+        let report = desk.status().await?;
+        let found = report.pairs.into_iter().find(|status| status.pair.as_str() == pair);
+        let unknown = || Failure::Usage(format!("no pair is called \"{pair}\""));
+        let status = found.ok_or_else(unknown)?;
+        if status.rule.is_some() || Instant::now() > until {
+            return Ok(status);
+        }
+        tokio::time::sleep(SYNC_LOOK).await;
+    }
 }
 
 /// The table, and below it what stands in the way of each set.
