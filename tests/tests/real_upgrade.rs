@@ -70,7 +70,7 @@ fn upgrade(stage: &Stage, words: &[&str], wanted: i32) -> Result<String> {
 fn nobody_notices_a_rolling_upgrade() -> Result<()> {
     let stage = Stage::standard()?;
     prepare(&stage)?;
-    let http = stage.start_http_at(50, LOAD)?;
+    let http = stage.start_http_at(500, LOAD)?;
     stage.wait_written(&http, "node-a")?;
     let shown = stage.ask(&["upgrade", "check", PLAN])?.success()?;
     let order: Vec<_> = shown.lines().filter(|line| line.starts_with("node-")).collect();
@@ -86,6 +86,8 @@ fn nobody_notices_a_rolling_upgrade() -> Result<()> {
     stage.wait_protected()?;
     stage.wait_written(&http, "node-b")?;
     let booked = stage.finish(http, "node-b")?;
+    let (sum, wait) = (booked.summary.attempts, booked.summary.pause_ms);
+    eprintln!("{sum} requests, longest pause {wait:.0} ms");
     booked.assert_unnoticed();
     booked.assert_kept(Promise::AllKept);
     assert_eq!(booked.summary.unsent, 0, "due and not sent");

@@ -61,16 +61,23 @@ fn ended(followed: Result<Exit, Failure>) -> Result<(), String> {
     }
 }
 
-/// Orders a switchover once the checks let it: right after a host came back they may not yet.
+/// Orders a switchover once the checks let it: right after a host came back they may not yet, and
+/// what lets it in the forecast may stand in the way for a moment when it is ordered.
 async fn switch_over(desk: &Desk, upgrade: &Upgrade) -> Result<(), String> {
     let until = Instant::now() + Duration::from_millis(upgrade.ready_limit_ms);
     loop {
-        match act::refusal(desk, "switchover").await {
-            Ok(None) => return ended(act::order(desk, "switchover").await),
-            Ok(Some(why)) if Instant::now() >= until => return Err(why),
-            Err(why) if Instant::now() >= until => return Err(why.to_string()),
-            Ok(Some(_)) | Err(_) => tokio::time::sleep(LOOK_EVERY).await,
+        let refused = match act::refusal(desk, "switchover").await {
+            Ok(None) => match act::order(desk, "switchover").await {
+                Err(why) if why.exit() == Exit::Refused => why.to_string(),
+                followed => return ended(followed),
+            },
+            Ok(Some(why)) => why,
+            Err(why) => why.to_string(),
+        };
+        if Instant::now() >= until {
+            return Err(refused);
         }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
