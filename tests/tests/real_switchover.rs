@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tests::lab::{Result, SCHEDULER_UNIT};
-use tests::stage::{Promise, Stage, StageSpec, Told, texts};
+use tests::lab::{POSTGRES_UNIT, Result, SCHEDULER_UNIT, Whom};
+use tests::stage::{DONE, Promise, Stage, StageSpec, Told, texts};
 
 const SOON: Duration = Duration::from_secs(60);
 const LOAD: Duration = Duration::from_secs(300);
@@ -36,6 +36,26 @@ fn there_and_back_under_load() -> Result<()> {
     let opened = events.of_kind("plan-opened");
     assert_eq!(opened.len(), 2, "{}", texts(&events));
     assert_eq!(stage.timeline("node-a")?, 3, "two promotions");
+    Ok(())
+}
+
+/// Right after a switchover, long before the new slave's next restart point, the new master's
+/// database is killed and its machine with it: the slave knows the history that it follows.
+#[test]
+fn the_new_master_dies_at_once() -> Result<()> {
+    let stage = Stage::standard()?;
+    let sessions = stage.start_sessions(LOAD)?;
+    stage.wait_written(&sessions, "node-a")?;
+    stage.assert_ended(&stage.switch_over("rehearsal")?, DONE)?;
+    stage.wait_written(&sessions, "node-b")?;
+    stage.wait_protected()?;
+    let master = stage.lab.machine("node-b");
+    master.signal_unit(POSTGRES_UNIT, "KILL", Whom::All)?;
+    master.power_loss()?;
+    stage.wait_master("node-a", SOON)?;
+    stage.wait_written(&sessions, "node-a")?;
+    assert_eq!(stage.timeline("node-a")?, 3, "{}", texts(&stage.events()?));
+    stage.finish(sessions, "node-a")?.assert_kept(Promise::LastInFlight);
     Ok(())
 }
 

@@ -100,6 +100,17 @@ async fn a_standby_of_a_promoted_server_knows_the_new_timeline() {
     let database = last.database(&sshd.ssh());
     let seen = look_until("timeline 2", &database, |look| look.timeline == 2).await;
     assert!(seen.in_recovery);
+
+    // It knows it still when the server that it follows is gone, however far its control file is.
+    last.sql("alter system set wal_retrieve_retry_interval = '1h'");
+    last.sql("select pg_reload_conf()");
+    middle.kill();
+    let alone = look_until("no walreceiver", &database, |look| look.walreceiver.is_none()).await;
+    let control = last.sql(
+        "select greatest(timeline_id, min_recovery_end_timeline)
+         from pg_control_checkpoint(), pg_control_recovery()",
+    );
+    assert_eq!((alone.timeline, control.trim()), (2, "1"));
 }
 
 #[tokio::test]

@@ -126,21 +126,19 @@ pub fn lsn_text(lsn: u64) -> String {
 
 /// The look as one row of JSON.
 ///
-/// The functions of the other role raise errors, so that each stands behind a `case`. A standby's
-/// control file names the timeline of its last restart point only; the walreceiver and the
-/// minimum recovery point know a newer one earlier.
-pub(super) const SQL: &str = "
+/// The functions of the other role raise errors, so that each stands behind a `case`. See
+/// `timeline!` for how a standby's timeline is known.
+pub(super) const SQL: &str = concat!(
+    "
 select json_build_object(
   'in_recovery', standby,
   'synchronous_names', current_setting('synchronous_standby_names'),
   'own_commit_waits_ms', (select (extract(epoch from
       max(clock_timestamp() - query_start)) * 1000)::bigint
     from pg_stat_activity where usename = current_user and wait_event = 'SyncRep'),
-  'timeline', case when standby then greatest(
-      (select received_tli from pg_stat_wal_receiver limit 1),
-      (select timeline_id from pg_control_checkpoint()),
-      (select min_recovery_end_timeline from pg_control_recovery()))
-    else ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int end,
+",
+    super::timeline::timeline!(),
+    "
   'system_identifier', (select system_identifier::text from pg_control_system()),
   'version', current_setting('server_version_num')::int,
   'started_at_ms', (extract(epoch from pg_postmaster_start_time()) * 1000)::bigint,
@@ -166,7 +164,8 @@ select json_build_object(
   'slots', (select coalesce(json_agg(json_build_object(
       'name', slot_name, 'kind', slot_type, 'active', active, 'wal_status', wal_status,
       'restart_lsn', (restart_lsn - '0/0')::bigint)), '[]') from pg_replication_slots)
-) from (select pg_is_in_recovery() as standby offset 0) as role";
+) from (select pg_is_in_recovery() as standby offset 0) as role"
+);
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@ mod session;
 pub(crate) mod settings;
 mod startup;
 mod survey;
+mod timeline;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -60,16 +60,15 @@ struct Contents {
 ///
 /// The statistics of the log came with version 14: a statement in a text is read only where it is
 /// run. Those of less than an hour say nothing of the average.
-const SQL: &str = "
+const SQL: &str = concat!(
+    "
 select json_build_object(
   'in_recovery', standby,
   'version', current_setting('server_version_num')::int,
   'system_identifier', (select system_identifier::text from pg_control_system()),
-  'timeline', case when standby then greatest(
-      (select received_tli from pg_stat_wal_receiver limit 1),
-      (select timeline_id from pg_control_checkpoint()),
-      (select min_recovery_end_timeline from pg_control_recovery()))
-    else ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int end,
+",
+    super::timeline::timeline!(),
+    "
   'settings', (select json_object_agg(name, setting) from pg_settings where name in (
       'max_connections', 'max_worker_processes', 'max_wal_senders', 'max_prepared_transactions',
       'max_locks_per_transaction', 'max_replication_slots', 'wal_level', 'wal_log_hints',
@@ -125,7 +124,8 @@ select json_build_object(
     from pg_available_extension_versions),
   'databases', (select coalesce(json_agg(datname order by datname), '[]')
     from pg_database where datallowconn and not datistemplate)
-) from (select pg_is_in_recovery() as standby offset 0) as role";
+) from (select pg_is_in_recovery() as standby offset 0) as role"
+);
 
 /// What lies in the database that the connection is in.
 const CONTENTS: &str = "
