@@ -26,11 +26,11 @@ pub(super) async fn carry_out(
     match next.stage {
         Stage::Switchover => switch_over(desk, upgrade).await,
         Stage::Maintain => maintain(desk, upgrade, host).await,
-        Stage::Stop => ended(act::services(desk, host, Services::Stop).await),
+        Stage::Stop => services(desk, upgrade, host, Services::Stop).await,
         Stage::Command => {
             command::run(turn, &upgrade.command, upgrade, host, upgrade.command_limit_ms).await
         }
-        Stage::Start => ended(act::services(desk, host, Services::Start).await),
+        Stage::Start => services(desk, upgrade, host, Services::Start).await,
         Stage::Ready => ready(turn, upgrade, host).await,
         Stage::Finish => finish(desk, upgrade, host).await,
     }
@@ -44,10 +44,10 @@ pub(super) async fn put_back(
     host: &HostName,
 ) -> Result<(), String> {
     if !upgrade.back.is_empty() {
-        ended(act::services(desk, host, Services::Stop).await)?;
+        services(desk, upgrade, host, Services::Stop).await?;
         command::run(turn, &upgrade.back, upgrade, host, upgrade.command_limit_ms).await?;
     }
-    ended(act::services(desk, host, Services::Start).await)?;
+    services(desk, upgrade, host, Services::Start).await?;
     finish(desk, upgrade, host).await
 }
 
@@ -78,6 +78,25 @@ async fn switch_over(desk: &Desk, upgrade: &Upgrade) -> Result<(), String> {
             return Err(refused);
         }
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Stops or starts a host's services. Right after a plan the pair is first looked at anew, and
+/// takes no order until then.
+async fn services(
+    desk: &Desk,
+    upgrade: &Upgrade,
+    host: &HostName,
+    wanted: Services,
+) -> Result<(), String> {
+    let until = Instant::now() + Duration::from_millis(upgrade.ready_limit_ms);
+    loop {
+        match act::services(desk, host, wanted).await {
+            Err(why) if why.exit() == Exit::Refused && Instant::now() < until => {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            followed => return ended(followed),
+        }
     }
 }
 
