@@ -8,7 +8,7 @@ use tests::stage::{ATTACHMENTS, FileSets, PASS_FOLDER, Promise, Stage, StageSpec
 
 const SOON: Duration = Duration::from_secs(60);
 const LOAD: Duration = Duration::from_secs(300);
-const BEHIND: i32 = 16;
+const BEHIND: i32 = 17;
 
 fn stage() -> Result<Stage> {
     Stage::set(&StageSpec { files: FileSets::Attachments, ..StageSpec::standard() })
