@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use tests::lab::{LabSpec, PGBOUNCER_UNIT, POSTGRES_UNIT, Pooler, Result, Whom, wait_for};
-use tests::stage::{Booked, OBSERVER_UNIT, Promise, Stage, StageSpec, texts};
+use tests::stage::{Booked, OBSERVER_UNIT, Promise, Stage, StageSpec, UNDONE, texts};
 
 const SOON: Duration = Duration::from_secs(60);
 const LOAD: Duration = Duration::from_secs(300);
-const UNDONE: i32 = 5;
 
 fn pooled(policy: Vec<(&'static str, &'static str)>) -> Result<Stage> {
     let lab = LabSpec { pooler: Pooler::OnProxy, ..LabSpec::standard() };

@@ -4,12 +4,11 @@
 use std::time::Duration;
 
 use tests::lab::Result;
-use tests::stage::{Promise, Stage, Told, texts};
+use tests::stage::{Promise, REFUSED, Stage, Told, texts};
 
 const SOON: Duration = Duration::from_secs(30);
 const BACK: Duration = Duration::from_secs(90);
 const LOAD: Duration = Duration::from_secs(240);
-const REFUSED: i32 = 4;
 
 /// The slave is rebooted by whoever works on it. Nothing starts it, which its own repair would do
 /// within seconds, until the maintenance ends by itself; users notice nothing.

@@ -5,12 +5,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use tests::lab::{POSTGRES_UNIT, Result, wait_for};
-use tests::stage::{Promise, Stage, Told, texts};
+use tests::stage::{Promise, REFUSED, Stage, Told, texts};
 
 const SOON: Duration = Duration::from_secs(30);
 const LOAD: Duration = Duration::from_secs(180);
-/// How the command line ends when an order was understood and refused.
-const REFUSED: i32 = 4;
 
 /// Restarting is not dead: a package upgrade restarts the database, and then the whole machine is
 /// rebooted. No role moves; after the reboot, at which nothing starts by itself, the database is

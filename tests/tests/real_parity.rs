@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tests::lab::{DESK_UNIT, Machine, Result, SCHEDULER_UNIT, wait_for};
-use tests::stage::{OBSERVER_UNIT, Stage, Told};
+use tests::stage::{OBSERVER_UNIT, REFUSED, Stage, Told};
 
 const PROFILE: &str = include_str!("../../systemd/examples/serviceops.toml");
 const PAIR: &str = "/etc/ha-observer/pairs/serviceops.toml";
 const SOON: Duration = Duration::from_secs(30);
-const REFUSED: i32 = 4;
 const NOT_CONFIRMED: i32 = 10;
 const NOT_READY: i32 = 11;
 const NOT_ALIKE: i32 = 15;

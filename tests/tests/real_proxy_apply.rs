@@ -6,15 +6,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tests::lab::{LabError, LabSpec, Output, Proxies, Result, SECOND_PROXY, wait_for};
-use tests::stage::{Hook, Stage, StageSpec, Told, texts};
+use tests::stage::{DONE, Hook, REFUSED, Stage, StageSpec, Told, texts};
 
 const CONFIG: &str = "/etc/haproxy/haproxy.cfg";
 const SOON: Duration = Duration::from_secs(30);
 const LOAD: Duration = Duration::from_secs(300);
 
 /// Exit codes of the verbs.
-const DONE: i32 = 0;
-const REFUSED: i32 = 4;
 const TAKEN_BACK: i32 = 5;
 const GONE: i32 = 6;
 const FAULTY: i32 = 13;

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use tests::lab::{POSTGRES_UNIT, Result, SCHEDULER_UNIT, Whom};
-use tests::stage::{DONE, Promise, Stage, StageSpec, Told, texts};
+use tests::stage::{DONE, Promise, REFUSED, Stage, StageSpec, Told, UNDONE, texts};
 
 const SOON: Duration = Duration::from_secs(60);
 const LOAD: Duration = Duration::from_secs(300);
-const REFUSED: i32 = 4;
-const UNDONE: i32 = 5;
 
 /// There and back under users who read and write on kept and on new connections, beside raw SQL
 /// sessions: no request fails, nothing acknowledged is lost or done twice, and the old master

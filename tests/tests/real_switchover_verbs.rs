@@ -6,13 +6,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use tests::lab::Result;
-use tests::stage::{Promise, Stage, Told, texts};
+use tests::stage::{Promise, REFUSED, Stage, Told, UNDONE, texts};
 
 const SOON: Duration = Duration::from_secs(30);
 const LOAD: Duration = Duration::from_secs(180);
 /// How the command line ends: refused, undone, and not confirmed.
-const REFUSED: i32 = 4;
-const UNDONE: i32 = 5;
 const NOT_CONFIRMED: i32 = 10;
 
 /// A person looks, hesitates, schedules and cancels, pauses, and loses the slave: every refusal

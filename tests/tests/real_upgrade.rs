@@ -6,13 +6,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use tests::lab::{DESK_UNIT, Result, wait_for};
-use tests::stage::{OBSERVER_UNIT, Promise, Stage, Told, texts};
+use tests::stage::{OBSERVER_UNIT, Promise, REFUSED, Stage, Told, texts};
 
 const LOAD: Duration = Duration::from_secs(400);
 const WHOLE: Duration = Duration::from_secs(240);
 const SOON: Duration = Duration::from_secs(60);
 const PLAN: &str = "/root/plan.toml";
-const REFUSED: i32 = 4;
 const STOPPED: i32 = 16;
 const KILLED: i32 = 137;
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumIter, IntoEnumIterator};
 
 use crate::words::{At, HostName};
 
@@ -44,7 +45,7 @@ pub struct Upgrade {
 }
 
 /// One thing that is done about one host.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, EnumIter, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// Its users are moved away, because it is the master.
@@ -77,9 +78,25 @@ impl Stage {
         }
     }
 
+    /// The stages of one host, in order; the master's begin by moving its users away.
+    pub fn of_host(is_master: bool) -> impl Iterator<Item = Stage> {
+        Stage::iter().filter(move |stage| is_master || *stage != Stage::Switchover)
+    }
+
     /// The stages whose end the journal remembers, in order. The others show in the world.
     const MARKED: [Stage; 5] =
         [Stage::Stop, Stage::Command, Stage::Start, Stage::Ready, Stage::Finish];
+}
+
+/// The hosts that are named, or else all of the pair, with the master last.
+pub fn in_order(
+    named: Vec<HostName>,
+    all: impl Iterator<Item = HostName>,
+    master: Option<&HostName>,
+) -> Vec<HostName> {
+    let mut hosts = if named.is_empty() { all.collect() } else { named };
+    hosts.sort_by_key(|host| Some(host) == master);
+    hosts
 }
 
 /// What is to be done next.

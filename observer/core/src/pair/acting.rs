@@ -114,6 +114,11 @@ impl Pair {
         self.writing.values().any(|writing| matches!(writing, Writing::Opening(..)))
     }
 
+    /// True while a plan is open, about to be, or not closed yet.
+    pub(super) fn has_plan(&self) -> bool {
+        self.drive.is_some() || self.memory.open.is_some() || self.is_opening()
+    }
+
     /// Learns the master at first sight.
     pub(super) fn adopt(&mut self, now: At) {
         let Some((digest, _)) = &self.latest else { return };
@@ -141,19 +146,17 @@ impl Pair {
         if self.is_frozen() {
             return;
         }
-        let heir_silent = self.is_heir_silent();
-        if !heir_silent {
+        if self.give_up.is_some() && !self.is_heir_silent() {
             self.give_up = None;
         }
         while let Some(drive) = &mut self.drive {
             if self.stopping && drive.is_between_steps() {
                 return;
             }
-            let given_up = heir_silent.then_some(&mut self.give_up).and_then(|given_up| {
-                let turned = drive.abandon(given_up.as_deref()?, now)?;
-                *given_up = None;
-                Some(turned)
-            });
+            let given_up = self.give_up.as_deref().and_then(|why| drive.abandon(why, now));
+            if given_up.is_some() {
+                self.give_up = None;
+            }
             let changed =
                 given_up.or_else(|| changed_mind(drive, &mut self.turn_back, &mut self.pass, now));
             match changed.or_else(|| drive.next(now)) {

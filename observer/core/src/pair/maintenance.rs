@@ -20,7 +20,7 @@ impl Pair {
         order: MaintenanceOrder,
         now: At,
     ) -> Result<(), Refusal> {
-        if self.drive.is_some() || self.memory.open.is_some() || self.is_opening() {
+        if self.has_plan() {
             return Err(Refusal::Cause(Cause::PlanOpen));
         }
         if !self.spec.hosts.contains(&host) {

@@ -287,11 +287,7 @@ impl Pair {
                 Mode::Off => Standing::Off,
             },
             pause: if self.is_paused() { Pause::Paused } else { Pause::Running },
-            work: if self.drive.is_some() || self.memory.open.is_some() || self.is_opening() {
-                WorkFact::PlanOpen
-            } else {
-                WorkFact::Idle
-            },
+            work: if self.has_plan() { WorkFact::PlanOpen } else { WorkFact::Idle },
             past: self.past(failed),
             journal: self.journal,
         }

@@ -300,7 +300,7 @@ impl Pair {
             OperatorOrder::Pause(pause) => {
                 // A pause that begins in the middle of a plan would either be no pause or leave
                 // the plan half done.
-                if self.drive.is_some() || self.memory.open.is_some() || self.is_opening() {
+                if self.has_plan() {
                     return Err(Refusal::Cause(Cause::PlanOpen));
                 }
                 self.write(Writing::Memory(Record::Paused { at: now, pause }));

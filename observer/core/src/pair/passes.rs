@@ -11,6 +11,7 @@ use crate::digest::Reach;
 use crate::facts::{Act, Asker, Journal, Pause, Roles, Sight, Standing, Work as WorkFact};
 use crate::files::{Deletions, PassKind, PassOrder};
 use crate::judge::gate;
+use crate::policy::FileSetSpec;
 use crate::sighting::{Look, Seen};
 use crate::words::{At, FileSetName, HostName};
 
@@ -21,28 +22,37 @@ impl Pair {
             return;
         }
         let Some(master) = self.master_to_fetch_from(now) else { return };
-        let slaves: Vec<HostName> =
-            self.spec.others(&master).filter(|host| self.is_standby(host)).cloned().collect();
-        for set in self.spec.files.clone() {
-            let wanted = self.wanted.get(&set.name).copied();
-            for host in &slaves {
-                let key = (host.clone(), set.name.clone());
-                let due = self.passed.get(&key).is_none_or(|at| now.since(*at) >= set.every_ms);
-                if !(due || wanted.is_some()) || self.passes(host, &set.name) {
-                    continue;
-                }
-                self.passed.insert(key, now);
-                self.wanted.remove(&set.name);
-                self.outbox.push_back(Work::Pass(PassOrder {
-                    host: host.clone(),
-                    source: master.clone(),
-                    set: set.name.clone(),
-                    kind: PassKind::Routine,
-                    deletions: wanted.unwrap_or_default(),
-                    epoch: self.memory.epoch,
-                }));
-            }
+        let slaves: Vec<&HostName> =
+            self.spec.others(&master).filter(|host| self.is_standby(host)).collect();
+        let (this, slaves) = (&*self, &slaves);
+        let each = |set| slaves.iter().filter_map(move |host| this.due(set, host, now));
+        let orders: Vec<_> = self.spec.files.iter().flat_map(each).collect();
+        for (host, set, deletions) in orders {
+            self.passed.insert((host.clone(), set.clone()), now);
+            self.wanted.remove(&set);
+            self.outbox.push_back(Work::Pass(PassOrder {
+                host,
+                source: master.clone(),
+                set,
+                kind: PassKind::Routine,
+                deletions,
+                epoch: self.memory.epoch,
+            }));
         }
+    }
+
+    /// The pass of `set` to `host`, with what it may delete, if it is due or wanted.
+    fn due(
+        &self,
+        set: &FileSetSpec,
+        host: &HostName,
+        now: At,
+    ) -> Option<(HostName, FileSetName, Deletions)> {
+        let wanted = self.wanted.get(&set.name).copied();
+        let key = (host.clone(), set.name.clone());
+        let due = self.passed.get(&key).is_none_or(|at| now.since(*at) >= set.every_ms);
+        let begins = (due || wanted.is_some()) && !self.passes(host, &set.name);
+        begins.then(|| (key.0, key.1, wanted.unwrap_or_default()))
     }
 
     /// Takes a person's order of a pass, now or as soon as the present one has ended.

@@ -22,7 +22,7 @@ impl Pair {
         if self.memory.upgrade.is_some() {
             return Err(Refusal::Nothing("an upgrade is open already: `upgrade resume`"));
         }
-        if self.drive.is_some() || self.memory.open.is_some() || self.is_opening() {
+        if self.has_plan() {
             return Err(Refusal::Cause(Cause::PlanOpen));
         }
         if self.memory.pause.is_some() {

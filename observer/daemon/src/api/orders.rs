@@ -22,6 +22,7 @@ use super::types::{GiveUpRequest, ScheduleRequest, SkipStepRequest};
 use super::{Desk, PairLink, Refused};
 use crate::report::members::MaintenanceStatus;
 use crate::report::view::PairStatus;
+use crate::shell::archive::Unwritten;
 use crate::shell::asks::{Ask, NotOrdered};
 
 /// How long a pair's task may take to answer; it answers in microseconds unless the machine is
@@ -89,9 +90,7 @@ pub(super) async fn schedule(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Json(request): Json<ScheduleRequest>,
 ) -> Answered<Json<Accepted>> {
-    let link = desk.link(&pair)?;
-    let by = peer.name();
-    desk.note(&pair, &by, "schedule", &request).await;
+    let (link, by) = desk.asked(&pair, &peer, "schedule", &request).await?;
     let due = request.due;
     let in_force = move |status: &PairStatus| {
         status.schedule.as_ref().is_some_and(|schedule| schedule.due == due)
@@ -104,9 +103,7 @@ pub(super) async fn unschedule(
     Path(pair): Path<String>,
     ConnectInfo(peer): ConnectInfo<Peer>,
 ) -> Answered<Json<Accepted>> {
-    let link = desk.link(&pair)?;
-    let by = peer.name();
-    desk.note(&pair, &by, "unschedule", &()).await;
+    let (link, by) = desk.asked(&pair, &peer, "unschedule", &()).await?;
     let order = OperatorOrder::Unschedule { why: format!("cancelled by {by}") };
     carried_out(link, order, |status| status.schedule.is_none()).await
 }
@@ -173,9 +170,7 @@ pub(super) async fn end_maintenance(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Json(request): Json<MaintenanceEnd>,
 ) -> Answered<Json<Accepted>> {
-    let link = desk.link(&pair)?;
-    let by = peer.name();
-    desk.note(&pair, &by, "maintenance --end", &request).await;
+    let (link, by) = desk.asked(&pair, &peer, "maintenance --end", &request).await?;
     let host = request.host;
     let what = OperatorOrder::EndMaintenance { host: host.clone(), by };
     carried_out(link, what, move |status| maintenance_of(status, &host).is_none()).await
@@ -190,9 +185,7 @@ pub(super) async fn resume(
     Path(pair): Path<String>,
     ConnectInfo(peer): ConnectInfo<Peer>,
 ) -> Answered<Json<Accepted>> {
-    let link = desk.link(&pair)?;
-    let by = peer.name();
-    desk.note(&pair, &by, "resume", &()).await;
+    let (link, by) = desk.asked(&pair, &peer, "resume", &()).await?;
     carried_out(link, OperatorOrder::Resume { by }, |status| status.pause.is_none()).await
 }
 
@@ -201,9 +194,7 @@ pub(super) async fn acknowledge(
     Path(pair): Path<String>,
     ConnectInfo(peer): ConnectInfo<Peer>,
 ) -> Answered<Json<Accepted>> {
-    let link = desk.link(&pair)?;
-    let by = peer.name();
-    desk.note(&pair, &by, "ack", &()).await;
+    let (link, by) = desk.asked(&pair, &peer, "ack", &()).await?;
     let before = link.view.borrow().status.epoch;
     let done = move |status: &PairStatus| {
         status.unacknowledged.is_none() && (status.cause != Cause::MasterMoved)
@@ -213,18 +204,27 @@ pub(super) async fn acknowledge(
 }
 
 impl Desk {
+    /// The way to the pair, and who orders this of it, noted.
+    pub(super) async fn asked<T: Serialize>(
+        &self,
+        pair: &str,
+        peer: &Peer,
+        order: &str,
+        body: &T,
+    ) -> Answered<(PairLink, String)> {
+        let (link, by) = (self.link(pair)?, peer.name());
+        self.note(pair, &by, order, body).await;
+        Ok((link, by))
+    }
+
     /// Writes down who ordered what. An audit that cannot be written does not keep a person from
     /// acting: the journal decides whether anything may be ordered, and says so.
     pub(super) async fn note<T: Serialize>(&self, pair: &str, by: &str, order: &str, body: &T) {
-        tracing::info!(pair, by, order, "ordered over the API");
-        let body = serde_json::to_value(body).unwrap_or_default();
-        if let Err(why) = self.store.audit(pair, self.clock.now(), by, order, body).await {
+        if let Err(why) = self.audit(pair, by, order, body).await {
             tracing::error!(pair, by, order, %why, "the audit could not be written");
         }
     }
-}
 
-impl Desk {
     /// Writes down who ordered what, and insists: for orders that no journal records.
     pub(super) async fn record<T: Serialize>(
         &self,
@@ -233,12 +233,21 @@ impl Desk {
         order: &str,
         body: &T,
     ) -> Answered<()> {
-        tracing::info!(pair, by, order, "ordered over the API");
-        let body = serde_json::to_value(body).unwrap_or_default();
-        let written = self.store.audit(pair, self.clock.now(), by, order, body).await;
-        written.map_err(|why| {
+        self.audit(pair, by, order, body).await.map_err(|why| {
             Refused::unavailable(format!("it cannot be recorded, so that nothing is done: {why}"))
         })
+    }
+
+    async fn audit<T: Serialize>(
+        &self,
+        pair: &str,
+        by: &str,
+        order: &str,
+        body: &T,
+    ) -> Result<(), Unwritten> {
+        tracing::info!(pair, by, order, "ordered over the API");
+        let body = serde_json::to_value(body).unwrap_or_default();
+        self.store.audit(pair, self.clock.now(), by, order, body).await
     }
 }
 

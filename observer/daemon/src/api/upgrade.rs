@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{ConnectInfo, Path, State};
 use observer_core::pair::OperatorOrder;
-use observer_core::upgrade::Upgrade;
+use observer_core::upgrade::{Upgrade, in_order};
 
 use super::Desk;
 use super::orders::{Answered, carried_out};
@@ -22,18 +22,12 @@ pub(super) async fn begin(
     ConnectInfo(peer): ConnectInfo<Peer>,
     Json(request): Json<UpgradeRequest>,
 ) -> Answered<Json<Accepted>> {
-    let link = desk.link(&pair)?;
-    let by = peer.name();
-    desk.note(&pair, &by, "upgrade", &request).await;
+    let (link, by) = desk.asked(&pair, &peer, "upgrade", &request).await?;
     let began = desk.clock.now();
     let hosts = {
         let status = &link.view.borrow().status;
-        let mut hosts = request.hosts;
-        if hosts.is_empty() {
-            hosts = status.hosts.iter().map(|host| host.name.clone()).collect();
-        }
-        hosts.sort_by_key(|host| Some(host) == status.master.as_ref());
-        hosts
+        let all = status.hosts.iter().map(|host| host.name.clone());
+        in_order(request.hosts, all, status.master.as_ref())
     };
     let upgrade = Upgrade {
         by,
@@ -74,8 +68,6 @@ pub(super) async fn end(
     Path(pair): Path<String>,
     ConnectInfo(peer): ConnectInfo<Peer>,
 ) -> Answered<Json<Accepted>> {
-    let link = desk.link(&pair)?;
-    let by = peer.name();
-    desk.note(&pair, &by, "upgrade end", &()).await;
+    let (link, by) = desk.asked(&pair, &peer, "upgrade end", &()).await?;
     carried_out(link, OperatorOrder::EndUpgrade { by }, |status| status.upgrade.is_none()).await
 }

@@ -29,29 +29,25 @@ pub(super) async fn carry_out(desk: &Desk, args: FilesArgs) -> Result<Exit, Fail
 }
 
 async fn show(desk: &Desk) -> Result<Exit, Failure> {
-    let status = own(desk).await?;
+    Ok(told(desk, &own(desk).await?))
+}
+
+/// Prints how the sets stand; the exit code says whether that is well.
+fn told(desk: &Desk, status: &PairStatus) -> Exit {
     if desk.is_json() {
         print_json(&status.files);
     } else {
-        print(&text(&status, Look::of_stdout()));
+        print(&text(status, Look::of_stdout()));
     }
-    Ok(exit(&status.files))
-}
-
-fn exit(files: &[FileStanding]) -> Exit {
-    let good = files.iter().all(|one| one.age == Age::Fresh && one.trouble.is_none());
+    let good = status.files.iter().all(|one| one.age == Age::Fresh && one.trouble.is_none());
     if good { Exit::Ok } else { Exit::FilesBehind }
 }
 
 /// The pair that is meant. After a start, and after each plan, it is first looked at anew.
 async fn own(desk: &Desk) -> Result<PairStatus, Failure> {
-    let pair = desk.pair().await?;
     let until = Instant::now() + JUDGED_LIMIT;
     loop {
-        let report = desk.status().await?;
-        let found = report.pairs.into_iter().find(|status| status.pair.as_str() == pair);
-        let unknown = || Failure::Usage(format!("no pair is called \"{pair}\""));
-        let status = found.ok_or_else(unknown)?;
+        let status = desk.pair_status().await?;
         if status.rule.is_some() || Instant::now() > until {
             return Ok(status);
         }
@@ -127,13 +123,7 @@ async fn sync(desk: &Desk, named: Option<&str>) -> Result<Exit, Failure> {
         let own: Vec<FileStanding> =
             now.files.iter().filter(|one| sets.contains(&one.set)).cloned().collect();
         if own.iter().filter(ended).count() == sets.len() || Instant::now() > until {
-            let status = PairStatus { files: own, ..now };
-            if desk.is_json() {
-                print_json(&status.files);
-            } else {
-                print(&text(&status, Look::of_stdout()));
-            }
-            return Ok(exit(&status.files));
+            return Ok(told(desk, &PairStatus { files: own, ..now }));
         }
     }
 }

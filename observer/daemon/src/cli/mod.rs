@@ -34,7 +34,7 @@ use serde_json::{Value, json};
 use crate::api::ListenError;
 use crate::api::types::ProblemKind;
 use crate::config::Reach;
-use crate::report::view::StatusReport;
+use crate::report::view::{PairStatus, StatusReport};
 use crate::shell::{self, RunError};
 use args::{Common, Format, Typed, Verb};
 use client::{Client, ClientError, escaped};
@@ -261,6 +261,17 @@ impl Desk {
 
     async fn status(&self) -> Result<StatusReport, Failure> {
         Ok(self.client.get("/v1/status").await?)
+    }
+
+    /// How the pair that is meant stands.
+    async fn pair_status(&self) -> Result<PairStatus, Failure> {
+        let pair = self.pair().await?;
+        let mut pairs = self.status().await?.pairs.into_iter();
+        pairs.find(|status| status.pair.as_str() == pair).ok_or_else(|| {
+            Failure::Usage(format!(
+                "there is no pair {pair}\n  fix: `ha-observer status` lists them"
+            ))
+        })
     }
 
     /// The pair that is meant: the one that was named, or the only one.

@@ -7,7 +7,7 @@ mod command;
 mod file;
 mod stages;
 
-use observer_core::upgrade::{Next, Stage};
+use observer_core::upgrade::{Next, Stage, in_order};
 use serde_json::json;
 
 use self::command::Turn;
@@ -29,19 +29,16 @@ pub(super) async fn carry_out(desk: &Desk, args: UpgradeArgs) -> Result<Exit, Fa
 
 /// Shows the steps, as they would be taken now.
 async fn check(desk: &Desk, request: &UpgradeRequest) -> Result<Exit, Failure> {
-    let status = pair_status(desk).await?;
-    let mut hosts = request.hosts.clone();
-    for host in &hosts {
+    let status = desk.pair_status().await?;
+    for host in &request.hosts {
         if !status.hosts.iter().any(|one| one.name == *host) {
             return Err(Failure::Usage(format!(
                 "the pair has no host {host}\n  fix: `ha-observer status` shows which it has"
             )));
         }
     }
-    if hosts.is_empty() {
-        hosts = status.hosts.iter().map(|host| host.name.clone()).collect();
-    }
-    hosts.sort_by_key(|host| Some(host) == status.master.as_ref());
+    let all = status.hosts.iter().map(|host| host.name.clone());
+    let hosts = in_order(request.hosts.clone(), all, status.master.as_ref());
     if desk.is_json() {
         print_json(&json!({ "name": request.name, "hosts": hosts, "command": request.command }));
         return Ok(Exit::Ok);
@@ -49,12 +46,7 @@ async fn check(desk: &Desk, request: &UpgradeRequest) -> Result<Exit, Failure> {
     print(&format!("upgrade {}, one host after the other\n", one_line(&request.name)));
     for host in &hosts {
         print(&format!("{host}\n"));
-        let mut stages = vec![Stage::Maintain, Stage::Stop, Stage::Command, Stage::Start];
-        stages.extend([Stage::Ready, Stage::Finish]);
-        if Some(host) == status.master.as_ref() {
-            stages.insert(0, Stage::Switchover);
-        }
-        for stage in stages {
+        for stage in Stage::of_host(Some(host) == status.master.as_ref()) {
             let what = match stage {
                 Stage::Command => format!(": {}", one_line(&request.command.join(" "))),
                 Stage::Ready if !request.ready.is_empty() => {
@@ -80,7 +72,7 @@ async fn begin(desk: &Desk, request: UpgradeRequest, yes: bool) -> Result<Exit, 
 }
 
 async fn resume(desk: &Desk, yes: bool) -> Result<Exit, Failure> {
-    let (status, pair) = (pair_status(desk).await?, desk.pair().await?);
+    let (status, pair) = (desk.pair_status().await?, desk.pair().await?);
     let upgrade = open(&status)?;
     if let Some(next) = &upgrade.next {
         let name = one_line(&upgrade.upgrade.name);
@@ -96,7 +88,7 @@ async fn resume(desk: &Desk, yes: bool) -> Result<Exit, Failure> {
 /// Does what is next until nothing is, or something fails.
 async fn go_on(desk: &Desk, turn: &Turn) -> Result<Exit, Failure> {
     loop {
-        let status = pair_status(desk).await?;
+        let status = desk.pair_status().await?;
         let upgrade = open(&status)?;
         let Some(next) = &upgrade.next else {
             let _: Accepted = desk.client.post(&desk.path("upgrade/end").await?, &()).await?;
@@ -138,7 +130,7 @@ fn stopped(upgrade: &UpgradeStatus, next: &Next, why: &str) -> Failure {
 
 /// Gives the upgrade up: the host it is at is put to work again. Hosts that were finished stay so.
 async fn back(desk: &Desk, yes: bool) -> Result<Exit, Failure> {
-    let (status, pair) = (pair_status(desk).await?, desk.pair().await?);
+    let (status, pair) = (desk.pair_status().await?, desk.pair().await?);
     let UpgradeStatus { upgrade, next, .. } = open(&status)?;
     if !yes {
         act::confirm_pair(&pair)?;
@@ -159,15 +151,6 @@ async fn back(desk: &Desk, yes: bool) -> Result<Exit, Failure> {
     let _: Accepted = desk.client.post(&desk.path("upgrade/end").await?, &()).await?;
     say("the upgrade is given up; hosts that were finished keep what they have");
     Ok(Exit::Ok)
-}
-
-async fn pair_status(desk: &Desk) -> Result<PairStatus, Failure> {
-    let pair = desk.pair().await?;
-    let status = desk.status().await?;
-    let found = status.pairs.into_iter().find(|status| status.pair.as_str() == pair);
-    found.ok_or_else(|| {
-        Failure::Usage(format!("there is no pair {pair}\n  fix: `ha-observer status` lists them"))
-    })
 }
 
 fn open(status: &PairStatus) -> Result<&UpgradeStatus, Failure> {

@@ -9,7 +9,6 @@ use observer_core::words::{HostName, human_ms};
 
 use super::super::{Desk, Exit, Failure, act};
 use super::command::{self, Turn};
-use super::pair_status;
 use crate::api::types::{Accepted, MaintenanceEnd, MaintenanceRequest};
 
 /// How long after a look at what is waited for the next one comes.
@@ -61,24 +60,44 @@ fn ended(followed: Result<Exit, Failure>) -> Result<(), String> {
     }
 }
 
+/// What came of one try.
+enum Tried {
+    /// It is over, well or not.
+    Over(Result<(), String>),
+    /// It cannot be done yet, and why.
+    NotYet(String),
+}
+
+/// Tries again until it is over, for as long as things may take to be ready; in vain, it is the
+/// last reason.
+async fn patiently(upgrade: &Upgrade, attempt: impl AsyncFn() -> Tried) -> Result<(), String> {
+    let until = Instant::now() + Duration::from_millis(upgrade.ready_limit_ms);
+    loop {
+        match attempt().await {
+            Tried::Over(result) => return result,
+            Tried::NotYet(why) if Instant::now() >= until => return Err(why),
+            Tried::NotYet(_) => tokio::time::sleep(LOOK_EVERY).await,
+        }
+    }
+}
+
+/// An order that was refused changed nothing, and may be given again.
+fn tried(followed: Result<Exit, Failure>) -> Tried {
+    match followed {
+        Err(why) if why.exit() == Exit::Refused => Tried::NotYet(why.to_string()),
+        followed => Tried::Over(ended(followed)),
+    }
+}
+
 /// Orders a switchover once the checks let it: right after a host came back they may not yet, and
 /// what lets it in the forecast may stand in the way for a moment when it is ordered.
 async fn switch_over(desk: &Desk, upgrade: &Upgrade) -> Result<(), String> {
-    let until = Instant::now() + Duration::from_millis(upgrade.ready_limit_ms);
-    loop {
-        let refused = match act::refusal(desk, "switchover").await {
-            Ok(None) => match act::order(desk, "switchover").await {
-                Err(why) if why.exit() == Exit::Refused => why.to_string(),
-                followed => return ended(followed),
-            },
-            Ok(Some(why)) => why,
-            Err(why) => why.to_string(),
-        };
-        if Instant::now() >= until {
-            return Err(refused);
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
+    let attempt = async || match act::refusal(desk, "switchover").await {
+        Ok(None) => tried(act::order(desk, "switchover").await),
+        Ok(Some(why)) => Tried::NotYet(why),
+        Err(why) => Tried::NotYet(why.to_string()),
+    };
+    patiently(upgrade, attempt).await
 }
 
 /// Stops or starts a host's services. Right after a plan the pair is first looked at anew, and
@@ -89,15 +108,7 @@ async fn services(
     host: &HostName,
     wanted: Services,
 ) -> Result<(), String> {
-    let until = Instant::now() + Duration::from_millis(upgrade.ready_limit_ms);
-    loop {
-        match act::services(desk, host, wanted).await {
-            Err(why) if why.exit() == Exit::Refused && Instant::now() < until => {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-            followed => return ended(followed),
-        }
-    }
+    patiently(upgrade, async || tried(act::services(desk, host, wanted).await)).await
 }
 
 async fn maintain(desk: &Desk, upgrade: &Upgrade, host: &HostName) -> Result<(), String> {
@@ -129,24 +140,22 @@ async fn ready(turn: &Turn, upgrade: &Upgrade, host: &HostName) -> Result<(), St
 /// Makes the host a candidate again, and waits until the pair is in order with it.
 async fn finish(desk: &Desk, upgrade: &Upgrade, host: &HostName) -> Result<(), String> {
     let say = |why: Failure| why.to_string();
-    let status = pair_status(desk).await.map_err(say)?;
+    let status = desk.pair_status().await.map_err(say)?;
     if status.hosts.iter().any(|one| one.name == *host && one.maintenance.is_some()) {
         let path = desk.path("maintenance/end").await.map_err(say)?;
         let request = MaintenanceEnd { host: host.clone() };
         let ended = desk.client.post(&path, &request).await;
         let _: Accepted = ended.map_err(|why| why.to_string())?;
     }
-    let limit_ms = upgrade.ready_limit_ms;
-    let until = Instant::now() + Duration::from_millis(limit_ms);
-    loop {
-        let status = pair_status(desk).await.map_err(say)?;
-        if status.verdict == Some(Verdict::Steady) && status.plan.is_none() {
-            return Ok(());
+    let attempt = async || match desk.pair_status().await {
+        Err(why) => Tried::Over(Err(say(why))),
+        Ok(status) if status.verdict == Some(Verdict::Steady) && status.plan.is_none() => {
+            Tried::Over(Ok(()))
         }
-        if Instant::now() >= until {
-            let (limit, why) = (human_ms(limit_ms), status.sentence);
-            return Err(format!("the pair is not in order within {limit}: {why}"));
+        Ok(status) => {
+            let (limit, why) = (human_ms(upgrade.ready_limit_ms), status.sentence);
+            Tried::NotYet(format!("the pair is not in order within {limit}: {why}"))
         }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
+    };
+    patiently(upgrade, attempt).await
 }
