@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tests::lab::{POSTGRES_UNIT, Result, SCHEDULER_UNIT, Whom};
+use tests::lab::{POSTGRES_UNIT, Result, SCHEDULER_UNIT, Whom, wait_for};
 use tests::stage::{DONE, Promise, REFUSED, Stage, StageSpec, Told, UNDONE, texts};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -54,6 +54,36 @@ fn the_new_master_dies_at_once() -> Result<()> {
     stage.wait_written(&sessions, "node-a")?;
     assert_eq!(stage.timeline("node-a")?, 3, "{}", texts(&stage.events()?));
     stage.finish(sessions, "node-a")?.assert_kept(Promise::LastInFlight);
+    Ok(())
+}
+
+/// The master's database answers, and its unit is still starting: stopped then, it would lose its
+/// senders before its last checkpoint. The switchover waits for the unit, and then users for it.
+#[test]
+fn right_after_the_database_was_started() -> Result<()> {
+    let stage = Stage::standard()?;
+    let master = stage.lab.machine("node-a");
+    let slow = format!("/etc/systemd/system/{POSTGRES_UNIT}.d/slow.conf");
+    let text = b"[Service]\nExecStartPost=/bin/sleep 10\n";
+    master.put_file(&slow, text, 0o644, "root:root")?;
+    master.run(&["systemctl", "daemon-reload"])?;
+    let started = || master.sql("desk", "select pg_postmaster_start_time()");
+    let before = started()?;
+    master.run(&["systemctl", "restart", "--no-block", POSTGRES_UNIT])?;
+    wait_for("the database to answer anew", SOON, || match started() {
+        Ok(at) if at != before => Ok(()),
+        other => Err(format!("{other:?}")),
+    })?;
+    stage.wait_protected()?;
+    let http = stage.start_http_at(100, LOAD)?;
+    stage.wait_written(&http, "node-a")?;
+    let unit = master.exec(&["systemctl", "is-active", POSTGRES_UNIT])?;
+    assert_eq!(unit.stdout.trim(), "activating");
+    stage.assert_ended(&stage.switch_over("rehearsal")?, DONE)?;
+    stage.wait_written(&http, "node-b")?;
+    let http = stage.finish(http, "node-b")?;
+    http.assert_unnoticed();
+    http.assert_kept(Promise::AllKept);
     Ok(())
 }
 

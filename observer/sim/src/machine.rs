@@ -14,6 +14,8 @@ pub const ROW_BYTES: u64 = 8_192;
 
 /// How long a simulated crash recovery takes, in milliseconds.
 const RECOVERY_MS: u64 = 400;
+/// How long Debian's start of a database takes beyond its first answer, measured at two seconds.
+const UNIT_SETTLES_MS: u64 = 2_000;
 
 /// How long a database gets on with the log it has when there is room for no more.
 const SEGMENT_LASTS_MS: u64 = 3_000;
@@ -152,11 +154,24 @@ pub enum Postmaster {
     NeverStarted,
 }
 
+/// Whether a database that was stopped could send its last checkpoint to its standby.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastWords {
+    /// In order: its senders end last.
+    Sent,
+    /// Its unit was still starting, and systemd ended all of its processes at once.
+    Unsent,
+}
+
 /// A database: rows are its log, their number its position.
 #[derive(Clone, Debug)]
 pub struct Database {
     /// What the postmaster does.
     pub postmaster: Postmaster,
+    /// When systemd sees its unit as started, which is later than its server takes queries.
+    pub settles_at: Option<At>,
+    /// What became of the checkpoint that it was last stopped with.
+    pub last_words: LastWords,
     /// True for a standby.
     pub in_recovery: bool,
     /// The timeline it writes or follows.
@@ -218,6 +233,8 @@ impl Machine {
             overloaded: false,
             database: Database {
                 postmaster: Postmaster::Running,
+                settles_at: None,
+                last_words: LastWords::Sent,
                 in_recovery,
                 timeline: Timeline(1),
                 history: Vec::new(),
@@ -291,6 +308,9 @@ impl Machine {
     pub fn end_database(&mut self, how: Postmaster) {
         if self.is_up() && self.database.postmaster != Postmaster::NeverStarted {
             let broken = self.database.postmaster == Postmaster::Broken;
+            let unsettled = self.database_unit() == UnitState::Activating;
+            self.database.last_words = if unsettled { LastWords::Unsent } else { LastWords::Sent };
+            self.database.settles_at = None;
             self.database.postmaster = if broken { Postmaster::Broken } else { how };
             self.database.heard_at = None;
         }
@@ -323,7 +343,9 @@ impl Machine {
             && until <= now
         {
             self.database.postmaster = Postmaster::Running;
+            self.database.settles_at = Some(now.plus(UNIT_SETTLES_MS));
         }
+        self.database.settles_at = self.database.settles_at.filter(|at| *at > now);
         self.fall_for_want_of_room(now);
     }
 
@@ -341,8 +363,12 @@ impl Machine {
     /// The database unit's state as systemd would tell it.
     pub fn database_unit(&self) -> UnitState {
         match self.database.postmaster {
-            Postmaster::Running | Postmaster::Hung => UnitState::Active,
-            Postmaster::Starting(_) => UnitState::Activating,
+            Postmaster::Running | Postmaster::Hung if self.database.settles_at.is_none() => {
+                UnitState::Active
+            }
+            Postmaster::Running | Postmaster::Hung | Postmaster::Starting(_) => {
+                UnitState::Activating
+            }
             Postmaster::Stopped => UnitState::Stopped,
             Postmaster::Crashed | Postmaster::Broken => UnitState::Failed,
             Postmaster::NeverStarted => UnitState::NeverStarted,

@@ -2,10 +2,10 @@
 
 use observer_core::drive::Answer;
 use observer_core::plan::Proof;
-use observer_core::sighting::Admission;
+use observer_core::sighting::{Admission, UnitState};
 use observer_core::words::{HostName, ProxyName};
 
-use crate::machine::{Job, Machine, Postmaster, Power, Task};
+use crate::machine::{Job, LastWords, Machine, Postmaster, Power, Task};
 use crate::network::OBSERVER;
 use crate::world::World;
 
@@ -104,6 +104,9 @@ impl World {
             Proof::DatabaseAnswers { host } => {
                 self.if_host(host, |machine| machine.database.postmaster == Postmaster::Running)
             }
+            Proof::UnitSettled { host } => {
+                self.if_host(host, |machine| machine.database_unit() != UnitState::Activating)
+            }
             Proof::LossWithin { host, reached, budget_bytes } => self
                 .if_host(host, |machine| machine.database.lsn().behind(*reached) <= *budget_bytes),
             Proof::ReplayedAll { host } => self.if_host(host, |machine| {
@@ -186,6 +189,7 @@ impl World {
                     let standby = &machine.database;
                     let runs = standby.postmaster == Postmaster::Running;
                     let whole = master.postmaster == Postmaster::Stopped
+                        && master.last_words == LastWords::Sent
                         && standby.rows == master.rows
                         && !standby.replay_paused;
                     runs && whole && standby.in_recovery

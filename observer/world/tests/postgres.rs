@@ -7,7 +7,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use observer_world::postgres::{
-    Database, DatabaseTarget, Door, Failure, Look, StartupAnswer, startup_probe,
+    Database, DatabaseTarget, Door, Failure, Look, Replay, StartupAnswer, startup_probe,
 };
 use support::cluster::{Cluster, ROLE};
 use support::run;
@@ -25,6 +25,18 @@ async fn look_until(what: &str, database: &Database, done: impl Fn(&Look) -> boo
             return look;
         }
         assert!(began.elapsed() < PATIENCE, "still waiting for {what}: {look:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn replay_until(what: &str, database: &Database, done: impl Fn(Replay) -> bool) {
+    let began = Instant::now();
+    loop {
+        let replay = database.replay(PATIENCE).await.unwrap();
+        if done(replay) {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "still waiting for {what}: {replay:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -100,6 +112,7 @@ async fn a_standby_of_a_promoted_server_knows_the_new_timeline() {
     let database = last.database(&sshd.ssh());
     let seen = look_until("timeline 2", &database, |look| look.timeline == 2).await;
     assert!(seen.in_recovery);
+    assert!(database.replay(PATIENCE).await.unwrap().fed);
 
     // It knows it still when the server that it follows is gone, however far its control file is.
     last.sql("alter system set wal_retrieve_retry_interval = '1h'");
@@ -111,6 +124,10 @@ async fn a_standby_of_a_promoted_server_knows_the_new_timeline() {
          from pg_control_checkpoint(), pg_control_recovery()",
     );
     assert_eq!((alone.timeline, control.trim()), (2, "1"));
+    replay_until("starving", &database, |replay| !replay.fed && replay.starved).await;
+    last.sql("alter system set restore_command = 'false'");
+    last.sql("select pg_reload_conf()");
+    replay_until("an archive that may bring more", &database, |replay| replay.fed).await;
 }
 
 #[tokio::test]

@@ -42,6 +42,8 @@ use seed::Seed;
 
 /// PostgreSQL's unit in the nodes.
 pub const POSTGRES_UNIT: &str = "postgresql@15-main.service";
+/// The log that PostgreSQL writes on a node.
+pub const POSTGRES_LOG: &str = "/var/log/postgresql/postgresql-15-main.log";
 /// The sample application's unit.
 pub const DESK_UNIT: &str = "desk.service";
 /// The unit that must run on exactly one host.

@@ -24,8 +24,8 @@ pub use promise::Promise;
 pub use told::{Told, texts};
 
 use crate::lab::{
-    Lab, LabError, LabSpec, Machine, Output, POSTGRES_UNIT, Pooler, Proxies, Result, SECOND_PROXY,
-    wait_for,
+    Lab, LabError, LabSpec, Machine, Output, POSTGRES_LOG, POSTGRES_UNIT, Pooler, Proxies, Result,
+    SECOND_PROXY, wait_for,
 };
 
 /// The unit of the daemon in the observer machine.
@@ -320,6 +320,29 @@ impl Stage {
         Ok(self.lab.machine(host).sql("postgres", sql)?.trim().parse().unwrap_or(0))
     }
 }
+
+/// What the observer told goes to the test's output, which is shown only if the test failed: a
+/// failure seen once, on a machine that is gone, is then not one seen for nothing.
+impl Drop for Stage {
+    #[expect(clippy::print_stdout, reason = "the harness keeps it, and shows it after a failure")]
+    fn drop(&mut self) {
+        let words = ["journalctl", "--unit", OBSERVER_UNIT, "--output", "short-precise"];
+        let quiet = ["--no-pager", "--no-hostname", "--lines", "2000"];
+        match self.observer().exec_within(TOLD_LIMIT, &[&words[..], &quiet].concat()) {
+            Ok(told) => println!("what the observer told:\n{}", told.stdout),
+            Err(error) => println!("what the observer told cannot be read: {error}"),
+        }
+        for node in ["node-a", "node-b"] {
+            let words = ["tail", "-n", "300", POSTGRES_LOG];
+            if let Ok(log) = self.lab.machine(node).exec_within(TOLD_LIMIT, &words) {
+                println!("what the database on {node} told:\n{}", log.stdout);
+            }
+        }
+    }
+}
+
+/// How long reading the observer's log may take at the end of a test.
+const TOLD_LIMIT: Duration = Duration::from_secs(10);
 
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 

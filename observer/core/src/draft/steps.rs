@@ -24,6 +24,8 @@ const ALIVE_REPLAY_MS: u64 = 15_000;
 const CHECKPOINT_NEAR_BYTES: u64 = 4 << 20;
 /// How long a checkpoint may take while users still work.
 const CHECKPOINT_MS: u64 = 60_000;
+/// For a unit whose server has just come up: it notices within seconds.
+const SETTLE_MS: u64 = 15_000;
 /// How long a promotion may take while the old master could serve: it takes a tenth of a second.
 const WITHDRAW_AFTER_MS: u64 = 5_000;
 /// How long writing the fence into a file may hold up a promotion, in milliseconds: it takes two
@@ -342,6 +344,20 @@ pub(super) fn near(slave: &HostName, master: &HostName, bytes: u64) -> Step {
         },
         on_failure: OnFailure::GiveUp,
         deadline_ms: QUICK_MS,
+    }
+}
+
+/// Proves that the master's database can be stopped in order, before anybody has to wait for that.
+pub(super) fn settled(master: &HostName) -> Step {
+    Step {
+        name: "unit has settled".to_owned(),
+        first: First::Order,
+        effect: Effect::Look,
+        proof: Proof::UnitSettled { host: master.clone() },
+        lost_reply: LostReply::LookOnly,
+        undo: Undo::NothingToUndo,
+        on_failure: OnFailure::GiveUp,
+        deadline_ms: SETTLE_MS,
     }
 }
 

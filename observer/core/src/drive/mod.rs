@@ -417,6 +417,7 @@ impl Drive {
                     | Proof::ReplayedAll { .. }
                     | Proof::LossWithin { .. }
                     | Proof::LagWithin { .. }
+                    | Proof::UnitSettled { .. }
                     | Proof::BouncerPaused { .. }
                     | Proof::BouncerRuns { .. }
             )

@@ -210,6 +210,16 @@ pub enum Proof {
         /// The host.
         host: HostName,
     },
+    /// The database's unit has settled: systemd starts, reloads and stops nothing there any more.
+    ///
+    /// A unit that is told to stop while its start is not through skips its own way of stopping:
+    /// systemd ends every process of it at once, and the log's senders are gone before the last
+    /// checkpoint is written, which then never reaches the slave (`service_stop` of systemd;
+    /// Debian's start takes seconds longer than its server).
+    UnitSettled {
+        /// The host.
+        host: HostName,
+    },
     /// What the slave has received is near enough to the master's last known position.
     LossWithin {
         /// The slave.
@@ -328,6 +338,7 @@ impl fmt::Display for Proof {
             Proof::PoweredOff { host } => write!(f, "{host} is powered off"),
             Proof::PoweredOn { host } => write!(f, "{host} is powered on"),
             Proof::DatabaseAnswers { host } => write!(f, "database on {host} answers"),
+            Proof::UnitSettled { host } => write!(f, "database's unit on {host} has settled"),
             Proof::LossWithin { host, reached, .. } => {
                 write!(f, "{host} holds the log up to {reached}, within the loss budget")
             }

@@ -53,6 +53,7 @@ async fn look_for(
         Proof::DatabaseStopped { host } => {
             database_stopped(world, host_of(world, host)?, deadline).await
         }
+        Proof::UnitSettled { host } => unit_settled(world, host_of(world, host)?, deadline).await,
         Proof::DatabaseAnswers { host } => {
             database_answers(world, host_of(world, host)?, deadline).await
         }
@@ -149,6 +150,20 @@ async fn of_standbys(world: &Inner, proof: &Proof, deadline: Duration) -> Result
         Proof::NoLease { host } => lease::none(world, host_of(world, host)?, deadline).await,
         proof => Answer::Unknown(format!("{proof}: cannot be seen yet")),
     })
+}
+
+async fn unit_settled(world: &Inner, host: &Host, deadline: Duration) -> Answer {
+    let unit = &host.access.database.unit;
+    match machine::units(world, host, deadline).await {
+        Ok(report) => match report.unit(DATABASE_UNIT).map(|unit| unit.state) {
+            Some(UnitState::Activating | UnitState::Deactivating) => {
+                Answer::NotYet(format!("{unit} has not finished what systemd does with it"))
+            }
+            Some(state) => Answer::Shown(format!("{unit} is {state}")),
+            None => Answer::Unknown(format!("systemd knows no {unit}")),
+        },
+        Err(silent) => Answer::Unknown(format!("its unit: {silent}")),
+    }
 }
 
 /// One that runs outside its unit would die with the session that started it.

@@ -16,8 +16,8 @@ use super::run::Machine;
 use crate::commands::slot_name;
 use crate::eyes::machine;
 use crate::pair_world::{Host, Inner};
-use crate::postgres::Failure;
 use crate::postgres::control::Control;
+use crate::postgres::{Failure, Replay};
 
 /// What the control file of a database says.
 pub(super) async fn control(host: &Host, deadline: Duration) -> Result<Control, Fault> {
@@ -124,14 +124,34 @@ pub(super) async fn replayed_shutdown(
             "the control file of {} says \"{}\"",
             master.access.name, control.state
         )),
-        (Ok(control), Ok(replay)) => {
-            let (end, replayed) = (control.checkpoint, Lsn(replay.replayed_lsn));
-            let text = format!("replayed up to {replayed}, shut down at {end}");
-            // The position replayed is the end of a record: past its beginning, it is replayed.
-            if replayed > end { Answer::Shown(text) } else { Answer::NotYet(text) }
-        }
+        (Ok(control), Ok(replay)) if replay.fed => held_against(replay, control.checkpoint),
+        // Nothing comes from a master that is shut down: what is there now, is all there will be.
+        (Ok(control), Ok(_)) => match slave.database.replay(deadline).await {
+            Ok(replay) if ended_before(replay, control.checkpoint) => {
+                let (received, end) = (Lsn(replay.received_lsn), control.checkpoint);
+                Answer::Failed(format!(
+                    "received up to {received} only, shut down at {end}: its last checkpoint was \
+                     never sent"
+                ))
+            }
+            Ok(replay) => held_against(replay, control.checkpoint),
+            Err(failure) => not_yet(&failure),
+        },
     };
     Ok(answer)
+}
+
+/// It waits for more, and nothing can bring it: the checkpoint at `end` never reached it.
+fn ended_before(replay: Replay, end: Lsn) -> bool {
+    replay.starved && !replay.fed && Lsn(replay.received_lsn) <= end
+}
+
+/// The position replayed is the end of a record: past the beginning of the checkpoint at `end`, the
+/// checkpoint is replayed.
+fn held_against(replay: Replay, end: Lsn) -> Answer {
+    let replayed = Lsn(replay.replayed_lsn);
+    let text = format!("replayed up to {replayed}, shut down at {end}");
+    if replayed > end { Answer::Shown(text) } else { Answer::NotYet(text) }
 }
 
 /// Both ends say so: the slave's walreceiver, and its upstream's list of standbys.

@@ -103,6 +103,8 @@ pub struct Replay {
     /// Whether the replay waits for more WAL. What it holds and cannot replay is the first part
     /// of a record whose rest a dying primary never sent.
     pub starved: bool,
+    /// Whether more WAL can come: a walreceiver runs, or it restores from an archive.
+    pub fed: bool,
 }
 
 impl Replay {
@@ -172,6 +174,8 @@ impl Database {
             ::bigint || ' ' || (pg_last_wal_replay_lsn() - '0/0')::bigint || ' ' || exists (
               select from pg_stat_activity where backend_type = 'startup'
               and wait_event in ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval'))
+            || ' ' || (exists (select from pg_stat_wal_receiver where pid is not null)
+              or current_setting('restore_command') <> '')
             from (select pg_is_in_recovery() as standby offset 0) as role where standby";
         let text = self.ask(sql, deadline).await?;
         let mut words = text.split(' ');
@@ -180,6 +184,7 @@ impl Database {
             received_lsn,
             replayed_lsn,
             starved: words.next() == Some("true"),
+            fed: words.next() == Some("true"),
         });
         numbers.ok_or(Failure::NotInRecovery)
     }
