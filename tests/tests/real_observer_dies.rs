@@ -1,18 +1,24 @@
-//! The observer dies or is stopped in the middle of a failover on real machines, and goes on.
+//! The observer dies or is stopped in the middle of a failover, and of the rejoin after it, on real
+//! machines, and goes on.
 //!
 //! The pair changes its master once per boundary: each round kills the master's postmaster, lets
 //! the daemon crash at one place of the failover, and demands one promotion, a closed plan and
-//! served users. Then the old master is cloned anew, and the next round goes the other way.
+//! served users. Then a person orders the old master back, the daemon crashes at the same place of
+//! that plan, and it has to stream; and the next round goes the other way.
 
 use std::time::Duration;
 
 use tests::lab::{POSTGRES_UNIT, Result, Whom, wait_for};
-use tests::stage::{Hook, OBSERVER_UNIT, ON_RETURN_ASK, Promise, Stage, StageSpec, Told, texts};
+use tests::stage::{
+    Hook, OBSERVER_UNIT, ON_RETURN_ASK, Promise, REFUSED, Stage, StageSpec, Told, texts,
+};
 
 const SOON: Duration = Duration::from_secs(30);
 const LOAD: Duration = Duration::from_secs(180);
 /// More places than any failover has: the rounds end by themselves when a place is not reached.
 const PLACES_MAX: u32 = 80;
+/// What stands where `pg_rewind` stood.
+const FAILS: &str = "#!/bin/sh\necho 'pg_rewind: error: not today' >&2\nexit 1\n";
 /// How `run` ends when a plan is left resumable.
 const PLAN_LEFT_OPEN: &str = "8";
 /// Where a test has the daemon's exit status written down.
@@ -22,32 +28,86 @@ const EXIT_STATUS: &str = "/run/exit-status-of-the-daemon";
 #[test]
 fn killed_after_every_record() -> Result<()> {
     // A failover records its opening, two marks for most steps, and its closing.
-    killed_at_every("record", 20)
+    killed_at_every("record", Way::Rewind, (20, 16))
 }
 
 /// After each effect whose reply was not heard: what is done is not done twice.
 #[test]
 fn killed_after_every_effect() -> Result<()> {
-    killed_at_every("effect", 9)
+    killed_at_every("effect", Way::Rewind, (9, 6))
 }
 
-/// Plays rounds with the daemon crashing at the first, second, … place of its kind, until a
-/// failover has no such place any more; it must have had `at_least` of them.
-fn killed_at_every(kind: &str, at_least: u32) -> Result<()> {
+/// Nothing can be rewound: the old master comes back as a clone, whatever is heard of it.
+#[test]
+fn killed_after_every_effect_of_a_clone() -> Result<()> {
+    killed_at_every("effect", Way::Clone, (9, 7))
+}
+
+/// How an old master comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// It is rewound to where the histories part.
+    Rewind,
+    /// It is cloned anew, for `pg_rewind` fails.
+    Clone,
+}
+
+/// Plays rounds with the daemon crashing at the first, second, … place of its kind, until neither
+/// a failover nor a rejoin has such a place any more; they must have had `at_least` of them.
+fn killed_at_every(kind: &str, way: Way, at_least: (u32, u32)) -> Result<()> {
     let policy = vec![("on_database_crash", "\"fail-over\""), ON_RETURN_ASK];
     let stage = Stage::set(&StageSpec { policy, ..StageSpec::asking() })?;
+    if way == Way::Clone {
+        for node in ["node-a", "node-b"] {
+            let rewind = "/usr/lib/postgresql/15/bin/pg_rewind";
+            stage.lab.machine(node).put_file(rewind, FAILS.as_bytes(), 0o755, "root:root")?;
+        }
+    }
     let (mut master, mut slave) = ("node-a", "node-b");
+    let mut reached = (0, 0);
     for number in 1..=PLACES_MAX {
         let place = format!("{kind}:{number}");
         let crashed = one_round(&stage, &place, master, slave)?;
-        if !crashed {
-            assert!(number > at_least, "only {} places of {kind} were reached", number - 1);
+        let crashed_again = one_rejoin(&stage, &place, slave, master)?;
+        reached.0 += u32::from(crashed);
+        reached.1 += u32::from(crashed_again);
+        (master, slave) = (slave, master);
+        if !crashed && !crashed_again {
+            assert!(reached.0 > at_least.0, "only {} places of a failover", reached.0);
+            assert!(reached.1 > at_least.1, "only {} places of a rejoin", reached.1);
             return Ok(());
         }
-        stage.clone_slave(slave, master)?;
-        (master, slave) = (slave, master);
     }
-    panic!("a failover has more than {PLACES_MAX} places of {kind}");
+    panic!("there are more than {PLACES_MAX} places of {kind}");
+}
+
+/// The old master `host` is ordered back, with a crash at `place`; tells whether it was reached.
+fn one_rejoin(stage: &Stage, place: &str, master: &str, host: &str) -> Result<bool> {
+    let timeline = stage.timeline(master)?;
+    let pid = stage.restart_armed(Hook::Crash, place)?;
+    let plans = stage.events()?.plans();
+    wait_for("the rejoin to be taken", SOON, || {
+        let ordered = stage.ask(&["rejoin", "--yes"]).map_err(|error| error.to_string())?;
+        // The daemon has to look at the pair first.
+        let taken = ordered.status.code() != Some(REFUSED);
+        if taken { Ok(()) } else { Err(ordered.stderr) }
+    })?;
+    stage.wait_status(&format!("{host} to stream again"), SOON, |status| {
+        status["plan"].is_null() && status["protected"] == true
+    })?;
+    let events = stage.events()?;
+    let told = format!("{place}:\n{}", texts(&events));
+    assert_eq!(events.plans(), plans + 1, "one plan, and it is told: {told}");
+    let closed = events.of_kind("plan-closed");
+    assert_eq!(closed[plans]["outcome"], "done", "{told}");
+    let sql = format!(
+        "select count(*) from pg_stat_replication
+         where application_name = '{host}' and state = 'streaming'"
+    );
+    assert_eq!(stage.lab.machine(master).sql("postgres", &sql)?, "1", "{told}");
+    assert_eq!(stage.timeline(master)?, timeline, "nobody is promoted: {told}");
+    stage.wait_scheduler(master, &[host])?;
+    Ok(stage.daemon_pid()? != pid)
 }
 
 /// One failover from `master` to `slave` with a crash at `place`; tells whether it was reached.

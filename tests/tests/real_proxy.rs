@@ -4,8 +4,6 @@
 //! A proxy's trouble never moves the master, and nothing that a person wrote is lost. What HAProxy
 //! itself does with a file is for the tests of the `haproxy` crate.
 
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -39,7 +37,7 @@ fn a_proxy_in_trouble_does_not_move_the_master() -> Result<()> {
     proxy.run(&["systemctl", "start", "haproxy.service"])?;
     protected(&stage)?;
 
-    runtime(&stage, "set server desk/node-b state ready")?;
+    stage.haproxy("set server desk/node-b state ready")?;
     let opened = repaired(&stage, 1)?;
     assert_eq!(opened["asker"], "observer", "{opened}");
     let why = verdict(&stage, "P1")?["evidence"].to_string();
@@ -238,21 +236,9 @@ fn served(stage: &Stage, host: &str) -> Result<()> {
     Ok(())
 }
 
-/// Says one command to HAProxy at its runtime socket, as a person at the machine would.
-fn runtime(stage: &Stage, command: &str) -> Result<String> {
-    let pid = stage.lab.machine("proxy").leader_pid().expect("the proxy is on");
-    let path = format!("/proc/{pid}/root/run/haproxy/admin.sock");
-    let mut stream = UnixStream::connect(path).map_err(io("open the runtime socket"))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).map_err(io("limit the wait"))?;
-    stream.write_all(format!("{command}\n").as_bytes()).map_err(io("command HAProxy"))?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).map_err(io("hear HAProxy"))?;
-    Ok(answer)
-}
-
 /// The hosts that HAProxy itself lets users in to.
 fn admitted(stage: &Stage) -> Result<Vec<String>> {
-    let table = runtime(stage, "show stat -1 4 -1")?;
+    let table = stage.haproxy("show stat -1 4 -1")?;
     let rows = table.lines().map(|line| line.split(',').collect::<Vec<_>>());
     let open = rows.filter(|row| row.len() > 17 && !row[17].starts_with("MAINT"));
     let mut hosts: Vec<String> =

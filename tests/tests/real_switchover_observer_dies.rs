@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use tests::lab::Result;
-use tests::stage::{DONE, Hook, Load, Promise, Stage, Told, UNDONE, texts};
+use tests::stage::{DONE, Hook, Load, Promise, Stage, Told, UNDONE, other, texts};
 
 const SOON: Duration = Duration::from_secs(60);
 const LOAD: Duration = Duration::from_secs(1200);
@@ -93,10 +93,6 @@ fn one_round(stage: &Stage, sessions: &Load, place: &str, master: &str) -> Resul
     assert_eq!(status["proxies"][0]["lets_in"], serde_json::json!([now]), "{told}\n{status}");
     stage.wait_scheduler(&now, &[other(&now)])?;
     Ok(Round { crashed: stage.daemon_pid()? != pid, moved })
-}
-
-fn other(host: &str) -> &'static str {
-    if host == "node-a" { "node-b" } else { "node-a" }
 }
 
 /// What is told from the opening of the last plan on.

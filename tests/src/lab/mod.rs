@@ -35,6 +35,7 @@ use nix::fcntl::Flock;
 
 use assembly::{Assembly, Disks};
 pub use command::{Output, wait_for};
+pub(crate) use error::Doing;
 pub use error::{LabError, Result};
 pub use host::{CLIENT, Host, MACHINES, SECOND_PROXY, SUBNET};
 pub use machine::{Machine, Whom};
@@ -253,7 +254,6 @@ impl Lab {
 
     /// Starts a program of this computer in the client's namespace. It dies with the lab at latest.
     pub fn client_spawn(&self, words: &[&str]) -> Result<Child> {
-        use error::Doing;
         self.client_command().args(words).spawn().doing(|| format!("start {words:?}"))
     }
 
@@ -280,7 +280,6 @@ impl Lab {
     /// Writes the journal of every machine, with all its boots, to `folder` as `<host>.journal`.
     /// It works for machines that are off, too.
     pub fn save_journals(&self, folder: &Path) -> Result<()> {
-        use error::Doing;
         std::fs::create_dir_all(folder).doing(|| format!("create {}", folder.display()))?;
         for machine in self.machines() {
             let from = format!("--directory={}", machine.root().join("var/log/journal").display());

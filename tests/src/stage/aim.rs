@@ -74,6 +74,13 @@ impl Stage {
     /// Starts the daemon so that it does so at `place`, and its later lives so that they do not;
     /// returns its process once the pair is protected.
     pub fn arm(&self, hook: Hook, place: &str) -> Result<String> {
+        let pid = self.restart_armed(hook, place)?;
+        self.wait_protected()?;
+        Ok(pid)
+    }
+
+    /// Like [`Stage::arm`], for a pair that is not protected: returns at once.
+    pub fn restart_armed(&self, hook: Hook, place: &str) -> Result<String> {
         let variable = match hook {
             Hook::Crash => "HA_OBSERVER_CRASH_AT",
             Hook::Halt => "HA_OBSERVER_HALT_AT",
@@ -81,7 +88,6 @@ impl Stage {
         self.set_environment(&[(variable, place.to_owned())])?;
         self.observer().run(&["systemctl", "restart", OBSERVER_UNIT])?;
         self.set_environment(&[])?;
-        self.wait_protected()?;
         self.daemon_pid()
     }
 

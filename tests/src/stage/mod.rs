@@ -7,6 +7,7 @@ mod aim;
 mod bmc;
 mod books;
 mod files;
+mod harm;
 mod mend;
 mod promise;
 mod told;
@@ -20,6 +21,7 @@ pub use aim::{DONE, Harmed, Hook, REFUSED, Steps, UNDONE};
 pub use bmc::{Bmc, Mood};
 pub use books::{Booked, Load};
 pub use files::{ATTACHMENTS, FileSets, PASS_FOLDER};
+pub use harm::other;
 pub use promise::Promise;
 pub use told::{Told, texts};
 

@@ -1,8 +1,9 @@
-//! Two hooks for tests: one ends the process at a named place, as a power cut would; the other
-//! halts it there until it is sent SIGCONT, so that a test breaks something at just that place.
+//! Three hooks for tests: one ends the process at a named place, as a power cut would; one halts it
+//! there until it is sent SIGCONT, so that a test breaks something at just that place; the third
+//! lets every effect lose its reply, run late, or run twice.
 //!
-//! Only honoured with `HA_OBSERVER_CRASH_AT` or `HA_OBSERVER_HALT_AT` set, and said loudly at the
-//! start. Both know the same places. `record:N` is right after the Nth journal record of this life
+//! Only honoured with `HA_OBSERVER_CRASH_AT`, `HA_OBSERVER_HALT_AT` or `HA_OBSERVER_EFFECTS` set,
+//! and said loudly at the start. The first two know the same places. `record:N` is right after the Nth journal record of this life
 //! was durable; `effect:N` right after the Nth effect was performed and before anybody is told of
 //! its reply. `ordered:N` and `proven:N` are right after the journal has that step N of a plan, as
 //! its dry run counts, was ordered or proven for the first time in this life. `file:N` is a place
@@ -11,14 +12,49 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, raise};
+use observer_core::drive::Reply;
 use observer_core::journal::{Mark, Record, Way};
 use observer_world::pair_world::ApplyStep;
 
 /// The environment variables that name a place, and what the daemon does there.
 const CRASH_AT: (&str, &str) = ("HA_OBSERVER_CRASH_AT", "crash");
 const HALT_AT: (&str, &str) = ("HA_OBSERVER_HALT_AT", "halt");
+/// The variable that says what befalls every effect.
+const EFFECTS: &str = "HA_OBSERVER_EFFECTS";
+/// How much later a late effect runs: long after its reply was given up and its proof looked for.
+const LATE: Duration = Duration::from_millis(1_500);
+
+/// What befalls every effect of this life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    /// It is done, and its reply is not heard.
+    ReplyLost,
+    /// No reply is heard, and it is done later.
+    Late,
+    /// It is done a second time right after the first; the second reply is heard.
+    Twice,
+}
+
+impl Fate {
+    /// An unreadable one is an error, lest a test pass by accident.
+    fn read(value: Option<String>) -> Result<Option<Self>, String> {
+        let Some(value) = value else { return Ok(None) };
+        let fate = match value.as_str() {
+            "reply-lost" => Self::ReplyLost,
+            "late" => Self::Late,
+            "twice" => Self::Twice,
+            _ => {
+                let known = "reply-lost, late or twice";
+                return Err(format!("{EFFECTS}={value} cannot be read; write {known}"));
+            }
+        };
+        tracing::error!("{EFFECTS}={value}: this befalls every effect on purpose; for tests only");
+        Ok(Some(fate))
+    }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Place {
@@ -69,6 +105,7 @@ impl Place {
 pub(crate) struct CrashPoint {
     crash: Option<Place>,
     halt: Option<Place>,
+    fate: Option<Fate>,
     halted: Arc<AtomicBool>,
     records: Arc<AtomicU64>,
     effects: Arc<AtomicU64>,
@@ -78,7 +115,35 @@ impl CrashPoint {
     /// Reads the variables, which `variable` looks up.
     pub(crate) fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let place = |hook: (&str, &str)| Place::read(hook, variable(hook.0));
-        Ok(Self { crash: place(CRASH_AT)?, halt: place(HALT_AT)?, ..Self::default() })
+        let fate = Fate::read(variable(EFFECTS))?;
+        Ok(Self { crash: place(CRASH_AT)?, halt: place(HALT_AT)?, fate, ..Self::default() })
+    }
+
+    /// Performs an effect, with whatever befalls it, and returns the reply that is heard.
+    pub(crate) async fn perform<F>(&self, effect: impl Fn() -> F + 'static) -> Reply
+    where
+        F: Future<Output = Reply>,
+    {
+        let reply = match self.fate {
+            None => effect().await,
+            Some(Fate::ReplyLost) => {
+                effect().await;
+                Reply::NoReply
+            }
+            Some(Fate::Late) => {
+                tokio::task::spawn_local(async move {
+                    tokio::time::sleep(LATE).await;
+                    effect().await;
+                });
+                Reply::NoReply
+            }
+            Some(Fate::Twice) => {
+                effect().await;
+                effect().await
+            }
+        };
+        self.performed();
+        reply
     }
 
     /// A record is durable.
@@ -91,7 +156,7 @@ impl CrashPoint {
     }
 
     /// An effect was performed.
-    pub(crate) fn performed(&self) {
+    fn performed(&self) {
         let count = self.effects.fetch_add(1, Ordering::SeqCst) + 1;
         self.at(Place::Effect(count));
     }
@@ -135,6 +200,14 @@ mod tests {
         for wrong in ["", "record", "record:0", "step:1", "effect:x"] {
             assert!(place(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_befalls_effects_is_read_and_anything_else_is_an_error() {
+        let fate = |value: &str| Fate::read(Some(value.to_owned()));
+        assert_eq!(Fate::read(None), Ok(None));
+        assert_eq!(fate("late"), Ok(Some(Fate::Late)));
+        assert!(fate("lost").unwrap_err().contains("reply-lost, late or twice"));
     }
 
     #[test]

@@ -346,10 +346,15 @@ impl<W: World> PairTask<W> {
                     let crash = self.crash.clone();
                     tokio::task::spawn_local(async move {
                         let deadline = Duration::from_millis(order.deadline_ms) + GRACE;
-                        let reply = tokio::time::timeout(deadline, world.perform(&order)).await;
-                        crash.performed();
-                        let _ =
-                            inputs.send(Input::Replied(ticket, reply.unwrap_or(Reply::NoReply)));
+                        let effect = move || {
+                            let (world, order) = (world.clone(), order.clone());
+                            async move {
+                                let reply = tokio::time::timeout(deadline, world.perform(&order));
+                                reply.await.unwrap_or(Reply::NoReply)
+                            }
+                        };
+                        let reply = crash.perform(effect).await;
+                        let _ = inputs.send(Input::Replied(ticket, reply));
                     });
                 }
                 Work::Prove { ticket, proof, epoch, deadline_ms } => {
