@@ -55,7 +55,9 @@ enum Way {
 /// Plays rounds with the daemon crashing at the first, second, … place of its kind, until neither
 /// a failover nor a rejoin has such a place any more; they must have had `at_least` of them.
 fn killed_at_every(kind: &str, way: Way, at_least: (u32, u32)) -> Result<()> {
-    let policy = vec![("on_database_crash", "\"fail-over\""), ON_RETURN_ASK];
+    // What was not rewound is started first, in vain, and cloned then.
+    let (crash, start) = (("on_database_crash", "\"fail-over\""), ("replay_deadline", "\"8s\""));
+    let policy = vec![crash, start, ON_RETURN_ASK];
     let stage = Stage::set(&StageSpec { policy, ..StageSpec::asking() })?;
     if way == Way::Clone {
         for node in ["node-a", "node-b"] {

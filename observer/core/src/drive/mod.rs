@@ -23,7 +23,7 @@ mod talk;
 
 use crate::journal::{Mark, OpenPlan, Outcome, Record, Turn, Way};
 use crate::lint::ArmedPlan;
-use crate::plan::{Effect, First, LostReply, Plan, Proof, Sessions, Step, Undo};
+use crate::plan::{Effect, First, Goal, LostReply, Plan, Proof, Sessions, Step, Undo};
 use crate::words::{At, human_ms};
 
 pub use talk::{Answer, Order, Reply, Want};
@@ -189,6 +189,17 @@ impl Drive {
             drive.enter_back(drive.touched.len());
         }
         drive
+    }
+
+    /// Goes on, in a repair of the slave, with the proof that it streams, which was seen: what came
+    /// before would stop the slave again.
+    pub fn skip_to_streaming(&mut self) {
+        let steps = &self.plan().steps;
+        let streams = steps.iter().position(|step| matches!(step.proof, Proof::Streams { .. }));
+        if let (Goal::Repair(_), Some(step)) = (self.plan().goal, streams) {
+            self.cursor = step;
+            self.look_first[step] = true;
+        }
     }
 
     /// The plan.

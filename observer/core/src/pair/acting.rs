@@ -278,6 +278,9 @@ impl Pair {
         if way == Way::Forward && !drive.is_past_pivot() && !passes {
             (way, why) = (Way::Back, "it would not pass the lint any more");
         }
+        if way == Way::Forward && is_well(present.facts.slave) {
+            drive.skip_to_streaming();
+        }
         let plan = open.plan.id;
         self.tell(EventKind::PlanResumed { plan, way, why: why.to_owned() }, now);
         let turn = if way == Way::Back { drive.turn_back(why, Turn::Overtaken, now) } else { None };
@@ -505,6 +508,10 @@ fn slave_troubles(repair: Repair) -> Option<&'static [Slave]> {
     }
 }
 
+fn is_well(slave: Slave) -> bool {
+    matches!(slave, Slave::Ready | Slave::Lagging)
+}
+
 /// Whether a plan left open goes on or is taken back; none while it cannot be told yet.
 ///
 /// The world is believed, not the journal. Past the pivot there is only forward. Before it the plan
@@ -545,6 +552,9 @@ fn resume_way(open: &OpenPlan, drive: &Drive, present: Present) -> Option<(Way, 
             Some((Way::Forward, "its reason still holds"))
         } else if waited_ms < SETTLE_MS {
             None
+        } else if is_well(facts.slave) && allowed {
+            // Taken back it would lose its slot, and what runs beside it would never be started.
+            Some((Way::Forward, "the slave is well: what is left of it is done"))
         } else {
             Some((Way::Back, "what is seen now no longer asks for it"))
         };
