@@ -17,6 +17,15 @@ const SOON: Duration = Duration::from_secs(30);
 const LOAD: Duration = Duration::from_secs(180);
 /// More places than any failover has: the rounds end by themselves when a place is not reached.
 const PLACES_MAX: u32 = 80;
+/// A place that no daemon comes to.
+const NOWHERE: &str = "effect:1000";
+/// Writes what nobody else has, on an old master that does not run.
+const DIVERGE: &str = "set -e; data=/var/lib/postgresql/15/main
+    mv $data/standby.signal $data/standby.aside
+    echo \"select pg_logical_emit_message(false, 'only', repeat('here', 1000))\" |
+      runuser -u postgres -- /usr/lib/postgresql/15/bin/postgres --single -D $data \
+        -c config_file=/etc/postgresql/15/main/postgresql.conf postgres
+    mv $data/standby.aside $data/standby.signal";
 /// What stands where `pg_rewind` stood.
 const FAILS: &str = "#!/bin/sh\necho 'pg_rewind: error: not today' >&2\nexit 1\n";
 /// How `run` ends when a plan is left resumable.
@@ -28,43 +37,56 @@ const EXIT_STATUS: &str = "/run/exit-status-of-the-daemon";
 #[test]
 fn killed_after_every_record() -> Result<()> {
     // A failover records its opening, two marks for most steps, and its closing.
-    killed_at_every("record", Way::Rewind, (20, 16))
+    killed_at_every("record", (20, 16))
 }
 
 /// After each effect whose reply was not heard: what is done is not done twice.
 #[test]
 fn killed_after_every_effect() -> Result<()> {
-    killed_at_every("effect", Way::Rewind, (9, 6))
+    killed_at_every("effect", (9, 5))
 }
 
-/// Nothing can be rewound: the old master comes back as a clone, whatever is heard of it.
+/// The old master has what the new one lacks, and cannot be rewound: it comes back as a clone. The
+/// clone goes on while the observer is dead, and nothing of what precedes it may be done beside it.
 #[test]
 fn killed_after_every_effect_of_a_clone() -> Result<()> {
-    killed_at_every("effect", Way::Clone, (9, 7))
+    let stage = failing_over()?;
+    for node in ["node-a", "node-b"] {
+        let rewind = "/usr/lib/postgresql/15/bin/pg_rewind";
+        stage.lab.machine(node).put_file(rewind, FAILS.as_bytes(), 0o755, "root:root")?;
+    }
+    let (mut master, mut slave) = ("node-a", "node-b");
+    // The first two precede the rewind, and are the same in every rejoin.
+    for number in 3..=PLACES_MAX {
+        one_round(&stage, NOWHERE, master, slave)?;
+        stage.lab.machine(master).run(&["/bin/sh", "-c", DIVERGE])?;
+        let reached = one_rejoin(&stage, &format!("effect:{number}"), slave, master)?;
+        let events = stage.events()?;
+        let cloned = events
+            .of_kind("step-proven")
+            .iter()
+            .any(|event| event["name"].as_str().is_some_and(|name| name.starts_with("clone ")));
+        assert!(cloned, "{}", texts(&events));
+        (master, slave) = (slave, master);
+        if !reached {
+            assert!(number > 8, "only {} effects were met", number - 1);
+            return Ok(());
+        }
+    }
+    panic!("a rejoin has more than {PLACES_MAX} effects");
 }
 
-/// How an old master comes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// It is rewound to where the histories part.
-    Rewind,
-    /// It is cloned anew, for `pg_rewind` fails.
-    Clone,
+/// A stage whose master is replaced as soon as its database dies, and whose old master waits.
+fn failing_over() -> Result<Stage> {
+    // What was not rewound is started first, in vain, and cloned then.
+    let (crash, start) = (("on_database_crash", "\"fail-over\""), ("replay_deadline", "\"8s\""));
+    Stage::set(&StageSpec { policy: vec![crash, start, ON_RETURN_ASK], ..StageSpec::asking() })
 }
 
 /// Plays rounds with the daemon crashing at the first, second, … place of its kind, until neither
 /// a failover nor a rejoin has such a place any more; they must have had `at_least` of them.
-fn killed_at_every(kind: &str, way: Way, at_least: (u32, u32)) -> Result<()> {
-    // What was not rewound is started first, in vain, and cloned then.
-    let (crash, start) = (("on_database_crash", "\"fail-over\""), ("replay_deadline", "\"8s\""));
-    let policy = vec![crash, start, ON_RETURN_ASK];
-    let stage = Stage::set(&StageSpec { policy, ..StageSpec::asking() })?;
-    if way == Way::Clone {
-        for node in ["node-a", "node-b"] {
-            let rewind = "/usr/lib/postgresql/15/bin/pg_rewind";
-            stage.lab.machine(node).put_file(rewind, FAILS.as_bytes(), 0o755, "root:root")?;
-        }
-    }
+fn killed_at_every(kind: &str, at_least: (u32, u32)) -> Result<()> {
+    let stage = failing_over()?;
     let (mut master, mut slave) = ("node-a", "node-b");
     let mut reached = (0, 0);
     for number in 1..=PLACES_MAX {

@@ -45,6 +45,8 @@ pub struct Machine {
     pub stubborn: bool,
     /// What runs there for a while by itself, and what became of the last.
     pub job: Job,
+    /// How often a rewind was ordered and refused because a clone ran.
+    pub rewinds_beside_clone: u32,
     /// Whether a tombstone keeps the database from starting as master.
     pub tombstone: bool,
     /// The lease that runs there.
@@ -256,6 +258,7 @@ impl Machine {
             services,
             stubborn: false,
             job: Job::None,
+            rewinds_beside_clone: 0,
             tombstone: in_recovery,
             lease: None,
             files: Files::default(),

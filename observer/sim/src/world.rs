@@ -13,7 +13,7 @@ use observer_core::words::{At, BouncerName, Epoch, HostName, ProxyName, Timeline
 
 use crate::bouncer::Bouncer;
 use crate::lease::LeaseEnd;
-use crate::machine::{Machine, OnPromote, Postmaster, Power, Running, ServiceState, Task};
+use crate::machine::{Job, Machine, OnPromote, Postmaster, Power, Running, ServiceState, Task};
 use crate::network::{Network, OBSERVER};
 use crate::proxy::Proxy;
 
@@ -340,6 +340,10 @@ impl World {
                     machine.database.waits_for = standby.clone();
                 }
                 Effect::KeepDiverged { .. } => machine.database.kept = true,
+                Effect::Rewind { .. } if matches!(machine.job, Job::Running(Task::Clone(_), _)) => {
+                    machine.rewinds_beside_clone += 1;
+                    return Reply::Refused("a clone still runs there".to_owned());
+                }
                 Effect::Rewind { source, .. } => {
                     machine.begin(Task::Rewind(source.clone()), now);
                 }

@@ -46,6 +46,8 @@ fn run_with(killer: impl Fn(u64) -> Fault, story: &Story) -> u64 {
         for seed in 0..3 {
             let mut setup = Setup::usual(seed, 2).with_bouncers(1);
             setup.spec.policy.fence = story.fence;
+            // What was not rewound is started in vain first; the clone has to end within the story.
+            setup.spec.policy.replay_deadline_ms = 8_000;
             if story.fence == FenceGrade::PoweredOff {
                 let when_undone = WhenUndone::SwitchOn;
                 let fence = PowerFence { deadline_ms: 10_000, when_undone };
@@ -90,6 +92,11 @@ fn converged(run: &Run, boundary: u64, seed: u64, story: &Story) {
     }
     if story.may_lose == Loss::None {
         assert_eq!(lost_rows(run), 0, "acknowledged rows are lost; {}", told());
+    }
+    for host in &run.world.spec.hosts {
+        // It would take the tombstone from what the clone puts in place.
+        let beside = run.world.machine(host).rewinds_beside_clone;
+        assert_eq!(beside, 0, "{host} was rewound beside a clone; {}", told());
     }
     if story.slave == Slave::Streams {
         let slave = run.world.spec.others(&served[0]).next().expect("the pair has two hosts");
@@ -205,6 +212,28 @@ fn killed_anywhere_in_a_rejoin_by_clone_it_converges() {
         trigger,
         may_lose: Loss::InFlight,
         dead_ms: 25_000,
+        slave: Slave::Streams,
+        fence: FenceGrade::ProxiedOff,
+    };
+    both(&story, 15, 6);
+}
+
+#[test]
+fn killed_anywhere_in_a_clone_of_what_diverged_it_converges() {
+    let host = || "node-a".into();
+    let slave = || "node-b".into();
+    let before = vec![
+        (4_900, Fault::StallReplication(slave())),
+        (5_000, Fault::PowerOff(host())),
+        (6_000, Fault::LoseLog(host())),
+        (7_000, Fault::ResumeReplication(slave())),
+    ];
+    let trigger = Fault::PowerOn(host());
+    let story = Story {
+        before,
+        trigger,
+        may_lose: Loss::InFlight,
+        dead_ms: 40_000,
         slave: Slave::Streams,
         fence: FenceGrade::ProxiedOff,
     };

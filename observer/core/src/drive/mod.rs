@@ -191,12 +191,20 @@ impl Drive {
         drive
     }
 
-    /// Goes on, in a repair of the slave, with the proof that it streams, which was seen: what came
-    /// before would stop the slave again.
-    pub fn skip_to_streaming(&mut self) {
+    /// Goes on in the middle of a repair of the slave, where repeating what came before would do
+    /// harm: at the proof that it streams, if it is `well`, which stopping it would end; else at the
+    /// rewind or clone that was ordered last, which may still run beside whatever is done there.
+    pub fn go_on_in_the_middle(&mut self, well: bool) {
+        let Goal::Repair(_) = self.plan().goal else { return };
         let steps = &self.plan().steps;
-        let streams = steps.iter().position(|step| matches!(step.proof, Proof::Streams { .. }));
-        if let (Goal::Repair(_), Some(step)) = (self.plan().goal, streams) {
+        let is_job = |step: &usize| {
+            matches!(steps[*step].effect, Effect::Rewind { .. } | Effect::Clone { .. })
+        };
+        let middle = match well {
+            true => steps.iter().position(|step| matches!(step.proof, Proof::Streams { .. })),
+            false => self.touched.iter().rposition(|touched| *touched).filter(is_job),
+        };
+        if let Some(step) = middle {
             self.cursor = step;
             self.look_first[step] = true;
         }

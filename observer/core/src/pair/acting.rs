@@ -278,8 +278,8 @@ impl Pair {
         if way == Way::Forward && !drive.is_past_pivot() && !passes {
             (way, why) = (Way::Back, "it would not pass the lint any more");
         }
-        if way == Way::Forward && is_well(present.facts.slave) {
-            drive.skip_to_streaming();
+        if way == Way::Forward {
+            drive.go_on_in_the_middle(is_well(present.facts.slave));
         }
         let plan = open.plan.id;
         self.tell(EventKind::PlanResumed { plan, way, why: why.to_owned() }, now);

@@ -2,7 +2,9 @@
 //!
 //! It touches no file, except where HAProxy does not run: then only the file can keep a host out
 //! at its next start. The order inside: first nobody new comes in, then open sessions are ended,
-//! once, because a second time would also hit requests that wait for the next master.
+//! once, because a second time would also hit requests that wait for the next master. One that was
+//! just being given to a server by another of HAProxy's threads may escape that; what is still
+//! there a moment later is ended by its own handle.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -52,7 +54,10 @@ pub(super) async fn take_out(
     order(proxy, Target::Worker, out_commands(&servers, &ended), left()).await?;
     if sessions != Sessions::Finish {
         for worker in old_workers(proxy, left()).await.unwrap_or_default() {
-            end_left_behind(world, proxy, (host, sessions), worker, left()).await;
+            end_left_behind(world, proxy, (host, sessions), Target::Pid(worker), left()).await;
+        }
+        if !all_end(world, proxy, (host, sessions), until).await {
+            end_left_behind(world, proxy, (host, sessions), Target::Worker, left()).await;
         }
     }
     Ok(())
@@ -124,19 +129,45 @@ fn back(row: &ServerRow) -> Option<Command> {
     Some(Command::SetServerAddress(server_name(row).ok()?, address))
 }
 
-/// Ends the host's sessions at a worker that a reload has replaced. To such a one its backends
-/// are disabled: it refuses orders to a server, and takes those to a session. What fails here is
-/// seen by the proof.
+/// How long sessions that were ordered to end may take for it, and how often that is looked at.
+const ENDS_WITHIN: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// Whether the host's sessions are gone within a moment; true also where that cannot be seen, for
+/// the proof will say so.
+async fn all_end(
+    world: &Inner,
+    proxy: &Proxy,
+    (host, ordered): (&HostName, Sessions),
+    until: Instant,
+) -> bool {
+    let enough = until.min(Instant::now() + ENDS_WITHIN);
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let Ok(rows) = table(world, proxy, left).await else { return true };
+        let own = rows.iter().filter(|own| own.host == *host && ends(ordered, &own.row));
+        if own.map(|own| own.row.sessions).sum::<u64>() == 0 {
+            return true;
+        }
+        if Instant::now() >= enough {
+            return false;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Ends the host's sessions one by one. To a worker that a reload has replaced its backends are
+/// disabled: it refuses orders to a server, and takes those to a session. What fails here is seen
+/// by the proof.
 async fn end_left_behind(
     world: &Inner,
     proxy: &Proxy,
     (host, ordered): (&HostName, Sessions),
-    worker: u32,
+    target: Target,
     deadline: Duration,
 ) {
     let until = Instant::now() + deadline;
     let left = || until.saturating_duration_since(Instant::now());
-    let target = Target::Pid(worker);
     let Ok(rows) = rows(proxy, target, left()).await else { return };
     let own = own_rows(world, proxy, &rows);
     let Ok(answer) = converse(proxy, target, vec![Command::ShowSessions], left()).await else {
@@ -154,11 +185,15 @@ async fn end_left_behind(
     let ids = sessions.iter().filter(|session| leads_there(session)).map(|session| &session.id);
     // A handle is a pointer that HAProxy printed; anything else is not sent back to it.
     let ids: Vec<&String> = ids.filter(|id| is_handle(id)).collect();
-    let Some(master) = &proxy.access.master_socket else { return };
-    let path = master.to_string_lossy();
+    let (socket, prefix) = match target {
+        Target::Pid(worker) => (proxy.access.master_socket.as_ref(), format!("@!{worker} ")),
+        _ => (Some(&proxy.access.runtime_socket), String::new()),
+    };
+    let Some(socket) = socket else { return };
+    let path = socket.to_string_lossy();
     // A line that HAProxy reads whole has room for some hundred handles.
     for ids in ids.chunks(SESSIONS_PER_LINE) {
-        let order = |id: &&String| format!("@!{worker} shutdown session {id};");
+        let order = |id: &&String| format!("{prefix}shutdown session {id};");
         let line = ids.iter().map(order).collect::<String>() + "quit";
         let _ = ask(&proxy.ssh, &path, &line, left(), TABLE_MAX).await;
     }

@@ -54,13 +54,23 @@ pub(super) async fn rewind(
         Ok(_) => return Err(Fault::Refused(format!("the database on {name} still runs"))),
     }
     refuse_beside(host, &own.cloning, left()).await?;
-    let control = control(host, left()).await?;
+    let (control, of_source) =
+        tokio::join!(control(host, left()), host_of(world, upstream)?.database.look(left()));
+    let control = control?;
     let machine = Machine::host(host);
     let crashed_primary = control.state == "in production";
     if !control.was_shut_down() && !control.was_shut_down_in_recovery() && !crashed_primary {
         // The rewind would end the recovery of a standby, and write a history of its own.
         let state = &control.state;
         return Err(Fault::Refused(format!("the control file on {name} says \"{state}\"")));
+    }
+    let reached = of_source.map_err(|failure| Fault::Refused(failure.to_string()))?.timeline;
+    if crashed_primary && control.timeline.0 >= reached {
+        // A copy of the source says so, too, until it was started: without its tombstone it would
+        // start as a second primary.
+        return Err(Fault::Refused(format!(
+            "{name} is on its source's timeline {reached} already"
+        )));
     }
     clear(machine, &own.rewinding, until).await?;
     if crashed_primary {
