@@ -244,6 +244,20 @@ pub struct MaintenanceOrder {
     pub since: At,
     /// When it ends by itself.
     pub until: Option<At>,
+    /// Who may take it over and end it.
+    #[serde(default)]
+    pub keeper: Keeper,
+}
+
+/// Whose a maintenance is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keeper {
+    /// A person's, who works on the host.
+    #[default]
+    Person,
+    /// The rolling upgrade's that is open.
+    Upgrade,
 }
 
 /// A person's order to switch over at a later time.

@@ -133,7 +133,7 @@ impl Progress {
         }
     }
 
-    /// What is to be done next, given who is the master and who is in maintenance; none once every
+    /// What is to be done next, given who is the master and whom this upgrade keeps in maintenance; none once every
     /// host is finished.
     ///
     /// The world is believed before the marks: a host that is the master is left first whatever was

@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 use observer_core::drive::{Answer, Order, Reply};
 use observer_core::event::Event;
 use observer_core::files::PassOrder;
-use observer_core::journal::{PauseOrder, Record};
+use observer_core::journal::{Keeper, PauseOrder, Record};
 use observer_core::pair::{DryRun, Input, OperatorOrder, Pair, Ticket, Wish, Work};
 use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec};
 use observer_core::sighting::{Look, Seen, Sighting, Silent};
@@ -551,10 +551,11 @@ impl Run {
                 let reason = "maintenance".to_owned();
                 self.order_now(OperatorOrder::Pause(PauseOrder { by, reason, until: None }))?;
             }
-            Fault::Maintain(host, for_ms) => self.maintain(host, for_ms)?,
+            Fault::Maintain(host, for_ms) => self.maintain(host, for_ms, Keeper::Person)?,
             Fault::Upgrade(carry) => self.upgrade(carry)?,
             Fault::EndMaintenance(host) => {
-                self.order_now(OperatorOrder::EndMaintenance { host, by })?;
+                let keeper = Keeper::Person;
+                self.order_now(OperatorOrder::EndMaintenance { host, by, keeper })?;
             }
             Fault::StartStoppedMaster => self.start_stopped_master(),
             Fault::OrderFailoverIfUnserved => {

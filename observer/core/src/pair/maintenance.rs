@@ -3,7 +3,7 @@
 use super::work::Writing;
 use super::{Pair, Refusal};
 use crate::event::EventKind;
-use crate::journal::{MaintenanceOrder, Record};
+use crate::journal::{Keeper, MaintenanceOrder, Record};
 use crate::judge::Cause;
 use crate::words::{At, HostName};
 
@@ -31,6 +31,17 @@ impl Pair {
             Some(master) if *master == host => return Err(Refusal::IsMaster(host)),
             Some(_) => {}
         }
+        if order.keeper == Keeper::Upgrade
+            && self.upgrade_next().is_none_or(|next| next.host != host)
+        {
+            return Err(Refusal::Nothing("no upgrade is at that host"));
+        }
+        // Neither takes the other's over: whoever ended theirs would end both.
+        if let Some(kept) = self.memory.maintenance.get(&host)
+            && kept.keeper != order.keeper
+        {
+            return Err(Refusal::Kept(host, Box::new(kept.clone())));
+        }
         if order.until.is_some_and(|until| until <= now) {
             return Err(Refusal::Nothing("that time is past"));
         }
@@ -38,15 +49,19 @@ impl Pair {
         Ok(())
     }
 
-    /// Lets `host` be promoted and repaired again.
+    /// Lets `host` be promoted and repaired again. An upgrade ends only what it began itself.
     pub(super) fn end_maintenance(
         &mut self,
         host: HostName,
         by: String,
+        keeper: Keeper,
         now: At,
     ) -> Result<(), Refusal> {
-        if !self.memory.maintenance.contains_key(&host) {
+        let Some(kept) = self.memory.maintenance.get(&host) else {
             return Err(Refusal::Nothing("that host is not in maintenance"));
+        };
+        if keeper == Keeper::Upgrade && kept.keeper != keeper {
+            return Err(Refusal::Kept(host, Box::new(kept.clone())));
         }
         self.write(Writing::Memory(Record::MaintenanceEnded { at: now, host, by }));
         Ok(())

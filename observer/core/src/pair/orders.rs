@@ -5,7 +5,7 @@ use super::work::Writing;
 use crate::draft::{self, Brief, LossOverride, Services};
 use crate::event::EventKind;
 use crate::facts::{Act, Asker, Facts, Master, Proxies, Roles, Slave};
-use crate::journal::{MaintenanceOrder, Outcome, PauseOrder, Record, Schedule, Turn, Way};
+use crate::journal::{Keeper, MaintenanceOrder, Outcome, PauseOrder, Record, Schedule, Turn, Way};
 use crate::judge::{Cause, Repair, gate};
 use crate::plan::Plan;
 use crate::sighting::{Look, Seen};
@@ -110,6 +110,8 @@ pub enum OperatorOrder {
         host: HostName,
         /// Who.
         by: String,
+        /// Whose maintenance is meant; a person may end any.
+        keeper: Keeper,
     },
     /// Allow the next automatic change of master; accept a master made by other hands.
     Acknowledge {
@@ -176,15 +178,21 @@ pub enum Refusal {
     /// No plan can be drafted.
     #[error("{0}")]
     NoPlan(String),
-    /// Not everything was looked at yet.
-    #[error("the observer has just started and has not looked at everything yet; try again")]
+    /// Not everything was looked at yet since the start, or since a plan changed the world.
+    #[error("not everything has been looked at since the observer's start or its last plan")]
     NotReady,
+    /// Something else is on its way to the journal, and may change what is right.
+    #[error("what was decided a moment ago is not in the journal yet")]
+    Busy,
     /// The plan is past its pivot.
     #[error("the plan is past its pivot: from here it only goes forward")]
     PastPivot,
     /// The host serves users.
     #[error("{0} is the master: its users are moved away first")]
     IsMaster(HostName),
+    /// Somebody else has taken the host out of candidacy.
+    #[error("{0} is in maintenance for {by}: {reason}", by = .1.by, reason = .1.reason)]
+    Kept(HostName, Box<MaintenanceOrder>),
     /// There is nothing to do.
     #[error("{0}")]
     Nothing(&'static str),
@@ -320,7 +328,9 @@ impl Pair {
             OperatorOrder::MarkUpgrade { next, failed, .. } => self.mark_upgrade(next, failed, now),
             OperatorOrder::EndUpgrade { by } => self.end_upgrade(by, now),
             OperatorOrder::Maintain { host, order } => self.maintain(host, order, now),
-            OperatorOrder::EndMaintenance { host, by } => self.end_maintenance(host, by, now),
+            OperatorOrder::EndMaintenance { host, by, keeper } => {
+                self.end_maintenance(host, by, keeper, now)
+            }
             OperatorOrder::Acknowledge { by } => self.acknowledge(by, now),
         }
     }
@@ -335,15 +345,23 @@ impl Pair {
     }
 
     fn order_plan(&mut self, wish: Wish, now: At) -> Result<(), Refusal> {
-        if !self.writing.is_empty() {
-            return Err(Refusal::NotReady);
-        }
+        let plan = self.plan_of(wish, now)?;
+        self.open(plan, now);
+        Ok(())
+    }
+
+    /// The plan that may be opened now.
+    fn plan_of(&self, wish: Wish, now: At) -> Result<Plan, Refusal> {
         let DryRun { plan, refused } = self.dry_run(wish, now)?;
         if let Some(cause) = refused {
             return Err(Refusal::Cause(cause));
         }
-        self.open(plan, now);
-        Ok(())
+        if self.writing.is_empty() { Ok(plan) } else { Err(Refusal::Busy) }
+    }
+
+    /// True while an order that opens a plan would be judged, and not put off.
+    pub fn takes_orders(&self) -> bool {
+        self.latest.is_some() && (self.writing.is_empty() || self.has_plan())
     }
 
     /// Takes the open plan back as soon as nothing of it is on its way.
@@ -435,13 +453,7 @@ impl Pair {
             Some(_) => LossOverride::Accepted,
             None => LossOverride::None,
         };
-        if !self.writing.is_empty() {
-            return Err(Refusal::NotReady);
-        }
-        let DryRun { plan, refused } = self.dry_run(Wish::FailOver(loss), now)?;
-        if let Some(cause) = refused {
-            return Err(Refusal::Cause(cause));
-        }
+        let plan = self.plan_of(Wish::FailOver(loss), now)?;
         if let (Some(reason), Some((digest, _))) = (accept_loss, self.latest()) {
             let loss = digest.loss.text();
             self.tell(EventKind::LossAccepted { by, reason, loss }, now);

@@ -5,12 +5,23 @@
 use std::collections::BTreeMap;
 
 use observer_core::draft::Services;
+use observer_core::journal::Keeper;
 use observer_core::upgrade::Next;
 use observer_core::validate::Power;
 use observer_core::words::{At, FileSetName, HostName};
 use serde::{Deserialize, Serialize};
 
 use crate::shell::archive::StoredEvent;
+
+/// Query of `GET /v1/status`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StatusQuery {
+    /// Wait a few seconds at most until everything was looked at once since the daemon's start, or
+    /// since the last plan.
+    #[serde(default)]
+    pub(crate) looked: bool,
+}
 
 /// Query of `GET /v1/pairs/{pair}/events`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -168,6 +179,9 @@ pub(crate) struct MaintenanceRequest {
     /// When it ends by itself, in milliseconds of the daemon's clock (`at` of `status`).
     #[serde(default)]
     pub(crate) until: Option<At>,
+    /// Whose it is; the upgrade's verb orders its own.
+    #[serde(default)]
+    pub(crate) keeper: Keeper,
 }
 
 /// Body of `POST /v1/pairs/{pair}/maintenance/end`.
@@ -176,6 +190,9 @@ pub(crate) struct MaintenanceRequest {
 pub(crate) struct MaintenanceEnd {
     /// Which host.
     pub(crate) host: HostName,
+    /// Whose is meant; a person's order ends any.
+    #[serde(default)]
+    pub(crate) keeper: Keeper,
 }
 
 /// Body of `POST /v1/pairs/{pair}/parity/fix`.

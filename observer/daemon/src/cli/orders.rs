@@ -1,6 +1,7 @@
 //! `pause`, `resume`, `ack`, `abort`: small orders that are in force, or taken, when the verb
 //! returns.
 
+use observer_core::journal::Keeper;
 use observer_core::words::{At, HostName};
 
 use super::args::MaintenanceArgs;
@@ -53,7 +54,7 @@ pub(super) async fn maintenance(desk: &Desk, args: MaintenanceArgs) -> Result<Ex
     let MaintenanceArgs { host, reason, for_ms, end } = args;
     if end {
         let path = desk.path("maintenance/end").await?;
-        let request = MaintenanceEnd { host: HostName::new(&host) };
+        let request = MaintenanceEnd { host: HostName::new(&host), keeper: Keeper::Person };
         let accepted: Accepted = desk.client.post(&path, &request).await?;
         return done(desk, &accepted, &format!("{host} may be promoted and repaired again"));
     }
@@ -64,7 +65,8 @@ pub(super) async fn maintenance(desk: &Desk, args: MaintenanceArgs) -> Result<Ex
         None => None,
     };
     let reason = reason.unwrap_or_default();
-    let request = MaintenanceRequest { host: HostName::new(&host), reason, until };
+    let request =
+        MaintenanceRequest { host: HostName::new(&host), reason, until, keeper: Keeper::Person };
     let accepted: Accepted = desk.client.post(&path, &request).await?;
     let until = until.map_or_else(
         || format!("until `ha-observer maintenance {host} --end`"),

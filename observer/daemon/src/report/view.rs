@@ -175,6 +175,8 @@ pub(crate) struct PairView {
     pub(crate) status: PairStatus,
     /// For `why`; none until everything was looked at once.
     pub(crate) basis: Option<Basis>,
+    /// True while an order that opens a plan would be judged, and not put off.
+    pub(crate) takes_orders: bool,
 }
 
 impl PairView {
@@ -188,7 +190,8 @@ impl PairView {
             repair: pair.gate_facts(Act::Repair, Asker::Observer, now),
             change: pair.gate_facts(Act::ChangeMaster, Asker::Observer, now),
         });
-        Self { status: status(pair, basis.as_ref(), now), basis }
+        let takes_orders = pair.takes_orders();
+        Self { status: status(pair, basis.as_ref(), now), basis, takes_orders }
     }
 }
 

@@ -55,6 +55,41 @@ pub(crate) enum Ask {
     Outdated(ProxyName),
 }
 
+/// What an ask rests on, and waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Awaits {
+    /// Nothing: it is taken whatever is known.
+    Nothing,
+    /// Everything was looked at once since the start, or since the last plan.
+    Look,
+    /// The same, and nothing is on its way to the journal that would put an order off.
+    Calm,
+}
+
+impl Ask {
+    /// What it waits for before it is asked.
+    pub(crate) fn awaits(&self) -> Awaits {
+        match self {
+            Ask::Order(order, _) => match order {
+                OperatorOrder::FailOver { .. }
+                | OperatorOrder::SwitchOver { .. }
+                | OperatorOrder::Rejoin { .. }
+                | OperatorOrder::Repair { .. }
+                | OperatorOrder::Services { .. }
+                | OperatorOrder::BeginUpgrade(_) => Awaits::Calm,
+                // A plan that an earlier life left open is carried out only once all was seen.
+                OperatorOrder::Abort { .. }
+                | OperatorOrder::GiveUpHeir { .. }
+                | OperatorOrder::SkipStep { .. }
+                | OperatorOrder::Acknowledge { .. } => Awaits::Look,
+                _ => Awaits::Nothing,
+            },
+            Ask::DryRun(..) | Ask::Pass(..) | Ask::Fix(..) | Ask::MayChangeFiles(_) => Awaits::Look,
+            _ => Awaits::Nothing,
+        }
+    }
+}
+
 /// Why an order is refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(crate) enum NotOrdered {

@@ -180,7 +180,7 @@ impl<W: World> PairTask<W> {
         }
         let refused = match (found, self.pair.dry_run(Wish::SwitchOver, now)) {
             // Not everything was looked at again since something changed: the next round tries.
-            (Ok(()), Err(Refusal::NotReady)) => return,
+            (Ok(()), Err(Refusal::NotReady | Refusal::Busy)) => return,
             (Err(unready), _) => Some(unready.to_string()),
             (Ok(()), Err(why)) => Some(why.to_string()),
             (Ok(()), Ok(run)) => run.refused.map(|cause| {
@@ -206,7 +206,7 @@ impl<W: World> PairTask<W> {
 
     fn order_scheduled(&mut self, by: String, now: At) {
         let order = OperatorOrder::SwitchOver { by: by.clone() };
-        if self.pair.order(order, now) == Err(Refusal::NotReady) {
+        if let Err(Refusal::NotReady | Refusal::Busy) = self.pair.order(order, now) {
             // Something else is on its way to the disk: the next round tries again.
             self.appointment = Appointment::Ending { since: now, then: Some(by) };
         }

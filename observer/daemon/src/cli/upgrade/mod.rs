@@ -7,6 +7,7 @@ mod command;
 mod file;
 mod stages;
 
+use observer_core::journal::Keeper;
 use observer_core::upgrade::{Next, Stage, in_order};
 use serde_json::json;
 
@@ -15,6 +16,7 @@ use super::args::{UpgradeArgs, UpgradeVerb};
 use super::output::{one_line, print, say};
 use super::{Desk, Exit, Failure, act, print_json};
 use crate::api::types::{Accepted, UpgradeMark, UpgradeRequest};
+use crate::report::members::HostStatus;
 use crate::report::view::{PairStatus, UpgradeStatus};
 
 pub(super) async fn carry_out(desk: &Desk, args: UpgradeArgs) -> Result<Exit, Failure> {
@@ -137,8 +139,10 @@ async fn back(desk: &Desk, yes: bool) -> Result<Exit, Failure> {
     }
     let turn = Turn::take(&pair).map_err(Failure::Refused)?;
     let at = next.as_ref().map(|next| &next.host);
-    let kept =
-        status.hosts.iter().find(|host| Some(&host.name) == at && host.maintenance.is_some());
+    let own = |host: &HostStatus| {
+        host.maintenance.as_ref().is_some_and(|kept| kept.keeper == Keeper::Upgrade)
+    };
+    let kept = status.hosts.iter().find(|host| Some(&host.name) == at && own(host));
     if let Some(host) = kept {
         stages::put_back(desk, &turn, upgrade, &host.name).await.map_err(|why| {
             Failure::Stopped(format!(

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use observer_core::draft::Services;
+use observer_core::journal::Keeper;
 use observer_core::judge::Verdict;
 use observer_core::upgrade::{Next, Stage, Upgrade};
 use observer_core::words::{HostName, human_ms};
@@ -25,11 +26,11 @@ pub(super) async fn carry_out(
     match next.stage {
         Stage::Switchover => switch_over(desk, upgrade).await,
         Stage::Maintain => maintain(desk, upgrade, host).await,
-        Stage::Stop => services(desk, upgrade, host, Services::Stop).await,
+        Stage::Stop => services(desk, host, Services::Stop).await,
         Stage::Command => {
             command::run(turn, &upgrade.command, upgrade, host, upgrade.command_limit_ms).await
         }
-        Stage::Start => services(desk, upgrade, host, Services::Start).await,
+        Stage::Start => services(desk, host, Services::Start).await,
         Stage::Ready => ready(turn, upgrade, host).await,
         Stage::Finish => finish(desk, upgrade, host).await,
     }
@@ -43,10 +44,10 @@ pub(super) async fn put_back(
     host: &HostName,
 ) -> Result<(), String> {
     if !upgrade.back.is_empty() {
-        services(desk, upgrade, host, Services::Stop).await?;
+        services(desk, host, Services::Stop).await?;
         command::run(turn, &upgrade.back, upgrade, host, upgrade.command_limit_ms).await?;
     }
-    services(desk, upgrade, host, Services::Start).await?;
+    services(desk, host, Services::Start).await?;
     finish(desk, upgrade, host).await
 }
 
@@ -100,22 +101,16 @@ async fn switch_over(desk: &Desk, upgrade: &Upgrade) -> Result<(), String> {
     patiently(upgrade, attempt).await
 }
 
-/// Stops or starts a host's services. Right after a plan the pair is first looked at anew, and
-/// takes no order until then.
-async fn services(
-    desk: &Desk,
-    upgrade: &Upgrade,
-    host: &HostName,
-    wanted: Services,
-) -> Result<(), String> {
-    patiently(upgrade, async || tried(act::services(desk, host, wanted).await)).await
+async fn services(desk: &Desk, host: &HostName, wanted: Services) -> Result<(), String> {
+    ended(act::services(desk, host, wanted).await)
 }
 
 async fn maintain(desk: &Desk, upgrade: &Upgrade, host: &HostName) -> Result<(), String> {
     let say = |why: super::super::ClientError| why.to_string();
     let path = desk.path("maintenance").await.map_err(|why| why.to_string())?;
     let reason = format!("upgrade {}", upgrade.name.trim());
-    let request = MaintenanceRequest { host: host.clone(), reason, until: None };
+    let request =
+        MaintenanceRequest { host: host.clone(), reason, until: None, keeper: Keeper::Upgrade };
     let _: Accepted = desk.client.post(&path, &request).await.map_err(say)?;
     Ok(())
 }
@@ -142,8 +137,9 @@ async fn finish(desk: &Desk, upgrade: &Upgrade, host: &HostName) -> Result<(), S
     let say = |why: Failure| why.to_string();
     let status = desk.pair_status().await.map_err(say)?;
     if status.hosts.iter().any(|one| one.name == *host && one.maintenance.is_some()) {
+        // Of another's the daemon says whose it is, and it stays.
         let path = desk.path("maintenance/end").await.map_err(say)?;
-        let request = MaintenanceEnd { host: host.clone() };
+        let request = MaintenanceEnd { host: host.clone(), keeper: Keeper::Upgrade };
         let ended = desk.client.post(&path, &request).await;
         let _: Accepted = ended.map_err(|why| why.to_string())?;
     }
