@@ -257,3 +257,6 @@ async fn events(
     let events = desk.store.read_events(query).await.map_err(Refused::unavailable)?;
     Ok(Json(EventsAnswer { events }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,7 @@ use super::clock::Clock;
 use super::crash::CrashPoint;
 use super::pair_task::{Control, PairHandle, Start, start};
 use super::scripted::{Log, Memory, Scripted, spec};
+use crate::api::PairLink;
 use crate::report::view::PairStatus;
 
 mod parity;
@@ -29,19 +30,20 @@ mod parity;
 /// Longest wait for something that takes milliseconds.
 const LIMIT: Duration = Duration::from_secs(10);
 
-struct Bench {
+/// A pair's world and store in memory.
+pub(crate) struct Bench {
     world: Scripted,
     store: Memory,
     log: Log,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let log = Log::default();
         Self { world: Scripted::new(log.clone()), store: Memory::new(log.clone()), log }
     }
 
-    fn start(&self) -> PairHandle<Scripted> {
+    pub(crate) fn start(&self) -> PairHandle<Scripted> {
         let clock = Clock::start(At::default());
         start(Start {
             pair: Pair::new(spec(), &self.store.records(), clock.now()),
@@ -61,6 +63,12 @@ impl Bench {
         })
     }
 
+    /// The API's way to a pair that was just started.
+    pub(crate) fn link(handle: &PairHandle<Scripted>) -> PairLink {
+        let PairHandle { view, asks, last_event, .. } = handle;
+        PairLink { view: view.clone(), asks: asks.clone(), last_event: last_event.clone() }
+    }
+
     fn performed(&self) -> Vec<String> {
         let log = self.log.lock().unwrap();
         log.iter().filter(|line| line.starts_with("perform")).cloned().collect()
@@ -71,7 +79,7 @@ impl Bench {
     }
 }
 
-fn run(test: impl Future<Output = ()>) {
+pub(crate) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, test);
 }
