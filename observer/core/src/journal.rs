@@ -283,6 +283,12 @@ pub struct OpenPlan {
 }
 
 impl OpenPlan {
+    /// True once the pivot may have happened.
+    pub fn is_past_pivot(&self) -> bool {
+        let ordered = |pivot| self.marks.contains_key(&(pivot, Way::Forward));
+        self.turned_back.is_none() && self.plan.pivot().is_some_and(ordered)
+    }
+
     /// True if the plan stopped its master's database and could not start it again.
     fn left_master_down(&self) -> bool {
         let skipped = |(key, mark): (&(usize, Way), &Mark)| {

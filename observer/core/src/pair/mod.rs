@@ -14,6 +14,7 @@ mod maintenance;
 mod orders;
 mod pace;
 mod passes;
+mod promotion;
 mod upgrade;
 mod work;
 
@@ -331,6 +332,7 @@ impl Pair {
         let key = (ruling.rule.id, ruling.gate.id);
         let own_work = ruling.gate.bars == Some(Cause::PlanOpen);
         // While a plan is carried out the world changes by our own hand: the steps tell it.
+        let own_work = own_work || self.is_about_own_promotion(ruling.rule);
         if self.told == Some(key) || own_work || self.drive.is_some() {
             return;
         }
@@ -381,7 +383,7 @@ impl Pair {
         };
         let protected = ruling.is_protected(&self.spec, &self.memory)
             && self.journal == Journal::Writable
-            && self.drive.is_none();
+            && !self.is_plan_open();
         let cause = self.foremost_cause(ruling);
         let sentence = if protected {
             let candidate = digest.candidate.as_ref().map_or("?", |host| host.as_str());
@@ -392,9 +394,13 @@ impl Pair {
         Protection { protected, cause, sentence }
     }
 
+    fn is_plan_open(&self) -> bool {
+        self.drive.is_some() || self.memory.open.is_some()
+    }
+
     /// What stands most in the way, named as a person would look for it.
     fn foremost_cause(&self, ruling: &Ruling) -> Cause {
-        if self.drive.is_some() {
+        if self.is_plan_open() {
             Cause::PlanOpen
         } else if self.journal == Journal::Failing {
             Cause::JournalFailing

@@ -430,7 +430,7 @@ impl Pair {
             return Err(Refusal::Nothing("the promotion itself cannot be left out"));
         }
         let heir = &drive.plan().next_master;
-        if drive.is_at_a_fence() && !self.is_seen_as_primary(heir) {
+        if drive.is_at_a_fence() && !self.is_primary(heir) {
             // The promotion would be ordered anew with the old master in users' reach.
             return Err(Refusal::Nothing("a fence cannot be left out before a promotion is seen"));
         }
@@ -438,7 +438,7 @@ impl Pair {
         Ok(())
     }
 
-    fn is_seen_as_primary(&self, host: &HostName) -> bool {
+    pub(super) fn is_primary(&self, host: &HostName) -> bool {
         let seen = self.snapshot.seen(&Look::Database(host.clone()));
         matches!(seen, Some(Seen::Database(report)) if !report.in_recovery)
     }

@@ -164,5 +164,6 @@ fn holding(seen: &str) -> PlanStatus {
         step_since: At(1),
         past_pivot: false,
         can_be_aborted: true,
+        promoted: None,
     }
 }

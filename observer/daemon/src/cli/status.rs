@@ -162,6 +162,8 @@ fn host(host: &HostStatus) -> Vec<String> {
     let role = match host.role {
         Role::Master => "master",
         Role::Slave => "slave",
+        Role::OldMaster => "old master",
+        Role::NewMaster => "new master",
         Role::StraySecondMaster => "SECOND MASTER",
         Role::Unknown => "unknown",
     };

@@ -136,6 +136,7 @@ fn status_in_the_middle_of_a_plan_says_what_it_waits_for() {
         step_since: At(1),
         past_pivot: true,
         can_be_aborted: false,
+        promoted: None,
     };
     let status = PairStatus {
         at: At(4_201),

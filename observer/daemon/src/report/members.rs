@@ -21,7 +21,11 @@ pub(crate) enum Role {
     Master,
     /// Any other host whose database does not claim to be a primary.
     Slave,
-    /// Not the journal's master, and its database takes writes.
+    /// The journal's master, whom the open plan has replaced.
+    OldMaster,
+    /// Promoted by the open plan; the journal names it the master once that is closed.
+    NewMaster,
+    /// Not the journal's master, and its database takes writes by other hands than ours.
     StraySecondMaster,
     /// No master is known, so nobody's role is.
     Unknown,
@@ -112,6 +116,7 @@ pub(crate) struct BouncerStatus {
 pub(crate) fn hosts(pair: &Pair) -> Vec<HostStatus> {
     let snapshot = pair.snapshot();
     let master = pair.memory().master.as_ref();
+    let promoted = pair.promoted_by_plan();
     let of_master = master.and_then(|host| last_report(snapshot, host));
     let line = |name: &HostName| {
         let report = match snapshot.seen(&Look::Database(name.clone())) {
@@ -128,6 +133,8 @@ pub(crate) fn hosts(pair: &Pair) -> Vec<HostStatus> {
         HostStatus {
             name: name.clone(),
             role: match report {
+                _ if promoted == Some(name) => Role::NewMaster,
+                _ if is_master && promoted.is_some() => Role::OldMaster,
                 _ if is_master => Role::Master,
                 Some(report) if !report.in_recovery && master.is_some() => Role::StraySecondMaster,
                 _ if master.is_none() => Role::Unknown,

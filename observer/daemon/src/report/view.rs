@@ -42,9 +42,10 @@ pub(crate) struct PairStatus {
     pub(crate) cause: Cause,
     /// Why, in a sentence.
     pub(crate) sentence: String,
-    /// Row of the verdict table; none until everything was looked at once.
+    /// Row of the verdict table; none until everything was looked at once, and while an open plan's
+    /// own promotion is all that it would name.
     pub(crate) rule: Option<String>,
-    /// What the judge says; none until everything was looked at once.
+    /// What the judge says; none where `rule` is.
     pub(crate) verdict: Option<Verdict>,
     /// The master by the journal.
     pub(crate) master: Option<HostName>,
@@ -123,6 +124,9 @@ pub(crate) struct PlanStatus {
     pub(crate) past_pivot: bool,
     /// True while `abort` would take it back.
     pub(crate) can_be_aborted: bool,
+    /// The host that it has promoted, until it is closed and the journal names that the master.
+    #[serde(default)]
+    pub(crate) promoted: Option<HostName>,
 }
 
 /// A rolling upgrade that is not over.
@@ -199,14 +203,15 @@ fn status(pair: &Pair, basis: Option<&Basis>, now: At) -> PairStatus {
     let protection = pair.protection();
     let memory = pair.memory();
     let plan = open_plan(pair, now);
+    let judged = basis.filter(|basis| !pair.is_about_own_promotion(basis.rule));
     PairStatus {
         pair: pair.spec().name.clone(),
         at: now,
         protected: protection.protected,
         cause: protection.cause,
         sentence: protection.sentence,
-        rule: basis.map(|basis| basis.rule.id.to_owned()),
-        verdict: basis.map(|basis| basis.rule.verdict),
+        rule: judged.map(|basis| basis.rule.id.to_owned()),
+        verdict: judged.map(|basis| basis.rule.verdict),
         master: memory.master.clone(),
         epoch: memory.epoch,
         mode: pair.spec().policy.mode,
@@ -252,11 +257,12 @@ fn lease(pair: &Pair, basis: Option<&Basis>) -> Option<String> {
 }
 
 fn open_plan(pair: &Pair, now: At) -> Option<PlanStatus> {
-    match (pair.drive(), &pair.memory().open) {
-        (Some(drive), _) => Some(driven(drive)),
-        (None, Some(open)) => Some(left_open(open, now)),
-        (None, None) => None,
-    }
+    let plan = match (pair.drive(), &pair.memory().open) {
+        (Some(drive), _) => driven(drive),
+        (None, Some(open)) => left_open(open, now),
+        (None, None) => return None,
+    };
+    Some(PlanStatus { promoted: pair.promoted_by_plan().cloned(), ..plan })
 }
 
 fn driven(drive: &Drive) -> PlanStatus {
@@ -286,6 +292,7 @@ fn driven(drive: &Drive) -> PlanStatus {
         step_since: drive.since(),
         past_pivot: drive.is_past_pivot(),
         can_be_aborted: way == Way::Forward && !drive.is_past_pivot(),
+        promoted: None,
     }
 }
 
@@ -295,7 +302,6 @@ fn left_open(open: &OpenPlan, now: At) -> PlanStatus {
     let marked = open.marks.keys().filter(|(_, of)| *of == Way::Forward).map(|(step, _)| *step);
     let index = marked.max().unwrap_or(0).min(open.plan.steps.len().saturating_sub(1));
     let step = &open.plan.steps[index];
-    let pivot = open.plan.pivot();
     PlanStatus {
         plan: open.plan.id,
         goal: open.plan.goal.to_string(),
@@ -309,9 +315,10 @@ fn left_open(open: &OpenPlan, now: At) -> PlanStatus {
         waiting_for: "everything to be looked at once since the start".to_owned(),
         seen: String::new(),
         step_since: now,
-        past_pivot: pivot.is_some_and(|at| open.marks.contains_key(&(at, Way::Forward))),
+        past_pivot: open.is_past_pivot(),
         // Nobody carries it out yet.
         can_be_aborted: false,
+        promoted: None,
     }
 }
 
