@@ -20,11 +20,9 @@ impl Pair {
         order: MaintenanceOrder,
         now: At,
     ) -> Result<(), Refusal> {
+        self.must_know(&host)?;
         if self.has_plan() {
             return Err(Refusal::Cause(Cause::PlanOpen));
-        }
-        if !self.spec.hosts.contains(&host) {
-            return Err(Refusal::Nothing("the pair has no host of that name"));
         }
         match &self.memory.master {
             None => return Err(Refusal::Cause(Cause::NoMaster)),
@@ -57,6 +55,7 @@ impl Pair {
         keeper: Keeper,
         now: At,
     ) -> Result<(), Refusal> {
+        self.must_know(&host)?;
         let Some(kept) = self.memory.maintenance.get(&host) else {
             return Err(Refusal::Nothing("that host is not in maintenance"));
         };
@@ -65,6 +64,16 @@ impl Pair {
         }
         self.write(Writing::Memory(Record::MaintenanceEnded { at: now, host, by }));
         Ok(())
+    }
+
+    /// Refuses a name that no host of the pair has.
+    pub(super) fn must_know(&self, host: &HostName) -> Result<(), Refusal> {
+        let hosts = &self.spec.hosts;
+        if hosts.contains(host) {
+            return Ok(());
+        }
+        let names: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+        Err(Refusal::UnknownHost(host.clone(), names.join(", ")))
     }
 
     /// Ends the maintenances whose time is over, and tells beforehand which will end.

@@ -9,6 +9,7 @@
 //! machine itself never asks for an effect before its record was reported durable).
 
 mod acting;
+mod advice;
 mod files;
 mod maintenance;
 mod orders;

@@ -193,6 +193,12 @@ pub enum Refusal {
     /// Somebody else has taken the host out of candidacy.
     #[error("{0} is in maintenance for {by}: {reason}", by = .1.by, reason = .1.reason)]
     Kept(HostName, Box<MaintenanceOrder>),
+    /// Another host is promoted.
+    #[error("the open plan promotes {1}, and not {0}")]
+    NotTheHeir(HostName, HostName),
+    /// Nobody has that name.
+    #[error("the pair has no host {0}; its hosts are {1}")]
+    UnknownHost(HostName, String),
     /// There is nothing to do.
     #[error("{0}")]
     Nothing(&'static str),
@@ -322,6 +328,7 @@ impl Pair {
                 Ok(())
             }
             OperatorOrder::Services { host, wanted, .. } => {
+                self.must_know(&host)?;
                 self.order_plan(Wish::Services(host, wanted), now)
             }
             OperatorOrder::BeginUpgrade(upgrade) => self.begin_upgrade(*upgrade, now),
@@ -387,8 +394,9 @@ impl Pair {
         let Some(drive) = &self.drive else {
             return Err(Refusal::Nothing("no plan is being carried out"));
         };
-        if *host != drive.plan().next_master {
-            return Err(Refusal::Nothing("that is not the host which the open plan promotes"));
+        let heir = &drive.plan().next_master;
+        if host != heir {
+            return Err(Refusal::NotTheHeir(host.clone(), heir.clone()));
         }
         if !drive.is_past_pivot() {
             return Err(Refusal::Nothing(

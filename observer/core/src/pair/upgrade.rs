@@ -30,9 +30,11 @@ impl Pair {
         if self.memory.pause.is_some() {
             return Err(Refusal::Cause(Cause::Paused));
         }
-        let known = |host: &HostName| self.spec.hosts.contains(host);
-        if upgrade.hosts.is_empty() || !upgrade.hosts.iter().all(known) {
-            return Err(Refusal::Nothing("it names hosts that the pair does not have"));
+        if upgrade.hosts.is_empty() {
+            return Err(Refusal::Nothing("it names no host"));
+        }
+        for host in &upgrade.hosts {
+            self.must_know(host)?;
         }
         // Whoever works on one of its hosts is asked first.
         for host in &upgrade.hosts {

@@ -273,7 +273,7 @@ pub(super) async fn carried_out(
 
 pub(super) async fn order(link: &PairLink, what: OperatorOrder) -> Answered<()> {
     let (reply, answer) = oneshot::channel();
-    put(link, Ask::Order(what, reply), answer).await?.map_err(not_ordered)
+    put(link, Ask::Order(what, reply), answer).await?.map_err(|why| not_ordered(link, why))
 }
 
 /// Waits for what an ask rests on, for everybody who asks: after a start, and after each plan, the
@@ -306,9 +306,9 @@ fn bad(message: &str, fix: &str) -> Refused {
     Refused::new(ProblemKind::BadRequest, message.to_owned(), fix.to_owned())
 }
 
-fn not_ordered(why: NotOrdered) -> Refused {
+fn not_ordered(link: &PairLink, why: NotOrdered) -> Refused {
     match why {
-        NotOrdered::Refused(why) => refusal(why),
+        NotOrdered::Refused(why) => refusal(link, why),
         NotOrdered::Unready(unready) => Refused::new(
             ProblemKind::Refused,
             unready.to_string(),
@@ -331,22 +331,27 @@ fn kept_fix(host: &HostName, order: &MaintenanceOrder) -> String {
     }
 }
 
-pub(super) fn refusal(why: Refusal) -> Refused {
+/// A refusal as an answer, with what helps in this pair.
+pub(super) fn refusal(link: &PairLink, why: Refusal) -> Refused {
+    let view = link.view.borrow().clone();
     let message = match &why {
         Refusal::Kept(host, order) => MaintenanceStatus::of(order).sentence(host),
         why => why.to_string(),
     };
     let fix = match why {
         Refusal::Kept(host, order) => kept_fix(&host, &order),
-        Refusal::Cause(cause) => cause.advice().to_owned(),
+        Refusal::Cause(cause) => view.advice(cause),
         Refusal::NoPlan(_) => {
             "`status` shows what is missing; try again when it is there".to_owned()
         }
-        Refusal::PastPivot => {
-            "watch it finish; `abort --skip-step` passes a step that it is stuck at, and `abort \
-             --lost HOST` takes it back while the host to be promoted is gone and was never seen \
-             promoted"
-                .to_owned()
+        // The same words as for an open plan: it is one.
+        Refusal::PastPivot => view.advice(Cause::PlanOpen),
+        Refusal::UnknownHost(..) => {
+            let fix = "name one of them".to_owned();
+            return Refused::new(ProblemKind::BadRequest, message, fix);
+        }
+        Refusal::NotTheHeir(_, heir) => {
+            format!("`ha-observer abort --lost {heir}`, if {heir} is gone for good")
         }
         Refusal::IsMaster(host) => {
             format!("`ha-observer switchover`, then `ha-observer maintenance {host} --reason TEXT`")

@@ -131,7 +131,7 @@ impl Whole<PlanRequest> {
 async fn dry_run(desk: &Desk, pair: &str, link: &PairLink, wish: Wish) -> Answered<Response> {
     let (reply, answer) = oneshot::channel();
     let report = put(link, Ask::DryRun(wish, reply), answer).await?;
-    let mut report: PlanReport = report.map_err(refusal)?;
+    let mut report: PlanReport = report.map_err(|why| refusal(link, why))?;
     let query = EventQuery { pair: PairName::new(pair), after: None, since: None, limit: SEARCHED };
     match desk.store.read_events(query).await {
         Ok(stored) => {
@@ -156,14 +156,15 @@ fn accepted<T: Serialize>(answer: &T) -> Response {
 }
 
 /// Waits until the plan is open or cannot be: events tell of it only once they can be written.
-async fn opened(mut link: PairLink) -> Answered<()> {
+async fn opened(link: PairLink) -> Answered<()> {
     let decided = |view: &Arc<PairView>| {
         view.status.plan.is_some() || view.status.journal == Journal::Failing
     };
-    let waiting = link.view.wait_for(decided);
+    let mut view = link.view.clone();
+    let waiting = view.wait_for(decided);
     match tokio::time::timeout(OPENING, waiting).await {
         Ok(Ok(view)) if view.status.journal == Journal::Failing => {
-            Err(refusal(Refusal::Cause(Cause::JournalFailing)))
+            Err(refusal(&link, Refusal::Cause(Cause::JournalFailing)))
         }
         // A plan that was over before anybody looked, or a lint that refused it: events tell.
         _ => Ok(()),

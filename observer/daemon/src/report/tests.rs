@@ -55,7 +55,12 @@ fn why(facts: Facts, gates: GateFacts) -> WhyReport {
         change,
     };
     let status = PairView::of(&Pair::new(spec(), &[], At(1)), At(1)).status;
-    WhyReport::of(&PairView { status, basis: Some(basis), takes_orders: true })
+    WhyReport::of(&PairView {
+        status,
+        basis: Some(basis),
+        takes_orders: true,
+        particular: Vec::new(),
+    })
 }
 
 fn near(report: &WhyReport) -> Vec<String> {

@@ -9,7 +9,7 @@ use observer_core::journal::{OpenPlan, Way};
 use observer_core::judge::{Cause, Gate, Rule, Verdict};
 use observer_core::pair::Pair;
 use observer_core::plan::{Effect, Undo};
-use observer_core::policy::{Mode, PairSpec};
+use observer_core::policy::Mode;
 use observer_core::upgrade::{Next, Upgrade};
 use observer_core::words::{At, Epoch, HostName, PairName, PlanId, human_ms};
 use serde::{Deserialize, Serialize};
@@ -181,6 +181,8 @@ pub(crate) struct PairView {
     pub(crate) basis: Option<Basis>,
     /// True while an order that opens a plan would be judged, and not put off.
     pub(crate) takes_orders: bool,
+    /// What this pair has to say of a cause beyond the table.
+    pub(crate) particular: Vec<(Cause, String)>,
 }
 
 impl PairView {
@@ -195,7 +197,14 @@ impl PairView {
             change: pair.gate_facts(Act::ChangeMaster, Asker::Observer, now),
         });
         let takes_orders = pair.takes_orders();
-        Self { status: status(pair, basis.as_ref(), now), basis, takes_orders }
+        let particular = pair.particular_advice();
+        Self { status: status(pair, basis.as_ref(), now), basis, takes_orders, particular }
+    }
+
+    /// What a person can do about `cause` in this pair.
+    pub(crate) fn advice(&self, cause: Cause) -> String {
+        let own = self.particular.iter().find(|(known, _)| *known == cause);
+        own.map_or_else(|| cause.advice().to_owned(), |(_, advice)| advice.clone())
     }
 }
 
@@ -223,7 +232,7 @@ fn status(pair: &Pair, basis: Option<&Basis>, now: At) -> PairStatus {
         parity: None,
         partial: None,
         loss: pair.latest().map(|(digest, _)| digest.loss.text()),
-        next: next(pair.spec(), basis, plan.as_ref()),
+        next: next(pair, basis, plan.as_ref(), now),
         plan,
         pause: memory.pause.as_ref().map(|pause| PauseStatus {
             by: pause.by.clone(),
@@ -241,7 +250,7 @@ fn status(pair: &Pair, basis: Option<&Basis>, now: At) -> PairStatus {
             .map(|schedule| ScheduleStatus { by: schedule.by.clone(), due: schedule.due }),
         unacknowledged: memory.unacknowledged,
         journal: pair.journal(),
-        advice: protection.cause.advice().to_owned(),
+        advice: pair.advice(protection.cause),
     }
 }
 
@@ -322,7 +331,8 @@ fn left_open(open: &OpenPlan, now: At) -> PlanStatus {
     }
 }
 
-fn next(spec: &PairSpec, basis: Option<&Basis>, plan: Option<&PlanStatus>) -> String {
+fn next(pair: &Pair, basis: Option<&Basis>, plan: Option<&PlanStatus>, now: At) -> String {
+    let spec = pair.spec();
     if let Some(plan) = plan {
         let way = if plan.way == Way::Forward { "goes on" } else { "is taken back" };
         return format!("plan {} {way}: {}", plan.plan, plan.name);
@@ -338,6 +348,13 @@ fn next(spec: &PairSpec, basis: Option<&Basis>, plan: Option<&PlanStatus>) -> St
         }
         (Verdict::Hold, _) => "nothing by itself: it holds until this changes".to_owned(),
         (verdict, None) => format!("about to act: {}", verdict.text()),
+        (verdict, Some(Cause::JustFailed)) => {
+            let again = pair.tries_again_at().map_or_else(
+                || "soon".to_owned(),
+                |at| format!("in {}", human_ms(at.since(now).div_ceil(1_000) * 1_000)),
+            );
+            format!("it tries again {again} ({}): that failed a moment ago", verdict.text())
+        }
         (verdict, Some(_)) => format!("it would act ({}), but {}", verdict.text(), gate.why),
     }
 }

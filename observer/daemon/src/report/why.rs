@@ -107,7 +107,8 @@ impl WhyReport {
 fn own_promotion((plan, host): (&PlanStatus, &HostName)) -> String {
     format!(
         "Plan {} ({}) has promoted {host} and is past its pivot: step {} of {}, {}. The journal \
-         names {host} the master once the plan is closed; nothing else is judged until then. Next: ",
+         names {host} the master once the plan is closed; nothing else is judged until then. \
+         Next: ",
         plan.plan, plan.goal, plan.step, plan.steps, plan.name
     )
 }

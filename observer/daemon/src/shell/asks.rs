@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
+use observer_core::facts::Master;
 use observer_core::files::Deletions;
+use observer_core::judge::Cause;
 use observer_core::pair::{OperatorOrder, Pair, Refusal, Wish};
 use observer_core::validate::ValidationReport;
 use observer_core::words::{At, FileSetName, HostName, ProxyName};
@@ -146,9 +148,20 @@ pub(super) fn dry_run<W: World>(
     wish: Wish,
     now: At,
 ) -> Result<PlanReport, Refusal> {
+    let is_failover = matches!(wish, Wish::FailOver(_));
     let run = pair.dry_run(wish, now)?;
     let loss = pair.latest().map(|(digest, _)| digest.loss.text());
     let mut report = PlanReport::of(&run, loss, |effect| world.describe(effect));
+    let serves = pair.latest().is_some_and(|(digest, _)| digest.facts.master == Master::Healthy);
+    report.advise(|cause| match cause {
+        // Whoever moves users off a master that serves has time to lose nothing.
+        cause if serves && is_failover && cause != Cause::PlanOpen => format!(
+            "the master serves: `ha-observer switchover` moves users and loses nothing, once the \
+             slave can take over. {}",
+            pair.advice(cause)
+        ),
+        cause => pair.advice(cause),
+    });
     if let Some((digest, ruling)) = pair.latest() {
         report.refused_for(ruling.rule.cause, &digest.remarks);
     }

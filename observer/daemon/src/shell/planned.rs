@@ -184,7 +184,7 @@ impl<W: World> PairTask<W> {
             (Err(unready), _) => Some(unready.to_string()),
             (Ok(()), Err(why)) => Some(why.to_string()),
             (Ok(()), Ok(run)) => run.refused.map(|cause| {
-                format!("{}: {} Fix: {}", cause.name(), cause.meaning(), cause.advice())
+                format!("{}: {} Fix: {}", cause.name(), cause.meaning(), self.pair.advice(cause))
             }),
         };
         match refused {
