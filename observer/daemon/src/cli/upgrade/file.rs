@@ -71,6 +71,15 @@ pub(super) fn read(path: &Path) -> Result<Plan, Failure> {
 }
 
 pub(super) fn parse(text: &str) -> Result<UpgradeRequest, String> {
+    if let Err(why) = toml::from_str::<toml::Table>(text)
+        && let Some(span) = why.span()
+    {
+        let index = text.get(..span.start).unwrap_or(text).matches('\n').count();
+        let line = text.lines().nth(index).unwrap_or_default();
+        if let Some((problem, fix)) = crate::config::plain(line, why.message()) {
+            return Err(format!("line {}: {problem}\n  fix: {fix}", index + 1));
+        }
+    }
     let file: PlanFile = toml::from_str(text).map_err(|why| {
         format!("{why}  fix: see the README's part on rolling upgrades for a whole file")
     })?;
@@ -122,6 +131,7 @@ mod tests {
             "name = \"\"\ncommand = [\"x\"]",
             "name = \"x\"\ncommand = [\"x\"]\ncomand_limit = \"1s\"",
             "name = \"x\"\ncommand = [\"x\"]\nready_limit = \"5\"",
+            "name = \"x\"\ncommand = [\"x\"]\nready_limit = 5min",
         ] {
             let why = parse(text).unwrap_err();
             assert!(why.contains("fix:"), "{why}");
