@@ -11,7 +11,7 @@ use crate::facts::Asker;
 use crate::journal::{Outcome, Way};
 use crate::judge::{Cause, Verdict};
 use crate::parity::Standing;
-use crate::plan::{Goal, Promise};
+use crate::plan::{Goal, Ordered, Promise};
 use crate::upgrade::Stage;
 use crate::validate::Readiness;
 use crate::words::{At, Epoch, HostName, PairName, PlanId, human_ms};
@@ -77,6 +77,9 @@ pub enum EventKind {
         rule: String,
         /// Who asked.
         asker: Asker,
+        /// Who ordered it and why, where a person did.
+        #[serde(default)]
+        ordered: Option<Ordered>,
         /// Milliseconds from the first sign of trouble to this decision.
         decided_ms: u64,
         /// What acknowledged commits were worth when it was drafted.
@@ -513,14 +516,28 @@ impl EventKind {
     /// The same, of what belongs to a plan.
     fn plan_text(&self) -> String {
         match self {
-            EventKind::PlanOpened { plan, goal, rule, decided_ms, master, next_master, .. } => {
+            EventKind::PlanOpened {
+                plan,
+                goal,
+                rule,
+                decided_ms,
+                master,
+                next_master,
+                ordered,
+                ..
+            } => {
                 let after = human_ms(*decided_ms);
                 let who = if master == next_master {
                     format!("on {master}")
                 } else {
                     format!("{master} to {next_master}")
                 };
-                format!("plan {plan}: {goal}, {who} [{rule}], {after} after the first sign")
+                match ordered {
+                    Some(by) => format!("plan {plan}: {goal}, {who}, ordered by {by}"),
+                    None => {
+                        format!("plan {plan}: {goal}, {who} [{rule}], {after} after the first sign")
+                    }
+                }
             }
             EventKind::PlanResumed { plan, way, why } => {
                 let way = if *way == Way::Forward { "continued" } else { "taken back" };

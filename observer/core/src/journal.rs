@@ -267,6 +267,9 @@ pub struct Schedule {
     pub by: String,
     /// When it is due.
     pub due: At,
+    /// Why, in their words.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// Where an open plan stands.

@@ -25,6 +25,7 @@ fn plan(id: u64, epoch: u64) -> Plan {
         id: PlanId(id),
         goal: Goal::FailOver,
         hold_limit_ms: None,
+        ordered: None,
         promise: Default::default(),
         epoch: Epoch(epoch),
         rule: "F1".to_owned(),

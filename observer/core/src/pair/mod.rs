@@ -19,7 +19,7 @@ mod promotion;
 mod upgrade;
 mod work;
 
-pub use orders::{DryRun, OperatorOrder, Refusal, Wish};
+pub use orders::{DryRun, Earlier, OperatorOrder, Refusal, Wish};
 pub use work::{Input, Ticket, Work};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -7,43 +7,43 @@ use crate::event::EventKind;
 use crate::facts::{Act, Asker, Facts, Master, Proxies, Roles, Slave};
 use crate::journal::{Keeper, MaintenanceOrder, Outcome, PauseOrder, Record, Schedule, Turn, Way};
 use crate::judge::{Cause, Repair, gate};
-use crate::plan::Plan;
+use crate::plan::{Ordered, Plan};
 use crate::sighting::{Look, Seen};
 use crate::upgrade::{Next, Upgrade};
 use crate::words::{At, HostName, PlanId};
+
+use serde::{Deserialize, Serialize};
 
 /// A person's order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum OperatorOrder {
     /// Promote the slave now.
     FailOver {
-        /// Who.
-        by: String,
+        /// Who, and why.
+        ordered: Ordered,
         /// Set if a loss beyond the budget is accepted, with the reason.
         accept_loss: Option<String>,
     },
     /// Swap master and slave now.
-    SwitchOver {
-        /// Who.
-        by: String,
-    },
+    SwitchOver(Ordered),
     /// Swap master and slave at a later time.
-    Schedule(Schedule),
+    Schedule {
+        /// When, for whom and why.
+        schedule: Schedule,
+        /// What becomes of one that waits already.
+        earlier: Earlier,
+    },
     /// Do not wait for that time any more.
     Unschedule {
-        /// Why, and by whom.
+        /// Who.
+        by: String,
+        /// Why.
         why: String,
     },
     /// Make a slave of a replaced master.
-    Rejoin {
-        /// Who.
-        by: String,
-    },
+    Rejoin(Ordered),
     /// Put the small thing right that stands out.
-    Repair {
-        /// Who.
-        by: String,
-    },
+    Repair(Ordered),
     /// Take the open plan back.
     Abort {
         /// Who.
@@ -78,8 +78,8 @@ pub enum OperatorOrder {
         host: HostName,
         /// What.
         wanted: Services,
-        /// Who.
-        by: String,
+        /// Who, and why.
+        ordered: Ordered,
     },
     /// Open a rolling upgrade.
     BeginUpgrade(Box<Upgrade>),
@@ -125,11 +125,11 @@ impl OperatorOrder {
     pub fn name(&self) -> &'static str {
         match self {
             OperatorOrder::FailOver { .. } => "failover",
-            OperatorOrder::SwitchOver { .. } => "switchover",
-            OperatorOrder::Schedule(_) => "switchover --at",
-            OperatorOrder::Unschedule { .. } => "cancel",
-            OperatorOrder::Rejoin { .. } => "rejoin",
-            OperatorOrder::Repair { .. } => "repair",
+            OperatorOrder::SwitchOver(_) => "switchover",
+            OperatorOrder::Schedule { .. } => "switchover --at",
+            OperatorOrder::Unschedule { .. } => "switchover --cancel",
+            OperatorOrder::Rejoin(_) => "rejoin",
+            OperatorOrder::Repair(_) => "repair",
             OperatorOrder::Abort { .. } => "abort",
             OperatorOrder::GiveUpHeir { .. } => "abort --lost",
             OperatorOrder::SkipStep { .. } => "abort --skip-step",
@@ -147,18 +147,18 @@ impl OperatorOrder {
     /// Who gives it.
     pub fn by(&self) -> &str {
         match self {
-            OperatorOrder::FailOver { by, .. }
-            | OperatorOrder::SwitchOver { by }
-            | OperatorOrder::Schedule(Schedule { by, .. })
-            | OperatorOrder::Unschedule { why: by }
-            | OperatorOrder::Rejoin { by }
-            | OperatorOrder::Repair { by }
+            OperatorOrder::FailOver { ordered: Ordered { by, .. }, .. }
+            | OperatorOrder::SwitchOver(Ordered { by, .. })
+            | OperatorOrder::Schedule { schedule: Schedule { by, .. }, .. }
+            | OperatorOrder::Unschedule { by, .. }
+            | OperatorOrder::Rejoin(Ordered { by, .. })
+            | OperatorOrder::Repair(Ordered { by, .. })
             | OperatorOrder::Abort { by }
             | OperatorOrder::GiveUpHeir { by, .. }
             | OperatorOrder::SkipStep { by, .. }
             | OperatorOrder::Pause(PauseOrder { by, .. })
             | OperatorOrder::Resume { by }
-            | OperatorOrder::Services { by, .. }
+            | OperatorOrder::Services { ordered: Ordered { by, .. }, .. }
             | OperatorOrder::MarkUpgrade { by, .. }
             | OperatorOrder::EndUpgrade { by }
             | OperatorOrder::EndMaintenance { by, .. }
@@ -167,6 +167,17 @@ impl OperatorOrder {
             OperatorOrder::Maintain { order, .. } => &order.by,
         }
     }
+}
+
+/// What becomes of a switchover that waits for its time when another is ordered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Earlier {
+    /// It stands, and the new one is refused.
+    #[default]
+    Stands,
+    /// The new one takes its place.
+    Replaced,
 }
 
 /// Why an order is refused.
@@ -193,6 +204,9 @@ pub enum Refusal {
     /// Somebody else has taken the host out of candidacy.
     #[error("{0} is in maintenance for {by}: {reason}", by = .1.by, reason = .1.reason)]
     Kept(HostName, Box<MaintenanceOrder>),
+    /// One waits for its time already.
+    #[error("a switchover by {by} is scheduled already", by = .0.by)]
+    Scheduled(Schedule),
     /// Another host is promoted.
     #[error("the open plan promotes {1}, and not {0}")]
     NotTheHeir(HostName, HostName),
@@ -288,20 +302,16 @@ impl Pair {
 
     fn try_order(&mut self, order: OperatorOrder, now: At) -> Result<(), Refusal> {
         match order {
-            OperatorOrder::FailOver { by, accept_loss } => {
-                self.order_failover(by, accept_loss, now)
+            OperatorOrder::FailOver { ordered, accept_loss } => {
+                self.order_failover(ordered, accept_loss, now)
             }
-            OperatorOrder::SwitchOver { .. } => self.order_plan(Wish::SwitchOver, now),
-            OperatorOrder::Rejoin { .. } => self.order_plan(Wish::Rejoin, now),
-            OperatorOrder::Repair { .. } => self.order_plan(Wish::Repair, now),
-            OperatorOrder::Schedule(schedule) => {
-                if schedule.due <= now {
-                    return Err(Refusal::Nothing("that time is past"));
-                }
-                self.write(Writing::Memory(Record::Scheduled { at: now, schedule }));
-                Ok(())
+            OperatorOrder::SwitchOver(by) => self.order_plan(Wish::SwitchOver, by, now),
+            OperatorOrder::Rejoin(by) => self.order_plan(Wish::Rejoin, by, now),
+            OperatorOrder::Repair(by) => self.order_plan(Wish::Repair, by, now),
+            OperatorOrder::Schedule { schedule, earlier } => {
+                self.order_later(schedule, earlier, now)
             }
-            OperatorOrder::Unschedule { why } => {
+            OperatorOrder::Unschedule { why, .. } => {
                 if self.memory.schedule.is_none() {
                     return Err(Refusal::Nothing("no switchover is scheduled"));
                 }
@@ -327,9 +337,9 @@ impl Pair {
                 self.write(Writing::Memory(Record::Resumed { at: now, by }));
                 Ok(())
             }
-            OperatorOrder::Services { host, wanted, .. } => {
+            OperatorOrder::Services { host, wanted, ordered } => {
                 self.must_know(&host)?;
-                self.order_plan(Wish::Services(host, wanted), now)
+                self.order_plan(Wish::Services(host, wanted), ordered, now)
             }
             OperatorOrder::BeginUpgrade(upgrade) => self.begin_upgrade(*upgrade, now),
             OperatorOrder::MarkUpgrade { next, failed, .. } => self.mark_upgrade(next, failed, now),
@@ -351,9 +361,31 @@ impl Pair {
         (moved && waits && open.plan.goal.changes_master()).then_some(open.plan.id)
     }
 
-    fn order_plan(&mut self, wish: Wish, now: At) -> Result<(), Refusal> {
+    fn order_plan(&mut self, wish: Wish, ordered: Ordered, now: At) -> Result<(), Refusal> {
         let plan = self.plan_of(wish, now)?;
-        self.open(plan, now);
+        self.open(Plan { ordered: Some(ordered), ..plan }, now);
+        Ok(())
+    }
+
+    /// Orders a switchover for later. Nobody's earlier one is dropped unless that is asked for.
+    fn order_later(
+        &mut self,
+        schedule: Schedule,
+        earlier: Earlier,
+        now: At,
+    ) -> Result<(), Refusal> {
+        if schedule.due <= now {
+            return Err(Refusal::Nothing("that time is past"));
+        }
+        match (&self.memory.schedule, earlier) {
+            (None, _) => {}
+            (Some(waits), Earlier::Stands) => return Err(Refusal::Scheduled(waits.clone())),
+            (Some(waits), Earlier::Replaced) => {
+                let why = format!("that of {} is replaced by one of {}", waits.by, schedule.by);
+                self.write(Writing::Memory(Record::ScheduleEnded { at: now, why }));
+            }
+        }
+        self.write(Writing::Memory(Record::Scheduled { at: now, schedule }));
         Ok(())
     }
 
@@ -453,7 +485,7 @@ impl Pair {
 
     fn order_failover(
         &mut self,
-        by: String,
+        ordered: Ordered,
         accept_loss: Option<String>,
         now: At,
     ) -> Result<(), Refusal> {
@@ -463,10 +495,10 @@ impl Pair {
         };
         let plan = self.plan_of(Wish::FailOver(loss), now)?;
         if let (Some(reason), Some((digest, _))) = (accept_loss, self.latest()) {
-            let loss = digest.loss.text();
+            let (by, loss) = (ordered.by.clone(), digest.loss.text());
             self.tell(EventKind::LossAccepted { by, reason, loss }, now);
         }
-        self.open(plan, now);
+        self.open(Plan { ordered: Some(ordered), ..plan }, now);
         Ok(())
     }
 

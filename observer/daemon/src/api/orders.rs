@@ -20,6 +20,7 @@ use super::types::{
 };
 use super::types::{GiveUpRequest, ScheduleRequest, SkipStepRequest};
 use super::{Desk, PairLink, Refused};
+use crate::report::date_time;
 use crate::report::members::MaintenanceStatus;
 use crate::report::view::{PairStatus, PairView};
 use crate::shell::archive::Unwritten;
@@ -98,7 +99,9 @@ pub(super) async fn schedule(
     let in_force = move |status: &PairStatus| {
         status.schedule.as_ref().is_some_and(|schedule| schedule.due == due)
     };
-    carried_out(link, OperatorOrder::Schedule(Schedule { by, due }), in_force).await
+    let schedule = Schedule { by, due, reason: request.reason.and_then(super::plans::given) };
+    carried_out(link, OperatorOrder::Schedule { schedule, earlier: request.earlier }, in_force)
+        .await
 }
 
 pub(super) async fn unschedule(
@@ -107,7 +110,7 @@ pub(super) async fn unschedule(
     ConnectInfo(peer): ConnectInfo<Peer>,
 ) -> Answered<Json<Accepted>> {
     let (link, by) = desk.asked(&pair, &peer, "unschedule", &()).await?;
-    let order = OperatorOrder::Unschedule { why: format!("cancelled by {by}") };
+    let order = OperatorOrder::Unschedule { why: format!("cancelled by {by}"), by };
     carried_out(link, order, |status| status.schedule.is_none()).await
 }
 
@@ -346,6 +349,11 @@ pub(super) fn refusal(link: &PairLink, why: Refusal) -> Refused {
         }
         // The same words as for an open plan: it is one.
         Refusal::PastPivot => view.advice(Cause::PlanOpen),
+        Refusal::Scheduled(schedule) => format!(
+            "it is due at {}; `--replace` puts yours in its place, `ha-observer switchover \
+             --cancel` drops it",
+            date_time(schedule.due)
+        ),
         Refusal::UnknownHost(..) => {
             let fix = "name one of them".to_owned();
             return Refused::new(ProblemKind::BadRequest, message, fix);

@@ -1,6 +1,7 @@
 //! Orders over the API, to a pair's task on a small world in memory.
 
 use observer_core::pair::OperatorOrder;
+use observer_core::plan::Ordered;
 
 use super::orders::order;
 use crate::shell::tests::{Bench, run};
@@ -15,7 +16,8 @@ fn an_order_waits_for_the_look_that_is_due() {
         let link = Bench::link(&handle);
         assert!(!link.view.borrow().takes_orders, "nothing was looked at yet");
         for by in ["jo", "al"] {
-            let switch = OperatorOrder::FailOver { by: by.to_owned(), accept_loss: None };
+            let ordered = Ordered { by: by.to_owned(), reason: None };
+            let switch = OperatorOrder::FailOver { ordered, accept_loss: None };
             let ordered = order(&link, switch).await.map_err(|refused| refused.0.message);
             assert_eq!(ordered, Ok(()), "{by}");
             let mut view = link.view.clone();

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use observer_core::draft::Services;
 use observer_core::journal::Keeper;
+use observer_core::pair::Earlier;
 use observer_core::upgrade::Next;
 use observer_core::validate::Power;
 use observer_core::words::{At, FileSetName, HostName};
@@ -67,7 +68,7 @@ pub(crate) struct PlanRequest {
     /// Only answer with the plan ([`PlanReport`](crate::report::plan::PlanReport)).
     #[serde(default)]
     pub(crate) dry_run: bool,
-    /// Why; kept in the audit.
+    /// Why; told by the events.
     #[serde(default)]
     pub(crate) reason: Option<String>,
 }
@@ -78,9 +79,12 @@ pub(crate) struct PlanRequest {
 pub(crate) struct ScheduleRequest {
     /// When the switchover begins, in milliseconds of the daemon's clock (`at` of `status`).
     pub(crate) due: At,
-    /// Why; kept in the audit.
+    /// Why; told by the events.
     #[serde(default)]
     pub(crate) reason: Option<String>,
+    /// What becomes of one that waits already.
+    #[serde(default)]
+    pub(crate) earlier: Earlier,
 }
 
 /// Body of `POST /v1/pairs/{pair}/skip-step`.
@@ -123,6 +127,9 @@ pub(crate) struct ServicesRequest {
     pub(crate) host: HostName,
     /// What is to become of its services.
     pub(crate) wanted: Services,
+    /// Why; told by the events.
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
     /// Only show the plan.
     #[serde(default)]
     pub(crate) dry_run: bool,

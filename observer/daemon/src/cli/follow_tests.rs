@@ -59,6 +59,7 @@ fn opened() -> EventKind {
         goal: Goal::SwitchOver,
         rule: "operator".to_owned(),
         asker: Asker::Operator,
+        ordered: None,
         decided_ms: 0,
         promise: Promise::OnMaster,
         master: "node-a".into(),

@@ -74,9 +74,9 @@ impl Ask {
         match self {
             Ask::Order(order, _) => match order {
                 OperatorOrder::FailOver { .. }
-                | OperatorOrder::SwitchOver { .. }
-                | OperatorOrder::Rejoin { .. }
-                | OperatorOrder::Repair { .. }
+                | OperatorOrder::SwitchOver(_)
+                | OperatorOrder::Rejoin(_)
+                | OperatorOrder::Repair(_)
                 | OperatorOrder::Services { .. }
                 | OperatorOrder::BeginUpgrade(_) => Awaits::Calm,
                 // A plan that an earlier life left open is carried out only once all was seen.

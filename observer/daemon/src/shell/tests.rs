@@ -9,7 +9,7 @@ use observer_core::draft::LossOverride;
 use observer_core::event::EventKind;
 use observer_core::facts::Journal;
 use observer_core::journal::{Memory as Remembered, Outcome, PauseOrder, Record, Schedule};
-use observer_core::pair::{OperatorOrder, Pair, Wish};
+use observer_core::pair::{Earlier, OperatorOrder, Pair, Wish};
 use observer_core::policy::{Mode, Policy};
 use observer_core::sighting::Look;
 use observer_core::words::At;
@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 use super::archive::Archive;
-use super::asks::Ask;
+use super::asks::{Ask, NotOrdered};
 use super::clock::Clock;
 use super::crash::CrashPoint;
 use super::pair_task::{Control, PairHandle, Start, start};
@@ -102,10 +102,14 @@ async fn stop(handle: PairHandle<Scripted>) -> super::pair_task::Ended {
     tokio::time::timeout(LIMIT, handle.task).await.expect("the task ends").unwrap()
 }
 
-async fn order(handle: &PairHandle<Scripted>, order: OperatorOrder) {
+async fn try_order(handle: &PairHandle<Scripted>, order: OperatorOrder) -> Result<(), NotOrdered> {
     let (reply, answer) = oneshot::channel();
     handle.asks.send(Ask::Order(order, reply)).await.unwrap();
-    answer.await.unwrap().unwrap();
+    answer.await.unwrap()
+}
+
+async fn order(handle: &PairHandle<Scripted>, order: OperatorOrder) {
+    try_order(handle, order).await.unwrap();
 }
 
 #[test]
@@ -279,8 +283,9 @@ fn a_scheduled_switchover_is_carried_out_when_it_is_due() {
         let mut handle = bench.start();
         let status = until(&mut handle, "protected", |status| status.protected).await;
         let due = status.at.plus(300);
-        let schedule = Schedule { by: "alice".to_owned(), due };
-        order(&handle, OperatorOrder::Schedule(schedule)).await;
+        let schedule =
+            Schedule { by: "alice".to_owned(), due, reason: Some("new disks".to_owned()) };
+        order(&handle, OperatorOrder::Schedule { schedule, earlier: Earlier::Stands }).await;
         until(&mut handle, "scheduled", |status| status.schedule.is_some()).await;
         assert!(bench.performed().is_empty(), "not before its time");
         let status = until(&mut handle, "moved", |status| {
@@ -308,8 +313,8 @@ fn a_scheduled_switchover_that_is_refused_cancels_itself_and_says_why() {
         let pause = PauseOrder { by: "bob".to_owned(), reason: "upgrade".to_owned(), until: None };
         order(&handle, OperatorOrder::Pause(pause)).await;
         until(&mut handle, "paused", |status| status.pause.is_some()).await;
-        let schedule = Schedule { by: "alice".to_owned(), due: status.at.plus(300) };
-        order(&handle, OperatorOrder::Schedule(schedule)).await;
+        let schedule = Schedule { by: "alice".to_owned(), due: status.at.plus(300), reason: None };
+        order(&handle, OperatorOrder::Schedule { schedule, earlier: Earlier::Stands }).await;
         until(&mut handle, "scheduled", |status| status.schedule.is_some()).await;
         until(&mut handle, "cancelled", |status| status.schedule.is_none()).await;
         stop(handle).await;
@@ -320,13 +325,47 @@ fn a_scheduled_switchover_that_is_refused_cancels_itself_and_says_why() {
     });
 }
 
+/// Nobody's appointment is dropped by another's unless that is asked for; a refused cancel says in
+/// plain words what was refused.
+#[test]
+fn a_second_schedule_takes_the_place_of_the_first_only_when_asked_to() {
+    run(async {
+        let bench = Bench::new();
+        let mut handle = bench.start();
+        let status = until(&mut handle, "protected", |status| status.protected).await;
+        let later = |by: &str, earlier| {
+            let due = status.at.plus(3_600_000);
+            let schedule = Schedule { by: by.to_owned(), due, reason: None };
+            OperatorOrder::Schedule { schedule, earlier }
+        };
+        order(&handle, later("alice", Earlier::Stands)).await;
+        until(&mut handle, "scheduled", |status| status.schedule.is_some()).await;
+        let refused = try_order(&handle, later("bob", Earlier::Stands)).await.unwrap_err();
+        assert_eq!(refused.to_string(), "a switchover by alice is scheduled already");
+        order(&handle, later("bob", Earlier::Replaced)).await;
+        let is_bobs = |status: &PairStatus| status.schedule.as_ref().is_some_and(|s| s.by == "bob");
+        until(&mut handle, "bob's", is_bobs).await;
+        assert_eq!(schedule_ends(&bench.store), ["that of alice is replaced by one of bob"]);
+
+        let cancel = || OperatorOrder::Unschedule { by: "jo".to_owned(), why: "by jo".to_owned() };
+        order(&handle, cancel()).await;
+        until(&mut handle, "cancelled", |status| status.schedule.is_none()).await;
+        try_order(&handle, cancel()).await.unwrap_err();
+        stop(handle).await;
+        let told: Vec<String> = bench.store.told().iter().map(|told| told.kind.text()).collect();
+        let text = "switchover --cancel by jo refused: no switchover is scheduled";
+        assert!(told.iter().any(|told| told == text), "{told:#?}");
+    });
+}
+
 /// An observer that was away when it was due does not surprise anybody much later.
 #[test]
 fn a_schedule_that_is_long_overdue_is_cancelled() {
     run(async {
         let bench = Bench::new();
         let now = Clock::start(At::default()).now();
-        let schedule = Schedule { by: "alice".to_owned(), due: At(now.0 - 11 * 60_000) };
+        let schedule =
+            Schedule { by: "alice".to_owned(), due: At(now.0 - 11 * 60_000), reason: None };
         let at = At(schedule.due.0 - 1);
         let record = Record::Scheduled { at, schedule };
         let pair = spec().name;

@@ -4,6 +4,7 @@ use observer_core::draft::Services;
 use observer_core::journal::{Keeper, MaintenanceOrder};
 use observer_core::judge::Verdict;
 use observer_core::pair::OperatorOrder;
+use observer_core::plan::Ordered;
 use observer_core::upgrade::{Next, Stage, Upgrade};
 use observer_core::words::HostName;
 
@@ -35,6 +36,11 @@ impl Run {
         let until = for_ms.map(|ms| since.plus(ms));
         let order = MaintenanceOrder { by, reason, since, until, keeper };
         self.order_now(OperatorOrder::Maintain { host, order })
+    }
+
+    pub(super) fn end_maintenance(&mut self, host: HostName) -> Result<(), Violation> {
+        let (by, keeper) = ("ops".to_owned(), Keeper::Person);
+        self.order_now(OperatorOrder::EndMaintenance { host, by, keeper })
     }
 
     pub(super) fn upgrade(&mut self, carry: Carry) -> Result<(), Violation> {
@@ -95,12 +101,12 @@ impl Run {
         let host = next.host.clone();
         match next.stage {
             Stage::Switchover if !steady => Ok(()),
-            Stage::Switchover => self.order_now(OperatorOrder::SwitchOver { by }),
+            Stage::Switchover => self.order_now(OperatorOrder::SwitchOver(ordered(by))),
             Stage::Maintain => self.maintain(host, None, Keeper::Upgrade),
             Stage::Stop | Stage::Start if !asked => {
                 let start = next.stage == Stage::Start;
                 let wanted = if start { Services::Start } else { Services::Stop };
-                self.order_now(OperatorOrder::Services { host, wanted, by })
+                self.order_now(OperatorOrder::Services { host, wanted, ordered: ordered(by) })
             }
             Stage::Command if self.upgrader.command_fails => {
                 self.upgrader.runs = false;
@@ -115,4 +121,9 @@ impl Run {
             _ => self.order_now(OperatorOrder::MarkUpgrade { next, failed: None, by }),
         }
     }
+}
+
+/// An order without a reason.
+pub(super) fn ordered(by: String) -> Ordered {
+    Ordered { by, reason: None }
 }

@@ -26,11 +26,11 @@ pub(super) async fn carry_out(
     match next.stage {
         Stage::Switchover => switch_over(desk, upgrade).await,
         Stage::Maintain => maintain(desk, upgrade, host).await,
-        Stage::Stop => services(desk, host, Services::Stop).await,
+        Stage::Stop => services(desk, upgrade, host, Services::Stop).await,
         Stage::Command => {
             command::run(turn, &upgrade.command, upgrade, host, upgrade.command_limit_ms).await
         }
-        Stage::Start => services(desk, host, Services::Start).await,
+        Stage::Start => services(desk, upgrade, host, Services::Start).await,
         Stage::Ready => ready(turn, upgrade, host).await,
         Stage::Finish => finish(desk, upgrade, host).await,
     }
@@ -44,10 +44,10 @@ pub(super) async fn put_back(
     host: &HostName,
 ) -> Result<(), String> {
     if !upgrade.back.is_empty() {
-        services(desk, host, Services::Stop).await?;
+        services(desk, upgrade, host, Services::Stop).await?;
         command::run(turn, &upgrade.back, upgrade, host, upgrade.command_limit_ms).await?;
     }
-    services(desk, host, Services::Start).await?;
+    services(desk, upgrade, host, Services::Start).await?;
     finish(desk, upgrade, host).await
 }
 
@@ -94,21 +94,31 @@ fn tried(followed: Result<Exit, Failure>) -> Tried {
 /// what lets it in the forecast may stand in the way for a moment when it is ordered.
 async fn switch_over(desk: &Desk, upgrade: &Upgrade) -> Result<(), String> {
     let attempt = async || match act::refusal(desk, "switchover").await {
-        Ok(None) => tried(act::order(desk, "switchover").await),
+        Ok(None) => tried(act::order(desk, "switchover", reason(upgrade)).await),
         Ok(Some(why)) => Tried::NotYet(why),
         Err(why) => Tried::NotYet(why.to_string()),
     };
     patiently(upgrade, attempt).await
 }
 
-async fn services(desk: &Desk, host: &HostName, wanted: Services) -> Result<(), String> {
-    ended(act::services(desk, host, wanted).await)
+async fn services(
+    desk: &Desk,
+    upgrade: &Upgrade,
+    host: &HostName,
+    wanted: Services,
+) -> Result<(), String> {
+    ended(act::services(desk, host, wanted, reason(upgrade)).await)
+}
+
+/// What its orders are for, as the events tell it.
+fn reason(upgrade: &Upgrade) -> String {
+    format!("upgrade {}", upgrade.name.trim())
 }
 
 async fn maintain(desk: &Desk, upgrade: &Upgrade, host: &HostName) -> Result<(), String> {
     let say = |why: super::super::ClientError| why.to_string();
     let path = desk.path("maintenance").await.map_err(|why| why.to_string())?;
-    let reason = format!("upgrade {}", upgrade.name.trim());
+    let reason = reason(upgrade);
     let request =
         MaintenanceRequest { host: host.clone(), reason, until: None, keeper: Keeper::Upgrade };
     let _: Accepted = desk.client.post(&path, &request).await.map_err(say)?;
