@@ -136,6 +136,15 @@ fn rule_6_sees_a_pgbouncer_left_paused() {
 }
 
 #[test]
+fn rule_12_sees_protection_told_in_the_middle_of_a_plan() {
+    let (world, users) = (world(), Users::default());
+    let mut checks = Checks::default();
+    checks.on_record(&opened(1, 2), &world, &users, At(1)).expect("opening breaks nothing");
+    let broken = checks.on_record(&Record::ProtectedAgain { at: At(2) }, &world, &users, At(2));
+    assert_eq!(broken.expect_err("its plan is open").rule, 12);
+}
+
+#[test]
 fn rule_9_sees_work_during_a_pause() {
     let mut checks = Checks::default();
     let pause = PauseOrder { by: String::new(), reason: String::new(), until: None };
