@@ -16,6 +16,7 @@ mod orders;
 mod pace;
 mod passes;
 mod promotion;
+mod reloads;
 mod upgrade;
 mod work;
 
@@ -38,7 +39,7 @@ use crate::plan::Goal;
 use crate::plan::Proof;
 use crate::policy::{Mode, PairSpec};
 use crate::sighting::Look;
-use crate::words::{At, FileSetName, HostName, PlanId};
+use crate::words::{At, FileSetName, HostName, PlanId, ProxyName};
 
 /// How long a failed plan of the observer's own keeps it from trying the next, in milliseconds.
 const AFTER_FAILURE_MS: u64 = 15_000;
@@ -89,6 +90,8 @@ pub struct Pair {
     give_up: Option<String>,
     /// Why the step of this number is to be passed, once it can be.
     pass: Option<(usize, String)>,
+    /// The process of each HAProxy that answered last.
+    processes: BTreeMap<ProxyName, u32>,
     /// Maintenances whose end was announced.
     reminded: BTreeSet<(crate::words::HostName, At)>,
     /// When each pass of files was last asked for.
@@ -121,6 +124,7 @@ impl Pair {
             aborted_by: None,
             give_up: None,
             pass: None,
+            processes: BTreeMap::new(),
             reminded: BTreeSet::new(),
             passed: BTreeMap::new(),
             wanted: BTreeMap::new(),
@@ -161,6 +165,7 @@ impl Pair {
             Input::Sighted(sighting) => {
                 self.pace.answered(&sighting.look);
                 self.unanswered.remove(&sighting.look);
+                self.note_process(&sighting, now);
                 self.snapshot.take(*sighting);
                 self.rejudge(now);
             }

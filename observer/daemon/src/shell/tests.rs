@@ -9,6 +9,7 @@ use observer_core::draft::LossOverride;
 use observer_core::event::EventKind;
 use observer_core::facts::Journal;
 use observer_core::journal::{Memory as Remembered, Outcome, PauseOrder, Record, Schedule};
+use observer_core::judge::Cause;
 use observer_core::pair::{Earlier, OperatorOrder, Pair, Wish};
 use observer_core::policy::{Mode, Policy};
 use observer_core::sighting::Look;
@@ -23,6 +24,7 @@ use super::crash::CrashPoint;
 use super::pair_task::{Control, PairHandle, Start, start};
 use super::scripted::{Log, Memory, Scripted, spec};
 use crate::api::PairLink;
+use crate::report::members::Role;
 use crate::report::view::PairStatus;
 
 mod parity;
@@ -125,6 +127,64 @@ fn a_pair_that_is_well_is_protected_and_says_who_is_who() {
         assert_eq!(status.proxies[0].lets_in, vec!["node-a".into()]);
         assert_eq!(stop(handle).await.open_plan, None);
         assert!(bench.performed().is_empty());
+    });
+}
+
+/// Between its promotion and its end: the plan's own promotion is no second master.
+#[test]
+fn whom_the_plan_promotes_is_shown_as_the_new_master() {
+    run(async {
+        let bench = Bench::new();
+        let mut handle = bench.start();
+        until(&mut handle, "protected", |status| status.protected).await;
+        bench.world.slow(Duration::from_millis(300));
+        bench.world.lose("node-a");
+        let mut view = handle.view.clone();
+        let mut shown = None;
+        let watching = async {
+            while view.borrow_and_update().status.master != Some("node-b".into()) {
+                let status = view.borrow().status.clone();
+                let roles: Vec<Role> = status.hosts.iter().map(|host| host.role).collect();
+                assert!(!roles.contains(&Role::StraySecondMaster), "{status:#?}");
+                if roles == [Role::OldMaster, Role::NewMaster] {
+                    shown = Some(status);
+                }
+                view.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(LIMIT, watching).await.expect("it is promoted in time");
+        let shown = shown.expect("never between its promotion and its end");
+        let plan = shown.plan.expect("the plan is open");
+        assert_eq!((plan.promoted, plan.past_pivot), (Some("node-b".into()), true));
+        assert_eq!((shown.rule, shown.cause), (None, Cause::PlanOpen));
+        stop(handle).await;
+    });
+}
+
+/// Who did it is not known; that another process answers is.
+#[test]
+fn a_reload_of_haproxy_is_told_once() {
+    run(async {
+        let bench = Bench::new();
+        let mut handle = bench.start();
+        until(&mut handle, "protected", |status| status.protected).await;
+        bench.world.reload();
+        let mut last = handle.last_event.clone();
+        let told = last.wait_for(|_| {
+            bench.store.told().iter().any(|told| told.kind.name() == "proxy-reloaded")
+        });
+        tokio::time::timeout(LIMIT, told).await.expect("told in time").unwrap();
+        until(&mut handle, "looked at", |status| status.protected).await;
+        stop(handle).await;
+        let told = bench.store.told();
+        let texts: Vec<String> = told
+            .iter()
+            .filter(|told| told.kind.name() == "proxy-reloaded")
+            .map(|told| told.kind.text())
+            .collect();
+        let text =
+            "HAProxy on proxy was reloaded or restarted: process 101 answers, 100 did before";
+        assert_eq!(texts, [text]);
     });
 }
 
