@@ -76,7 +76,7 @@ pub struct Ordered {
 impl fmt::Display for Ordered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.reason {
-            Some(reason) => write!(f, "{} ({reason})", self.by),
+            Some(reason) => write!(f, "{}: {reason}", self.by),
             None => f.write_str(&self.by),
         }
     }

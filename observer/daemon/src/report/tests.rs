@@ -250,9 +250,9 @@ fn an_incident_is_the_newest_change_of_master_and_names_what_followed() {
     assert!(text.ends_with("Plans since then: `ha-observer incident 5` (rejoin)\n"), "{text}");
 
     let named = Incident::of(&all, Some(PlanId(5))).unwrap().markdown();
-    assert!(named.contains("- plan 5, ordered by jo (disk replaced)\n"), "{named}");
+    assert!(named.contains("- plan 5, ordered by jo: disk replaced\n"), "{named}");
     let told = all.last().unwrap().event.kind.text();
-    assert_eq!(told, "plan 5: rejoin, on node-b, ordered by jo (disk replaced)");
+    assert_eq!(told, "plan 5: rejoin, on node-b, ordered by jo: disk replaced");
     let only = all.split_off(all.len() - 1);
     assert_eq!(Incident::of(&only, None).unwrap().plan, PlanId(5), "no master was changed");
 }
