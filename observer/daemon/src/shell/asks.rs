@@ -155,11 +155,19 @@ pub(super) fn dry_run<W: World>(
     let serves = pair.latest().is_some_and(|(digest, _)| digest.facts.master == Master::Healthy);
     report.advise(|cause| match cause {
         // Whoever moves users off a master that serves has time to lose nothing.
-        cause if serves && is_failover && cause != Cause::PlanOpen => format!(
-            "the master serves: `ha-observer switchover` moves users and loses nothing, once the \
-             slave can take over. {}",
-            pair.advice(cause)
-        ),
+        Cause::LossOverBudget
+        | Cause::LossUnknown
+        | Cause::NoCandidate
+        | Cause::SlaveNotPromotable
+        | Cause::CannotFence
+            if serves && is_failover =>
+        {
+            format!(
+                "the master serves: `ha-observer switchover` moves users and loses nothing, once \
+                 the slave can take over. {}",
+                pair.advice(cause)
+            )
+        }
         cause => pair.advice(cause),
     });
     if let Some((digest, ruling)) = pair.latest() {

@@ -130,6 +130,24 @@ fn a_pair_that_is_well_is_protected_and_says_who_is_who() {
     });
 }
 
+/// Whoever wants to move users off a master that serves is told what is made for that.
+#[test]
+fn a_failover_refused_while_the_master_serves_points_at_the_switchover() {
+    run(async {
+        let bench = Bench::new();
+        let mut handle = bench.start();
+        until(&mut handle, "protected", |status| status.protected).await;
+        bench.world.lose("node-b");
+        until(&mut handle, "told", |status| status.cause == Cause::SlaveSilent).await;
+        let (reply, answer) = oneshot::channel();
+        handle.asks.send(Ask::DryRun(Wish::FailOver(LossOverride::None), reply)).await.unwrap();
+        let refused = answer.await.unwrap().unwrap().refused.expect("nothing could take over");
+        let hint = "the master serves: `ha-observer switchover` moves users and loses nothing";
+        assert!(refused.advice.starts_with(hint), "{refused:?}");
+        stop(handle).await;
+    });
+}
+
 /// Between its promotion and its end: the plan's own promotion is no second master.
 #[test]
 fn whom_the_plan_promotes_is_shown_as_the_new_master() {
