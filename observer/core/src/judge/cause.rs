@@ -125,7 +125,7 @@ impl Cause {
             Cause::LossOverBudget => "A failover would lose more than the loss budget.",
             Cause::LossUnknown => "It cannot be told what a failover would lose.",
             Cause::Flapping => "The master changed lately; a second change waits for a person.",
-            Cause::JustFailed => "A plan failed a moment ago; it is not repeated at once.",
+            Cause::JustFailed => "A plan failed a moment ago; it is tried again after 15 s.",
             Cause::Paused => "A person paused the observer: it watches and acts on nothing.",
             Cause::ObserveOnly => "The mode allows watching only.",
             Cause::PlanOpen => "A plan is being carried out.",

@@ -1,5 +1,7 @@
 //! A person's orders: failover, pause, resume, acknowledge.
 
+use serde::{Deserialize, Serialize};
+
 use super::Pair;
 use super::work::Writing;
 use crate::draft::{self, Brief, LossOverride, Services};
@@ -11,8 +13,6 @@ use crate::plan::{Ordered, Plan};
 use crate::sighting::{Look, Seen};
 use crate::upgrade::{Next, Upgrade};
 use crate::words::{At, HostName, PlanId};
-
-use serde::{Deserialize, Serialize};
 
 /// A person's order.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -353,7 +353,8 @@ fn next(pair: &Pair, basis: Option<&Basis>, plan: Option<&PlanStatus>, now: At) 
                 || "soon".to_owned(),
                 |at| format!("in {}", human_ms(at.since(now).div_ceil(1_000) * 1_000)),
             );
-            format!("it tries again {again} ({}): that failed a moment ago", verdict.text())
+            let what = verdict.text();
+            format!("it tries again {again} ({what}): what just failed is not repeated at once")
         }
         (verdict, Some(_)) => format!("it would act ({}), but {}", verdict.text(), gate.why),
     }
