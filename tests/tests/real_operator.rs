@@ -83,6 +83,9 @@ fn dry_run_and_order() -> Result<()> {
     let opened = events.of_kind("plan-opened");
     assert_eq!(opened.len(), 1, "{}", texts(&events));
     assert_eq!(opened[0]["asker"], "operator", "{}", texts(&events));
+    assert_eq!(opened[0]["ordered"]["reason"], "rehearsal", "{}", texts(&events));
+    let incident = stage.ask(&["incident"])?.success()?;
+    assert!(incident.contains("ordered by root (uid 0): rehearsal"), "{incident}");
     assert_eq!(stage.timeline("node-b")?, 2, "exactly one promotion");
     Ok(())
 }

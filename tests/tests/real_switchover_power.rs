@@ -114,7 +114,7 @@ fn at_the_pivot_and_for_good() -> Result<()> {
         let plain = stage.ask(&["abort"])?;
         assert!(plain.stderr.contains("--lost"), "{}{}", plain.stdout, plain.stderr);
         let other = give_up("node-a")?;
-        assert!(other.stderr.contains("not the host"), "{}{}", other.stdout, other.stderr);
+        assert!(other.stderr.contains("promotes node-b"), "{}{}", other.stdout, other.stderr);
         let taken = give_up("node-b")?;
         assert!(taken.status.success(), "{}{}", taken.stdout, taken.stderr);
         Ok(())

@@ -121,6 +121,9 @@ fn schedule(stage: &Stage) -> Result<()> {
     stage.observer().run(&["systemctl", "restart", "ha-observer"])?;
     stage.wait_protected()?;
     assert_eq!(stage.status()?["schedule"]["due"], due);
+    refused(stage, &["switchover", "--at", "in 3h", "--yes"], "scheduled already")?;
+    stage.ask(&["switchover", "--at", "in 3h", "--yes", "--replace"])?.success()?;
+    assert_ne!(stage.status()?["schedule"]["due"], due);
     stage.ask(&["switchover", "--cancel"])?.success()?;
     assert_eq!(stage.status()?["schedule"], Value::Null);
     refused(stage, &["switchover", "--cancel"], "no switchover is scheduled")?;

@@ -109,6 +109,7 @@ fn whatever_breaks_it_goes_on_where_it_stopped() -> Result<()> {
     let before =
         |script: &str| observer.put_file("/root/before", script.as_bytes(), 0o644, "root:root");
 
+    another_works_on_it(&stage)?;
     before("echo 'no room for the package'; exit 3\n")?;
     let told = upgrade(&stage, &["run", PLAN], STOPPED)?;
     assert!(told.contains("no room for the package"), "{told}");
@@ -147,6 +148,29 @@ fn whatever_breaks_it_goes_on_where_it_stopped() -> Result<()> {
     let booked = stage.finish(http, "node-a")?;
     booked.assert_unnoticed();
     booked.assert_kept(Promise::AllKept);
+    Ok(())
+}
+
+/// Somebody works on the slave: nothing of the upgrade is begun, and their maintenance stands. Then
+/// a script that is not there is told before anything is done.
+fn another_works_on_it(stage: &Stage) -> Result<()> {
+    stage.ask(&["maintenance", "node-b", "--reason", "new memory", "--for", "5m"])?.success()?;
+    for words in [&["run", PLAN][..], &["run", PLAN, "--dry-run"]] {
+        let told = upgrade(stage, words, REFUSED)?;
+        assert!(told.contains("node-b is in maintenance for root (uid 0) since "), "{told}");
+        assert!(told.contains("until 2"), "with its end: {told}");
+    }
+    let status = stage.status()?;
+    assert_eq!(status["upgrade"], Value::Null);
+    let kept = &status["hosts"][1]["maintenance"];
+    assert_eq!((&kept["reason"], &kept["keeper"]), (&"new memory".into(), &"person".into()));
+    stage.ask(&["maintenance", "node-b", "--end"])?.success()?;
+    stage.wait_protected()?;
+    let observer = stage.observer();
+    observer.run(&["mv", "/root/ready", "/root/away"])?;
+    let told = upgrade(stage, &["run", PLAN], REFUSED)?;
+    assert!(told.contains("plan.toml:3: ready: /root/ready does not exist here"), "{told}");
+    observer.run(&["mv", "/root/away", "/root/ready"])?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! projection of these, so that no two of them can disagree.
 
 mod file_change;
+mod plan_text;
 
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
@@ -11,10 +12,10 @@ use crate::facts::Asker;
 use crate::journal::{Outcome, Way};
 use crate::judge::{Cause, Verdict};
 use crate::parity::Standing;
-use crate::plan::{Goal, Promise};
+use crate::plan::{Goal, Ordered, Promise};
 use crate::upgrade::Stage;
 use crate::validate::Readiness;
-use crate::words::{At, Epoch, HostName, PairName, PlanId, human_ms};
+use crate::words::{At, Epoch, HostName, PairName, PlanId, ProxyName};
 
 /// One event.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -77,6 +78,9 @@ pub enum EventKind {
         rule: String,
         /// Who asked.
         asker: Asker,
+        /// Who ordered it and why, where a person did.
+        #[serde(default)]
+        ordered: Option<Ordered>,
         /// Milliseconds from the first sign of trouble to this decision.
         decided_ms: u64,
         /// What acknowledged commits were worth when it was drafted.
@@ -314,6 +318,15 @@ pub enum EventKind {
     },
     /// A proxy's file was changed on an order, or was to be.
     ProxyFileChanged(FileChange),
+    /// Another process of HAProxy answers than before: it was reloaded or restarted.
+    ProxyReloaded {
+        /// The proxy.
+        proxy: ProxyName,
+        /// Id of the process that answered before.
+        before: u32,
+        /// Id of the one that answers now.
+        process: u32,
+    },
     /// The pair is protected again after a change of master.
     ProtectedAgain {
         /// The master.
@@ -385,6 +398,7 @@ impl EventKind {
             | EventKind::UpgradeStage { failed: None, .. }
             | EventKind::UpgradeEnded { finished: true, .. }
             | EventKind::Acknowledged { .. }
+            | EventKind::ProxyReloaded { .. }
             | EventKind::ProtectedAgain { .. }
             | EventKind::JournalWritable
             | EventKind::Stopping { open_plan: None } => Severity::Info,
@@ -458,14 +472,12 @@ impl EventKind {
                 format!("the maintenance of {host} ended by {by}")
             }
             EventKind::Acknowledged { by } => format!("acknowledged by {by}"),
-            EventKind::ParityChanged { item, standing, .. } if !standing.is_broken() => {
-                format!("parity: {item} is alike on all hosts again")
-            }
-            EventKind::ParityChanged { text, .. } => format!("parity: {text}"),
-            EventKind::ParityFixed { by, item, from, to, kept } => {
-                format!("parity: {item} copied from {from} to {to} for {by}; before: {kept}")
-            }
+            EventKind::ParityChanged { .. } | EventKind::ParityFixed { .. } => self.parity_text(),
             EventKind::ProxyFileChanged(change) => change.text(),
+            EventKind::ProxyReloaded { proxy, before, process } => format!(
+                "HAProxy on {proxy} was reloaded or restarted: process {process} answers, {before} \
+                 did before"
+            ),
             EventKind::ProtectedAgain { master } => {
                 format!("protected again, {master} is the master")
             }
@@ -486,84 +498,6 @@ impl EventKind {
             | EventKind::TurnedBack { .. }
             | EventKind::PlanClosed { .. }
             | EventKind::Validated { .. } => self.plan_text(),
-        }
-    }
-
-    /// The same, of what belongs to a rolling upgrade.
-    fn upgrade_text(&self) -> String {
-        match self {
-            EventKind::UpgradeBegan { by, name, hosts } => {
-                let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
-                format!("upgrade {name} by {by}: {}", hosts.join(", then "))
-            }
-            EventKind::UpgradeStage { host, stage, failed } => match failed {
-                Some(why) => format!("upgrade of {host} stopped at: {}: {why}", stage.text()),
-                None => format!("upgrade of {host}: {}: done", stage.text()),
-            },
-            EventKind::UpgradeEnded { by, finished: true } => {
-                format!("the upgrade is done on every host, for {by}")
-            }
-            EventKind::UpgradeEnded { by, .. } => {
-                format!("the upgrade was ended by {by}, unfinished")
-            }
-            _ => self.name().to_owned(),
-        }
-    }
-
-    /// The same, of what belongs to a plan.
-    fn plan_text(&self) -> String {
-        match self {
-            EventKind::PlanOpened { plan, goal, rule, decided_ms, master, next_master, .. } => {
-                let after = human_ms(*decided_ms);
-                let who = if master == next_master {
-                    format!("on {master}")
-                } else {
-                    format!("{master} to {next_master}")
-                };
-                format!("plan {plan}: {goal}, {who} [{rule}], {after} after the first sign")
-            }
-            EventKind::PlanResumed { plan, way, why } => {
-                let way = if *way == Way::Forward { "continued" } else { "taken back" };
-                format!("plan {plan} found unfinished and {way}: {why}")
-            }
-            EventKind::StepOrdered { plan, step, way, what, attempt } => {
-                let undo = if *way == Way::Back { "undo: " } else { "" };
-                let again =
-                    if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
-                format!("plan {plan} step {}: {undo}{what}{again}", step + 1)
-            }
-            EventKind::StepProven { plan, step, way, evidence, took_ms, .. } => {
-                let undo = if *way == Way::Back { "undone: " } else { "" };
-                let took = human_ms(*took_ms);
-                format!("plan {plan} step {}: {undo}{evidence} ({took})", step + 1)
-            }
-            EventKind::StepSkipped { plan, step, name, why } => {
-                format!("plan {plan} step {} ({name}) left out: {why}", step + 1)
-            }
-            EventKind::Stuck { plan, step, name, why } => {
-                format!("plan {plan} is stuck at step {} ({name}): {why}; trying on", step + 1)
-            }
-            EventKind::TurnedBack { plan, why } => format!("plan {plan} is taken back: {why}"),
-            EventKind::PlanClosed { plan, goal, outcome, took_ms, since_trouble_ms } => {
-                let took = human_ms(*took_ms);
-                match outcome {
-                    Outcome::Done => {
-                        let whole = human_ms(*since_trouble_ms);
-                        format!("plan {plan}: {goal} done in {took}, {whole} after the first sign")
-                    }
-                    Outcome::Undone { why } => {
-                        format!("plan {plan}: {goal} undone after {took}: {why}")
-                    }
-                }
-            }
-            EventKind::Validated { ready, against, .. } if against.is_empty() => {
-                let ready: Vec<&str> = ready.iter().map(|one| one.name()).collect();
-                format!("validated again: ready for {}", ready.join(", "))
-            }
-            EventKind::Validated { against, .. } => {
-                format!("validated again, not ready: {}", against.join("; "))
-            }
-            _ => self.name().to_owned(),
         }
     }
 }

@@ -244,6 +244,20 @@ pub struct MaintenanceOrder {
     pub since: At,
     /// When it ends by itself.
     pub until: Option<At>,
+    /// Who may take it over and end it.
+    #[serde(default)]
+    pub keeper: Keeper,
+}
+
+/// Whose a maintenance is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keeper {
+    /// A person's, who works on the host.
+    #[default]
+    Person,
+    /// The rolling upgrade's that is open.
+    Upgrade,
 }
 
 /// A person's order to switch over at a later time.
@@ -253,6 +267,9 @@ pub struct Schedule {
     pub by: String,
     /// When it is due.
     pub due: At,
+    /// Why, in their words.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// Where an open plan stands.
@@ -269,6 +286,12 @@ pub struct OpenPlan {
 }
 
 impl OpenPlan {
+    /// True once the pivot may have happened.
+    pub fn is_past_pivot(&self) -> bool {
+        let ordered = |pivot| self.marks.contains_key(&(pivot, Way::Forward));
+        self.turned_back.is_none() && self.plan.pivot().is_some_and(ordered)
+    }
+
     /// True if the plan stopped its master's database and could not start it again.
     fn left_master_down(&self) -> bool {
         let skipped = |(key, mark): (&(usize, Way), &Mark)| {

@@ -350,6 +350,9 @@ pub struct Walreceiver {
 pub struct ProxyReport {
     /// One row per server of the pair, in every backend that serves it.
     pub servers: Vec<ServerReport>,
+    /// Id of the process that answered, where it says so: a reload begins another.
+    #[serde(default)]
+    pub process: Option<u32>,
 }
 
 /// One server line of one backend, as the running proxy sees it.

@@ -24,6 +24,7 @@ pub(crate) fn told_by(
             goal: plan.goal,
             rule: plan.rule.clone(),
             asker: plan.asker,
+            ordered: plan.ordered.clone(),
             decided_ms: at.since(plan.trouble_since),
             promise: plan.promise,
             master: plan.master.clone(),

@@ -133,8 +133,8 @@ impl Progress {
         }
     }
 
-    /// What is to be done next, given who is the master and who is in maintenance; none once every
-    /// host is finished.
+    /// What is to be done next, given who is the master and whom this upgrade keeps in maintenance;
+    /// none once every host is finished.
     ///
     /// The world is believed before the marks: a host that is the master is left first whatever was
     /// done about it, and one that is not in maintenance is put there before it is touched.

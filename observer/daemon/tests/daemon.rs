@@ -57,7 +57,11 @@ impl Site {
             .replace("/etc/ha-observer/ssh/id_ed25519", &self.path("key").display().to_string());
         let line = |line: &str| match line.split_once(" = ") {
             Some(("port", _)) => format!("port = {port}\n"),
-            Some(("address", _)) => "address = \"127.0.0.1\"\n".to_owned(),
+            // All of 127.0.0.0/8 is loopback, and two hosts are two addresses.
+            Some(("address", of)) => {
+                let last = of.trim_matches('"').rsplit('.').next().unwrap_or("1");
+                format!("address = \"127.0.0.{last}\"\n")
+            }
             _ => format!("{line}\n"),
         };
         text.lines().map(line).collect()

@@ -109,6 +109,12 @@ impl Checks {
                     an_undone_plan_leaves_the_pair_as_it_was(&open, given_up, world, now)?;
                 }
             }
+            Record::ProtectedAgain { .. } => {
+                if let Some(open) = &self.open {
+                    let what = format!("protected again, and plan {} is open", open.id);
+                    return broken(12, now, what);
+                }
+            }
             Record::Step { mark: Mark::Skipped { .. }, .. } => self.left_out = true,
             Record::Paused { .. } => self.paused = true,
             Record::Resumed { .. } => self.paused = false,

@@ -10,12 +10,13 @@ use std::collections::BinaryHeap;
 use observer_core::drive::{Answer, Order, Reply};
 use observer_core::event::Event;
 use observer_core::files::PassOrder;
-use observer_core::journal::{PauseOrder, Record};
+use observer_core::journal::{Keeper, PauseOrder, Record};
 use observer_core::pair::{DryRun, Input, OperatorOrder, Pair, Ticket, Wish, Work};
 use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec};
 use observer_core::sighting::{Look, Seen, Sighting, Silent};
 use observer_core::words::{At, BouncerName, ProxyName};
 
+use self::upgrade::ordered;
 pub use self::users::Users;
 use crate::check::{Checks, Violation};
 use crate::disk::RESERVED;
@@ -529,15 +530,18 @@ impl Run {
             Fault::RepeatEffects(percent) => self.chances.repeat = percent,
             Fault::RefuseEffects(percent) => self.chances.refuse = percent,
             Fault::OrderFailover => {
-                self.order_now(OperatorOrder::FailOver { by, accept_loss: None })?;
+                self.order_now(OperatorOrder::FailOver {
+                    ordered: ordered(by),
+                    accept_loss: None,
+                })?;
             }
             Fault::OrderFailoverAcceptingLoss => {
                 let accept_loss = Some("the machine is gone".to_owned());
-                self.order_now(OperatorOrder::FailOver { by, accept_loss })?;
+                self.order_now(OperatorOrder::FailOver { ordered: ordered(by), accept_loss })?;
             }
-            Fault::OrderSwitchover => self.order_now(OperatorOrder::SwitchOver { by })?,
-            Fault::OrderRejoin => self.order_now(OperatorOrder::Rejoin { by })?,
-            Fault::OrderRepair => self.order_now(OperatorOrder::Repair { by })?,
+            Fault::OrderSwitchover => self.order_now(OperatorOrder::SwitchOver(ordered(by)))?,
+            Fault::OrderRejoin => self.order_now(OperatorOrder::Rejoin(ordered(by)))?,
+            Fault::OrderRepair => self.order_now(OperatorOrder::Repair(ordered(by)))?,
             Fault::Abort => self.order_now(OperatorOrder::Abort { by })?,
             Fault::SkipStep => {
                 let reason = "the machine is gone".to_owned();
@@ -551,11 +555,9 @@ impl Run {
                 let reason = "maintenance".to_owned();
                 self.order_now(OperatorOrder::Pause(PauseOrder { by, reason, until: None }))?;
             }
-            Fault::Maintain(host, for_ms) => self.maintain(host, for_ms)?,
+            Fault::Maintain(host, for_ms) => self.maintain(host, for_ms, Keeper::Person)?,
             Fault::Upgrade(carry) => self.upgrade(carry)?,
-            Fault::EndMaintenance(host) => {
-                self.order_now(OperatorOrder::EndMaintenance { host, by })?;
-            }
+            Fault::EndMaintenance(host) => self.end_maintenance(host)?,
             Fault::StartStoppedMaster => self.start_stopped_master(),
             Fault::OrderFailoverIfUnserved => {
                 if self.world.writable_hosts().is_empty() {

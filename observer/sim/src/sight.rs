@@ -216,7 +216,7 @@ impl World {
             let database = self.database_check_passes(name, row.0);
             [server(row, "app", proxy.failing[row.0] == 0), server(row, "app_pg", database)]
         });
-        Some(Ok(Seen::Proxy(ProxyReport { servers: servers.collect() })))
+        Some(Ok(Seen::Proxy(ProxyReport { servers: servers.collect(), process: None })))
     }
 
     /// Whether the check of the database alone passes, as of a frontend for SQL clients.

@@ -25,6 +25,7 @@ fn plan(id: u64, epoch: u64) -> Plan {
         id: PlanId(id),
         goal: Goal::FailOver,
         hold_limit_ms: None,
+        ordered: None,
         promise: Default::default(),
         epoch: Epoch(epoch),
         rule: "F1".to_owned(),
@@ -132,6 +133,15 @@ fn rule_6_sees_a_pgbouncer_left_paused() {
     let resume = Effect::ResumeBouncer { bouncer: "bouncer-1".into() };
     assert_eq!(world.perform(&resume, 2, At(4)), Some(Reply::Did));
     checks.on_record(&closed, &world, &users, At(5)).expect("nobody waits any more");
+}
+
+#[test]
+fn rule_12_sees_protection_told_in_the_middle_of_a_plan() {
+    let (world, users) = (world(), Users::default());
+    let mut checks = Checks::default();
+    checks.on_record(&opened(1, 2), &world, &users, At(1)).expect("opening breaks nothing");
+    let broken = checks.on_record(&Record::ProtectedAgain { at: At(2) }, &world, &users, At(2));
+    assert_eq!(broken.expect_err("its plan is open").rule, 12);
 }
 
 #[test]

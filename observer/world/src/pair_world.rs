@@ -78,6 +78,8 @@ pub(crate) struct Proxy {
     pub(crate) file: FileCache,
     /// The pair's servers as the running process last had them.
     pub(crate) seen_servers: Mutex<Vec<ProxyServer>>,
+    /// The process that answered the last look, where it said so.
+    pub(crate) seen_process: Mutex<Option<u32>>,
     /// Hosts of which sessions were ordered to end: they are out only once none of those is left.
     pub(crate) ending: Mutex<BTreeMap<HostName, Sessions>>,
     /// Keeps changes of the file that are loaded out of the way of plans.
@@ -341,8 +343,19 @@ impl Proxy {
     ) -> Result<Self, WorldError> {
         let ssh = Ssh::new(access.ssh.target(access.name.as_str())?);
         let commands = ProxyCommands::new(&access)?;
-        let (file, seen_servers, ending, turns) = Default::default();
-        Ok(Self { access, ssh, commands, file, seen_servers, ending, turns, written, epoch })
+        let (file, seen_servers, seen_process, ending, turns) = Default::default();
+        Ok(Self {
+            access,
+            ssh,
+            commands,
+            file,
+            seen_servers,
+            seen_process,
+            ending,
+            turns,
+            written,
+            epoch,
+        })
     }
 
     /// Tells that a plan has put `after` in the place of `before`.

@@ -91,6 +91,7 @@ impl<'a> Brief<'a> {
             epoch,
             rule: self.rule.to_owned(),
             asker: self.asker,
+            ordered: None,
             drafted_at: self.now,
             trouble_since: self.digest.trouble_since.unwrap_or(self.now),
             fence: self.spec.policy.fence,

@@ -125,7 +125,7 @@ impl Cause {
             Cause::LossOverBudget => "A failover would lose more than the loss budget.",
             Cause::LossUnknown => "It cannot be told what a failover would lose.",
             Cause::Flapping => "The master changed lately; a second change waits for a person.",
-            Cause::JustFailed => "A plan failed a moment ago; it is not repeated at once.",
+            Cause::JustFailed => "A plan failed a moment ago; it is tried again after 15 s.",
             Cause::Paused => "A person paused the observer: it watches and acts on nothing.",
             Cause::ObserveOnly => "The mode allows watching only.",
             Cause::PlanOpen => "A plan is being carried out.",
@@ -143,7 +143,7 @@ impl Cause {
             Cause::SlaveLagging => "Find what slows replay or the network; watch `status`.",
             Cause::SlaveCutOff => "Check cables, firewall and routes between the two hosts.",
             Cause::SlaveNotPromotable => "`why` says why: resume replay, mend access, or rebuild.",
-            Cause::HostInMaintenance => "`maintenance HOST --end`, once the work there is done.",
+            Cause::HostInMaintenance => "`maintenance --end`, once the work there is done.",
             Cause::OldMasterBack => "Nothing if it rejoins by itself; else `rejoin`.",
             Cause::CommitsWait => "Bring the slave back; see `on_slave_lost` in the pair's file.",
             Cause::DurabilityOwed => "Nothing if it is set by itself; else see `events` for why.",
@@ -199,7 +199,7 @@ impl Cause {
             Cause::JustFailed => "See `events` for what failed; it is tried again by itself.",
             Cause::Paused => "`resume` ends the pause.",
             Cause::ObserveOnly => "Set `mode = \"auto\"` once you trust what `events` shows.",
-            Cause::PlanOpen => "`status` shows the step it is at.",
+            Cause::PlanOpen => "`abort` takes it back before its pivot; `status`, `why` say more.",
             Cause::JournalFailing => "Free space on the observer's disk under its state directory.",
         }
     }

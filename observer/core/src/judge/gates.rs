@@ -112,7 +112,7 @@ pub const GATES: &[Gate] = &[
         id: "G6",
         when: GateWhen { past: &[Past::JustFailed], ..AUTO },
         bars: Some(Cause::JustFailed),
-        why: "a plan failed a moment ago and is not repeated at once",
+        why: "a plan failed a moment ago and is not repeated at once, but after 15 s",
     },
     Gate {
         id: "G7",

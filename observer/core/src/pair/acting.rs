@@ -130,9 +130,13 @@ impl Pair {
         self.write(Writing::Memory(Record::Adopted { at: now, master: host, epoch }));
     }
 
-    /// Takes note that the pair is protected again after a change of master.
+    /// Takes note that the pair is protected again after a change of master. Not before the plan
+    /// that makes it so has ended: a failover would have to wait for that.
     pub(super) fn note_protection(&mut self, now: At) {
         let Some((_, ruling)) = &self.latest else { return };
+        if self.has_plan() {
+            return;
+        }
         let owed = self.memory.unacknowledged.is_some() || !self.memory.replaced.is_empty();
         if owed && ruling.rule.verdict == Verdict::Steady && self.writing.is_empty() {
             self.write(Writing::Memory(Record::ProtectedAgain { at: now }));

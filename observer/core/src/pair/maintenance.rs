@@ -3,7 +3,7 @@
 use super::work::Writing;
 use super::{Pair, Refusal};
 use crate::event::EventKind;
-use crate::journal::{MaintenanceOrder, Record};
+use crate::journal::{Keeper, MaintenanceOrder, Record};
 use crate::judge::Cause;
 use crate::words::{At, HostName};
 
@@ -20,16 +20,25 @@ impl Pair {
         order: MaintenanceOrder,
         now: At,
     ) -> Result<(), Refusal> {
+        self.must_know(&host)?;
         if self.has_plan() {
             return Err(Refusal::Cause(Cause::PlanOpen));
-        }
-        if !self.spec.hosts.contains(&host) {
-            return Err(Refusal::Nothing("the pair has no host of that name"));
         }
         match &self.memory.master {
             None => return Err(Refusal::Cause(Cause::NoMaster)),
             Some(master) if *master == host => return Err(Refusal::IsMaster(host)),
             Some(_) => {}
+        }
+        if order.keeper == Keeper::Upgrade
+            && self.upgrade_next().is_none_or(|next| next.host != host)
+        {
+            return Err(Refusal::Nothing("no upgrade is at that host"));
+        }
+        // Neither takes the other's over: whoever ended theirs would end both.
+        if let Some(kept) = self.memory.maintenance.get(&host)
+            && kept.keeper != order.keeper
+        {
+            return Err(Refusal::Kept(host, Box::new(kept.clone())));
         }
         if order.until.is_some_and(|until| until <= now) {
             return Err(Refusal::Nothing("that time is past"));
@@ -38,18 +47,33 @@ impl Pair {
         Ok(())
     }
 
-    /// Lets `host` be promoted and repaired again.
+    /// Lets `host` be promoted and repaired again. An upgrade ends only what it began itself.
     pub(super) fn end_maintenance(
         &mut self,
         host: HostName,
         by: String,
+        keeper: Keeper,
         now: At,
     ) -> Result<(), Refusal> {
-        if !self.memory.maintenance.contains_key(&host) {
+        self.must_know(&host)?;
+        let Some(kept) = self.memory.maintenance.get(&host) else {
             return Err(Refusal::Nothing("that host is not in maintenance"));
+        };
+        if keeper == Keeper::Upgrade && kept.keeper != keeper {
+            return Err(Refusal::Kept(host, Box::new(kept.clone())));
         }
         self.write(Writing::Memory(Record::MaintenanceEnded { at: now, host, by }));
         Ok(())
+    }
+
+    /// Refuses a name that no host of the pair has.
+    pub(super) fn must_know(&self, host: &HostName) -> Result<(), Refusal> {
+        let hosts = &self.spec.hosts;
+        if hosts.contains(host) {
+            return Ok(());
+        }
+        let names: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+        Err(Refusal::UnknownHost(host.clone(), names.join(", ")))
     }
 
     /// Ends the maintenances whose time is over, and tells beforehand which will end.

@@ -9,15 +9,18 @@
 //! machine itself never asks for an effect before its record was reported durable).
 
 mod acting;
+mod advice;
 mod files;
 mod maintenance;
 mod orders;
 mod pace;
 mod passes;
+mod promotion;
+mod reloads;
 mod upgrade;
 mod work;
 
-pub use orders::{DryRun, OperatorOrder, Refusal, Wish};
+pub use orders::{DryRun, Earlier, OperatorOrder, Refusal, Wish};
 pub use work::{Input, Ticket, Work};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -36,7 +39,7 @@ use crate::plan::Goal;
 use crate::plan::Proof;
 use crate::policy::{Mode, PairSpec};
 use crate::sighting::Look;
-use crate::words::{At, FileSetName, HostName, PlanId};
+use crate::words::{At, FileSetName, HostName, PlanId, ProxyName};
 
 /// How long a failed plan of the observer's own keeps it from trying the next, in milliseconds.
 const AFTER_FAILURE_MS: u64 = 15_000;
@@ -87,6 +90,8 @@ pub struct Pair {
     give_up: Option<String>,
     /// Why the step of this number is to be passed, once it can be.
     pass: Option<(usize, String)>,
+    /// The process of each HAProxy that answered last.
+    processes: BTreeMap<ProxyName, u32>,
     /// Maintenances whose end was announced.
     reminded: BTreeSet<(crate::words::HostName, At)>,
     /// When each pass of files was last asked for.
@@ -119,6 +124,7 @@ impl Pair {
             aborted_by: None,
             give_up: None,
             pass: None,
+            processes: BTreeMap::new(),
             reminded: BTreeSet::new(),
             passed: BTreeMap::new(),
             wanted: BTreeMap::new(),
@@ -159,6 +165,7 @@ impl Pair {
             Input::Sighted(sighting) => {
                 self.pace.answered(&sighting.look);
                 self.unanswered.remove(&sighting.look);
+                self.note_process(&sighting, now);
                 self.snapshot.take(*sighting);
                 self.rejudge(now);
             }
@@ -331,6 +338,7 @@ impl Pair {
         let key = (ruling.rule.id, ruling.gate.id);
         let own_work = ruling.gate.bars == Some(Cause::PlanOpen);
         // While a plan is carried out the world changes by our own hand: the steps tell it.
+        let own_work = own_work || self.is_about_own_promotion(ruling.rule);
         if self.told == Some(key) || own_work || self.drive.is_some() {
             return;
         }
@@ -381,7 +389,7 @@ impl Pair {
         };
         let protected = ruling.is_protected(&self.spec, &self.memory)
             && self.journal == Journal::Writable
-            && self.drive.is_none();
+            && !self.is_plan_open();
         let cause = self.foremost_cause(ruling);
         let sentence = if protected {
             let candidate = digest.candidate.as_ref().map_or("?", |host| host.as_str());
@@ -392,9 +400,13 @@ impl Pair {
         Protection { protected, cause, sentence }
     }
 
+    fn is_plan_open(&self) -> bool {
+        self.drive.is_some() || self.memory.open.is_some()
+    }
+
     /// What stands most in the way, named as a person would look for it.
     fn foremost_cause(&self, ruling: &Ruling) -> Cause {
-        if self.drive.is_some() {
+        if self.is_plan_open() {
             Cause::PlanOpen
         } else if self.journal == Journal::Failing {
             Cause::JournalFailing

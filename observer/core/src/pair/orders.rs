@@ -1,13 +1,15 @@
 //! A person's orders: failover, pause, resume, acknowledge.
 
+use serde::{Deserialize, Serialize};
+
 use super::Pair;
 use super::work::Writing;
 use crate::draft::{self, Brief, LossOverride, Services};
 use crate::event::EventKind;
 use crate::facts::{Act, Asker, Facts, Master, Proxies, Roles, Slave};
-use crate::journal::{MaintenanceOrder, Outcome, PauseOrder, Record, Schedule, Turn, Way};
+use crate::journal::{Keeper, MaintenanceOrder, Outcome, PauseOrder, Record, Schedule, Turn, Way};
 use crate::judge::{Cause, Repair, gate};
-use crate::plan::Plan;
+use crate::plan::{Ordered, Plan};
 use crate::sighting::{Look, Seen};
 use crate::upgrade::{Next, Upgrade};
 use crate::words::{At, HostName, PlanId};
@@ -17,33 +19,31 @@ use crate::words::{At, HostName, PlanId};
 pub enum OperatorOrder {
     /// Promote the slave now.
     FailOver {
-        /// Who.
-        by: String,
+        /// Who, and why.
+        ordered: Ordered,
         /// Set if a loss beyond the budget is accepted, with the reason.
         accept_loss: Option<String>,
     },
     /// Swap master and slave now.
-    SwitchOver {
-        /// Who.
-        by: String,
-    },
+    SwitchOver(Ordered),
     /// Swap master and slave at a later time.
-    Schedule(Schedule),
+    Schedule {
+        /// When, for whom and why.
+        schedule: Schedule,
+        /// What becomes of one that waits already.
+        earlier: Earlier,
+    },
     /// Do not wait for that time any more.
     Unschedule {
-        /// Why, and by whom.
+        /// Who.
+        by: String,
+        /// Why.
         why: String,
     },
     /// Make a slave of a replaced master.
-    Rejoin {
-        /// Who.
-        by: String,
-    },
+    Rejoin(Ordered),
     /// Put the small thing right that stands out.
-    Repair {
-        /// Who.
-        by: String,
-    },
+    Repair(Ordered),
     /// Take the open plan back.
     Abort {
         /// Who.
@@ -78,8 +78,8 @@ pub enum OperatorOrder {
         host: HostName,
         /// What.
         wanted: Services,
-        /// Who.
-        by: String,
+        /// Who, and why.
+        ordered: Ordered,
     },
     /// Open a rolling upgrade.
     BeginUpgrade(Box<Upgrade>),
@@ -110,6 +110,8 @@ pub enum OperatorOrder {
         host: HostName,
         /// Who.
         by: String,
+        /// Whose maintenance is meant; a person may end any.
+        keeper: Keeper,
     },
     /// Allow the next automatic change of master; accept a master made by other hands.
     Acknowledge {
@@ -123,11 +125,11 @@ impl OperatorOrder {
     pub fn name(&self) -> &'static str {
         match self {
             OperatorOrder::FailOver { .. } => "failover",
-            OperatorOrder::SwitchOver { .. } => "switchover",
-            OperatorOrder::Schedule(_) => "switchover --at",
-            OperatorOrder::Unschedule { .. } => "cancel",
-            OperatorOrder::Rejoin { .. } => "rejoin",
-            OperatorOrder::Repair { .. } => "repair",
+            OperatorOrder::SwitchOver(_) => "switchover",
+            OperatorOrder::Schedule { .. } => "switchover --at",
+            OperatorOrder::Unschedule { .. } => "switchover --cancel",
+            OperatorOrder::Rejoin(_) => "rejoin",
+            OperatorOrder::Repair(_) => "repair",
             OperatorOrder::Abort { .. } => "abort",
             OperatorOrder::GiveUpHeir { .. } => "abort --lost",
             OperatorOrder::SkipStep { .. } => "abort --skip-step",
@@ -145,18 +147,18 @@ impl OperatorOrder {
     /// Who gives it.
     pub fn by(&self) -> &str {
         match self {
-            OperatorOrder::FailOver { by, .. }
-            | OperatorOrder::SwitchOver { by }
-            | OperatorOrder::Schedule(Schedule { by, .. })
-            | OperatorOrder::Unschedule { why: by }
-            | OperatorOrder::Rejoin { by }
-            | OperatorOrder::Repair { by }
+            OperatorOrder::FailOver { ordered: Ordered { by, .. }, .. }
+            | OperatorOrder::SwitchOver(Ordered { by, .. })
+            | OperatorOrder::Schedule { schedule: Schedule { by, .. }, .. }
+            | OperatorOrder::Unschedule { by, .. }
+            | OperatorOrder::Rejoin(Ordered { by, .. })
+            | OperatorOrder::Repair(Ordered { by, .. })
             | OperatorOrder::Abort { by }
             | OperatorOrder::GiveUpHeir { by, .. }
             | OperatorOrder::SkipStep { by, .. }
             | OperatorOrder::Pause(PauseOrder { by, .. })
             | OperatorOrder::Resume { by }
-            | OperatorOrder::Services { by, .. }
+            | OperatorOrder::Services { ordered: Ordered { by, .. }, .. }
             | OperatorOrder::MarkUpgrade { by, .. }
             | OperatorOrder::EndUpgrade { by }
             | OperatorOrder::EndMaintenance { by, .. }
@@ -165,6 +167,17 @@ impl OperatorOrder {
             OperatorOrder::Maintain { order, .. } => &order.by,
         }
     }
+}
+
+/// What becomes of a switchover that waits for its time when another is ordered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Earlier {
+    /// It stands, and the new one is refused.
+    #[default]
+    Stands,
+    /// The new one takes its place.
+    Replaced,
 }
 
 /// Why an order is refused.
@@ -176,15 +189,30 @@ pub enum Refusal {
     /// No plan can be drafted.
     #[error("{0}")]
     NoPlan(String),
-    /// Not everything was looked at yet.
-    #[error("the observer has just started and has not looked at everything yet; try again")]
+    /// Not everything was looked at yet since the start, or since a plan changed the world.
+    #[error("not everything has been looked at since the observer's start or its last plan")]
     NotReady,
+    /// Something else is on its way to the journal, and may change what is right.
+    #[error("what was decided a moment ago is not in the journal yet")]
+    Busy,
     /// The plan is past its pivot.
     #[error("the plan is past its pivot: from here it only goes forward")]
     PastPivot,
     /// The host serves users.
     #[error("{0} is the master: its users are moved away first")]
     IsMaster(HostName),
+    /// Somebody else has taken the host out of candidacy.
+    #[error("{0} is in maintenance for {by}: {reason}", by = .1.by, reason = .1.reason)]
+    Kept(HostName, Box<MaintenanceOrder>),
+    /// One waits for its time already.
+    #[error("a switchover by {by} is scheduled already", by = .0.by)]
+    Scheduled(Schedule),
+    /// Another host is promoted.
+    #[error("the open plan promotes {1}, and not {0}")]
+    NotTheHeir(HostName, HostName),
+    /// Nobody has that name.
+    #[error("the pair has no host {0}; its hosts are {1}")]
+    UnknownHost(HostName, String),
     /// There is nothing to do.
     #[error("{0}")]
     Nothing(&'static str),
@@ -274,20 +302,16 @@ impl Pair {
 
     fn try_order(&mut self, order: OperatorOrder, now: At) -> Result<(), Refusal> {
         match order {
-            OperatorOrder::FailOver { by, accept_loss } => {
-                self.order_failover(by, accept_loss, now)
+            OperatorOrder::FailOver { ordered, accept_loss } => {
+                self.order_failover(ordered, accept_loss, now)
             }
-            OperatorOrder::SwitchOver { .. } => self.order_plan(Wish::SwitchOver, now),
-            OperatorOrder::Rejoin { .. } => self.order_plan(Wish::Rejoin, now),
-            OperatorOrder::Repair { .. } => self.order_plan(Wish::Repair, now),
-            OperatorOrder::Schedule(schedule) => {
-                if schedule.due <= now {
-                    return Err(Refusal::Nothing("that time is past"));
-                }
-                self.write(Writing::Memory(Record::Scheduled { at: now, schedule }));
-                Ok(())
+            OperatorOrder::SwitchOver(by) => self.order_plan(Wish::SwitchOver, by, now),
+            OperatorOrder::Rejoin(by) => self.order_plan(Wish::Rejoin, by, now),
+            OperatorOrder::Repair(by) => self.order_plan(Wish::Repair, by, now),
+            OperatorOrder::Schedule { schedule, earlier } => {
+                self.order_later(schedule, earlier, now)
             }
-            OperatorOrder::Unschedule { why } => {
+            OperatorOrder::Unschedule { why, .. } => {
                 if self.memory.schedule.is_none() {
                     return Err(Refusal::Nothing("no switchover is scheduled"));
                 }
@@ -313,14 +337,17 @@ impl Pair {
                 self.write(Writing::Memory(Record::Resumed { at: now, by }));
                 Ok(())
             }
-            OperatorOrder::Services { host, wanted, .. } => {
-                self.order_plan(Wish::Services(host, wanted), now)
+            OperatorOrder::Services { host, wanted, ordered } => {
+                self.must_know(&host)?;
+                self.order_plan(Wish::Services(host, wanted), ordered, now)
             }
             OperatorOrder::BeginUpgrade(upgrade) => self.begin_upgrade(*upgrade, now),
             OperatorOrder::MarkUpgrade { next, failed, .. } => self.mark_upgrade(next, failed, now),
             OperatorOrder::EndUpgrade { by } => self.end_upgrade(by, now),
             OperatorOrder::Maintain { host, order } => self.maintain(host, order, now),
-            OperatorOrder::EndMaintenance { host, by } => self.end_maintenance(host, by, now),
+            OperatorOrder::EndMaintenance { host, by, keeper } => {
+                self.end_maintenance(host, by, keeper, now)
+            }
             OperatorOrder::Acknowledge { by } => self.acknowledge(by, now),
         }
     }
@@ -334,16 +361,46 @@ impl Pair {
         (moved && waits && open.plan.goal.changes_master()).then_some(open.plan.id)
     }
 
-    fn order_plan(&mut self, wish: Wish, now: At) -> Result<(), Refusal> {
-        if !self.writing.is_empty() {
-            return Err(Refusal::NotReady);
+    fn order_plan(&mut self, wish: Wish, ordered: Ordered, now: At) -> Result<(), Refusal> {
+        let plan = self.plan_of(wish, now)?;
+        self.open(Plan { ordered: Some(ordered), ..plan }, now);
+        Ok(())
+    }
+
+    /// Orders a switchover for later. Nobody's earlier one is dropped unless that is asked for.
+    fn order_later(
+        &mut self,
+        schedule: Schedule,
+        earlier: Earlier,
+        now: At,
+    ) -> Result<(), Refusal> {
+        if schedule.due <= now {
+            return Err(Refusal::Nothing("that time is past"));
         }
+        match (&self.memory.schedule, earlier) {
+            (None, _) => {}
+            (Some(waits), Earlier::Stands) => return Err(Refusal::Scheduled(waits.clone())),
+            (Some(waits), Earlier::Replaced) => {
+                let why = format!("that of {} is replaced by one of {}", waits.by, schedule.by);
+                self.write(Writing::Memory(Record::ScheduleEnded { at: now, why }));
+            }
+        }
+        self.write(Writing::Memory(Record::Scheduled { at: now, schedule }));
+        Ok(())
+    }
+
+    /// The plan that may be opened now.
+    fn plan_of(&self, wish: Wish, now: At) -> Result<Plan, Refusal> {
         let DryRun { plan, refused } = self.dry_run(wish, now)?;
         if let Some(cause) = refused {
             return Err(Refusal::Cause(cause));
         }
-        self.open(plan, now);
-        Ok(())
+        if self.writing.is_empty() { Ok(plan) } else { Err(Refusal::Busy) }
+    }
+
+    /// True while an order that opens a plan would be judged, and not put off.
+    pub fn takes_orders(&self) -> bool {
+        self.latest.is_some() && (self.writing.is_empty() || self.has_plan())
     }
 
     /// Takes the open plan back as soon as nothing of it is on its way.
@@ -369,8 +426,9 @@ impl Pair {
         let Some(drive) = &self.drive else {
             return Err(Refusal::Nothing("no plan is being carried out"));
         };
-        if *host != drive.plan().next_master {
-            return Err(Refusal::Nothing("that is not the host which the open plan promotes"));
+        let heir = &drive.plan().next_master;
+        if host != heir {
+            return Err(Refusal::NotTheHeir(host.clone(), heir.clone()));
         }
         if !drive.is_past_pivot() {
             return Err(Refusal::Nothing(
@@ -412,7 +470,7 @@ impl Pair {
             return Err(Refusal::Nothing("the promotion itself cannot be left out"));
         }
         let heir = &drive.plan().next_master;
-        if drive.is_at_a_fence() && !self.is_seen_as_primary(heir) {
+        if drive.is_at_a_fence() && !self.is_primary(heir) {
             // The promotion would be ordered anew with the old master in users' reach.
             return Err(Refusal::Nothing("a fence cannot be left out before a promotion is seen"));
         }
@@ -420,14 +478,14 @@ impl Pair {
         Ok(())
     }
 
-    fn is_seen_as_primary(&self, host: &HostName) -> bool {
+    pub(super) fn is_primary(&self, host: &HostName) -> bool {
         let seen = self.snapshot.seen(&Look::Database(host.clone()));
         matches!(seen, Some(Seen::Database(report)) if !report.in_recovery)
     }
 
     fn order_failover(
         &mut self,
-        by: String,
+        ordered: Ordered,
         accept_loss: Option<String>,
         now: At,
     ) -> Result<(), Refusal> {
@@ -435,18 +493,12 @@ impl Pair {
             Some(_) => LossOverride::Accepted,
             None => LossOverride::None,
         };
-        if !self.writing.is_empty() {
-            return Err(Refusal::NotReady);
-        }
-        let DryRun { plan, refused } = self.dry_run(Wish::FailOver(loss), now)?;
-        if let Some(cause) = refused {
-            return Err(Refusal::Cause(cause));
-        }
+        let plan = self.plan_of(Wish::FailOver(loss), now)?;
         if let (Some(reason), Some((digest, _))) = (accept_loss, self.latest()) {
-            let loss = digest.loss.text();
+            let (by, loss) = (ordered.by.clone(), digest.loss.text());
             self.tell(EventKind::LossAccepted { by, reason, loss }, now);
         }
-        self.open(plan, now);
+        self.open(Plan { ordered: Some(ordered), ..plan }, now);
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 use super::work::Writing;
 use super::{Pair, Refusal};
 use crate::facts::Master;
-use crate::journal::Record;
+use crate::journal::{Keeper, Record};
 use crate::judge::Cause;
 use crate::upgrade::{Next, Upgrade};
 use crate::words::{At, HostName};
@@ -13,7 +13,9 @@ impl Pair {
     /// What the open upgrade asks for next; none where none is open, or every host is finished.
     pub fn upgrade_next(&self) -> Option<Next> {
         let memory = self.memory();
-        let kept = |host: &HostName| memory.maintenance.contains_key(host);
+        let kept = |host: &HostName| {
+            memory.maintenance.get(host).is_some_and(|order| order.keeper == Keeper::Upgrade)
+        };
         memory.upgrade.as_ref()?.next(memory.master.as_ref(), kept)
     }
 
@@ -28,9 +30,17 @@ impl Pair {
         if self.memory.pause.is_some() {
             return Err(Refusal::Cause(Cause::Paused));
         }
-        let known = |host: &HostName| self.spec.hosts.contains(host);
-        if upgrade.hosts.is_empty() || !upgrade.hosts.iter().all(known) {
-            return Err(Refusal::Nothing("it names hosts that the pair does not have"));
+        if upgrade.hosts.is_empty() {
+            return Err(Refusal::Nothing("it names no host"));
+        }
+        for host in &upgrade.hosts {
+            self.must_know(host)?;
+        }
+        // Whoever works on one of its hosts is asked first.
+        for host in &upgrade.hosts {
+            if let Some(kept) = self.memory.maintenance.get(host) {
+                return Err(Refusal::Kept(host.clone(), Box::new(kept.clone())));
+            }
         }
         let (digest, ruling) = self.latest().ok_or(Refusal::NotReady)?;
         if digest.facts.master != Master::Healthy {

@@ -64,6 +64,24 @@ impl fmt::Display for Goal {
     }
 }
 
+/// A person's order, for whoever asks later.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Ordered {
+    /// Who.
+    pub by: String,
+    /// Why, in their words; none where they gave no reason.
+    pub reason: Option<String>,
+}
+
+impl fmt::Display for Ordered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.reason {
+            Some(reason) => write!(f, "{}: {reason}", self.by),
+            None => f.write_str(&self.by),
+        }
+    }
+}
+
 /// The plan.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Plan {
@@ -77,6 +95,9 @@ pub struct Plan {
     pub rule: String,
     /// Who asked.
     pub asker: Asker,
+    /// Who ordered it and why, where a person did.
+    #[serde(default)]
+    pub ordered: Option<Ordered>,
     /// When it was drafted.
     pub drafted_at: At,
     /// When the first sign of the trouble was seen; the report counts from here.

@@ -174,7 +174,7 @@ pub struct ObserverState {
     /// Who paused it and why.
     pub paused: Option<String>,
     /// Hosts in maintenance, each with why and for whom.
-    pub maintenance: Vec<String>,
+    pub maintenance: Vec<(HostName, String)>,
     /// A change of master that waits for an acknowledgement.
     pub unacknowledged: Option<PlanId>,
     /// Whether the journal can be written.

@@ -151,7 +151,8 @@ pub(super) async fn change(
 ) -> Answered<Json<ChangeReport>> {
     let link = desk.link(&pair)?;
     let (reply, answer) = oneshot::channel();
-    let allowed = put(&link, Ask::MayChangeFiles(reply), answer).await?.map_err(refusal)?;
+    let allowed =
+        put(&link, Ask::MayChangeFiles(reply), answer).await?.map_err(|why| refusal(&link, why))?;
     let drawn = desk.draw(&pair, &link, &request, &allowed).await?;
     if !request.apply {
         let files = drawn.into_iter().map(|(_, drawn)| unbegun(drawn)).collect();

@@ -34,7 +34,7 @@ use crate::report::why::WhyReport;
 use crate::shell::asks::Ask;
 use crate::shell::clock::Clock;
 use crate::shell::store::{EventQuery, StoreArchive};
-use types::{EventsAnswer, EventsQuery, Problem, ProblemKind};
+use types::{EventsAnswer, EventsQuery, Problem, ProblemKind, StatusQuery};
 
 /// Events in one answer, unless asked otherwise, and at most.
 const EVENTS_DEFAULT: usize = 100;
@@ -205,8 +205,21 @@ pub(crate) async fn serve(listener: UnixListener, desk: Arc<Desk>) -> std::io::R
     axum::serve(listener, service).await
 }
 
-async fn status(State(desk): State<Arc<Desk>>) -> Json<StatusReport> {
-    let pairs = desk.pairs();
+async fn status(
+    State(desk): State<Arc<Desk>>,
+    Query(query): Query<StatusQuery>,
+) -> Json<StatusReport> {
+    let mut pairs = desk.pairs();
+    if query.looked {
+        let all = async {
+            for link in pairs.values_mut() {
+                // A pair whose task has ended shows what it showed last.
+                let _ = link.view.wait_for(|view| view.basis.is_some()).await;
+            }
+        };
+        // In vain, the report itself says that not everything was looked at.
+        let _ = tokio::time::timeout(orders::LOOKED, all).await;
+    }
     Json(StatusReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         at: desk.clock.now(),
@@ -244,3 +257,6 @@ async fn events(
     let events = desk.store.read_events(query).await.map_err(Refused::unavailable)?;
     Ok(Json(EventsAnswer { events }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{ConnectInfo, Path, State};
-use observer_core::journal::{MaintenanceOrder, PauseOrder, Schedule};
+use observer_core::journal::{Keeper, MaintenanceOrder, PauseOrder, Schedule};
 use observer_core::judge::Cause;
 use observer_core::pair::{OperatorOrder, Refusal};
 use observer_core::words::{At, HostName};
@@ -20,14 +20,18 @@ use super::types::{
 };
 use super::types::{GiveUpRequest, ScheduleRequest, SkipStepRequest};
 use super::{Desk, PairLink, Refused};
+use crate::report::date_time;
 use crate::report::members::MaintenanceStatus;
-use crate::report::view::PairStatus;
+use crate::report::view::{PairStatus, PairView};
 use crate::shell::archive::Unwritten;
-use crate::shell::asks::{Ask, NotOrdered};
+use crate::shell::asks::{Ask, Awaits, NotOrdered};
 
 /// How long a pair's task may take to answer; it answers in microseconds unless the machine is
 /// out of breath, and within a few seconds where checks come first.
 const ANSWER: Duration = Duration::from_secs(10);
+
+/// How long the look that is due is waited for: one that nobody answers ends within a second.
+pub(super) const LOOKED: Duration = Duration::from_secs(5);
 
 pub(super) type Answered<T> = Result<T, Refused>;
 
@@ -95,7 +99,9 @@ pub(super) async fn schedule(
     let in_force = move |status: &PairStatus| {
         status.schedule.as_ref().is_some_and(|schedule| schedule.due == due)
     };
-    carried_out(link, OperatorOrder::Schedule(Schedule { by, due }), in_force).await
+    let schedule = Schedule { by, due, reason: request.reason.and_then(super::plans::given) };
+    carried_out(link, OperatorOrder::Schedule { schedule, earlier: request.earlier }, in_force)
+        .await
 }
 
 pub(super) async fn unschedule(
@@ -104,7 +110,7 @@ pub(super) async fn unschedule(
     ConnectInfo(peer): ConnectInfo<Peer>,
 ) -> Answered<Json<Accepted>> {
     let (link, by) = desk.asked(&pair, &peer, "unschedule", &()).await?;
-    let order = OperatorOrder::Unschedule { why: format!("cancelled by {by}") };
+    let order = OperatorOrder::Unschedule { why: format!("cancelled by {by}"), by };
     carried_out(link, order, |status| status.schedule.is_none()).await
 }
 
@@ -153,10 +159,10 @@ pub(super) async fn maintenance(
     check_absence(&desk, "a maintenance", &request.reason, request.until)?;
     let by = peer.name();
     desk.note(&pair, &by, "maintenance", &request).await;
-    let MaintenanceRequest { host, reason, until } = request;
+    let MaintenanceRequest { host, reason, until, keeper } = request;
     let reason = reason.trim().to_owned();
     let since = desk.clock.now();
-    let order = MaintenanceOrder { by, reason: reason.clone(), since, until };
+    let order = MaintenanceOrder { by, reason: reason.clone(), since, until, keeper };
     let what = OperatorOrder::Maintain { host: host.clone(), order };
     let in_force = move |status: &PairStatus| {
         maintenance_of(status, &host).is_some_and(|now| now.reason == reason && now.until == until)
@@ -171,8 +177,8 @@ pub(super) async fn end_maintenance(
     Json(request): Json<MaintenanceEnd>,
 ) -> Answered<Json<Accepted>> {
     let (link, by) = desk.asked(&pair, &peer, "maintenance --end", &request).await?;
-    let host = request.host;
-    let what = OperatorOrder::EndMaintenance { host: host.clone(), by };
+    let MaintenanceEnd { host, keeper } = request;
+    let what = OperatorOrder::EndMaintenance { host: host.clone(), by, keeper };
     carried_out(link, what, move |status| maintenance_of(status, &host).is_none()).await
 }
 
@@ -270,10 +276,23 @@ pub(super) async fn carried_out(
 
 pub(super) async fn order(link: &PairLink, what: OperatorOrder) -> Answered<()> {
     let (reply, answer) = oneshot::channel();
-    put(link, Ask::Order(what, reply), answer).await?.map_err(not_ordered)
+    put(link, Ask::Order(what, reply), answer).await?.map_err(|why| not_ordered(link, why))
+}
+
+/// Waits for what an ask rests on, for everybody who asks: after a start, and after each plan, the
+/// pair is first looked at anew. In vain, the pair's own word says what is missing.
+async fn wait_for_look(link: &PairLink, awaited: Awaits) {
+    let mut view = link.view.clone();
+    let come = |view: &Arc<PairView>| match awaited {
+        Awaits::Nothing => true,
+        Awaits::Look => view.basis.is_some(),
+        Awaits::Calm => view.takes_orders,
+    };
+    let _ = tokio::time::timeout(LOOKED, view.wait_for(come)).await;
 }
 
 pub(super) async fn put<T>(link: &PairLink, ask: Ask, answer: oneshot::Receiver<T>) -> Answered<T> {
+    wait_for_look(link, ask.awaits()).await;
     let asking = async {
         link.asks.send(ask).await.ok()?;
         answer.await.ok()
@@ -290,9 +309,9 @@ fn bad(message: &str, fix: &str) -> Refused {
     Refused::new(ProblemKind::BadRequest, message.to_owned(), fix.to_owned())
 }
 
-fn not_ordered(why: NotOrdered) -> Refused {
+fn not_ordered(link: &PairLink, why: NotOrdered) -> Refused {
     match why {
-        NotOrdered::Refused(why) => refusal(why),
+        NotOrdered::Refused(why) => refusal(link, why),
         NotOrdered::Unready(unready) => Refused::new(
             ProblemKind::Refused,
             unready.to_string(),
@@ -301,23 +320,52 @@ fn not_ordered(why: NotOrdered) -> Refused {
     }
 }
 
-pub(super) fn refusal(why: Refusal) -> Refused {
-    let message = why.to_string();
+/// Whom to ask about a host that somebody else keeps in maintenance, and how it is ended.
+fn kept_fix(host: &HostName, order: &MaintenanceOrder) -> String {
+    match order.keeper {
+        Keeper::Person => format!(
+            "ask {}; once the work is done, `ha-observer maintenance {host} --end`, and order it \
+             again",
+            order.by
+        ),
+        Keeper::Upgrade => "`ha-observer upgrade resume` ends it when the host is finished; \
+                            `ha-observer upgrade back` gives the upgrade up"
+            .to_owned(),
+    }
+}
+
+/// A refusal as an answer, with what helps in this pair.
+pub(super) fn refusal(link: &PairLink, why: Refusal) -> Refused {
+    let view = link.view.borrow().clone();
+    let message = match &why {
+        Refusal::Kept(host, order) => MaintenanceStatus::of(order).sentence(host),
+        why => why.to_string(),
+    };
     let fix = match why {
-        Refusal::Cause(cause) => cause.advice().to_owned(),
+        Refusal::Kept(host, order) => kept_fix(&host, &order),
+        Refusal::Cause(cause) => view.advice(cause),
         Refusal::NoPlan(_) => {
             "`status` shows what is missing; try again when it is there".to_owned()
         }
-        Refusal::PastPivot => {
-            "watch it finish; `abort --skip-step` passes a step that it is stuck at, and `abort \
-             --lost HOST` takes it back while the host to be promoted is gone and was never seen \
-             promoted"
-                .to_owned()
+        // The same words as for an open plan: it is one.
+        Refusal::PastPivot => view.advice(Cause::PlanOpen),
+        Refusal::Scheduled(schedule) => format!(
+            "it is due at {}; `--replace` puts yours in its place, `ha-observer switchover \
+             --cancel` drops it",
+            date_time(schedule.due)
+        ),
+        Refusal::UnknownHost(..) => {
+            let fix = "name one of them".to_owned();
+            return Refused::new(ProblemKind::BadRequest, message, fix);
+        }
+        Refusal::NotTheHeir(_, heir) => {
+            format!("`ha-observer abort --lost {heir}`, if {heir} is gone for good")
         }
         Refusal::IsMaster(host) => {
             format!("`ha-observer switchover`, then `ha-observer maintenance {host} --reason TEXT`")
         }
-        Refusal::NotReady => "try again in a few seconds".to_owned(),
+        Refusal::NotReady => "`status` shows what does not answer; then order it again".to_owned(),
+        Refusal::Busy => "order it again".to_owned(),
         Refusal::Nothing(_) => "`status` shows how things are".to_owned(),
     };
     Refused::new(ProblemKind::Refused, message, fix)

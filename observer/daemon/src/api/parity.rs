@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::orders::{Answered, put, refusal};
 use super::peer::Peer;
 use super::types::{FixRequest, ProblemKind};
-use super::{Desk, Refused};
+use super::{Desk, PairLink, Refused};
 use crate::report::parity::{CopyReport, ParityReport};
 use crate::shell::asks::Ask;
 use crate::shell::parity::{CopyOrder, NotFixed};
@@ -41,12 +41,12 @@ pub(super) async fn fix(
     let (reply, answer) = oneshot::channel();
     let order = CopyOrder { by, item, from, seal };
     let report = put(&link, Ask::Fix(order, reply), answer).await?;
-    Ok(Json(report.map_err(not_fixed)?))
+    Ok(Json(report.map_err(|why| not_fixed(&link, why))?))
 }
 
-fn not_fixed(why: NotFixed) -> Refused {
+fn not_fixed(link: &PairLink, why: NotFixed) -> Refused {
     let fix = match &why {
-        NotFixed::Refused(refused) => return refusal(refused.clone()),
+        NotFixed::Refused(refused) => return refusal(link, refused.clone()),
         NotFixed::NotCopied(NotCopied::UnknownItem(_)) => "`ha-observer parity` names the items",
         NotFixed::NotCopied(NotCopied::UnknownHost(_)) => "`ha-observer status` names the hosts",
         NotFixed::NotCopied(NotCopied::NoMaster) => "say whose value is right with --from HOST",

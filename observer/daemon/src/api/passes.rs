@@ -8,10 +8,10 @@ use axum::extract::{ConnectInfo, Path, State};
 use observer_core::files::Deletions;
 use tokio::sync::oneshot;
 
+use super::Desk;
 use super::orders::{Answered, put, refusal};
 use super::peer::Peer;
 use super::types::{Accepted, PassRequest};
-use super::{Desk, Refused};
 use crate::shell::asks::Ask;
 
 pub(super) async fn pass(
@@ -26,7 +26,7 @@ pub(super) async fn pass(
     desk.record(&pair, &peer.name(), "files-pass", &request).await?;
     let deletions = request.deletions.map_or(Deletions::Limited, Deletions::Allowed);
     let (reply, answer) = oneshot::channel();
-    let ordered: Result<(), Refused> =
-        put(&link, Ask::Pass(request.set, deletions, reply), answer).await?.map_err(refusal);
-    ordered.map(|()| Json(Accepted { after }))
+    let ordered = put(&link, Ask::Pass(request.set, deletions, reply), answer).await?;
+    ordered.map_err(|why| refusal(&link, why))?;
+    Ok(Json(Accepted { after }))
 }

@@ -12,6 +12,7 @@ use observer_core::event::Event;
 use observer_core::facts::Journal;
 use observer_core::judge::Cause;
 use observer_core::pair::{OperatorOrder, Refusal, Wish};
+use observer_core::plan::Ordered;
 use observer_core::words::PairName;
 use serde::Serialize;
 use tokio::sync::oneshot;
@@ -37,13 +38,13 @@ pub(super) async fn failover(
     Json(request): Json<FailoverRequest>,
 ) -> Answered<Response> {
     let link = desk.link(&pair)?;
-    let reason = request.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
+    let reason = request.reason.clone().and_then(given);
     if request.dry_run {
         let loss = if request.accept_loss { LossOverride::Accepted } else { LossOverride::None };
         return dry_run(&desk, &pair, &link, Wish::FailOver(loss)).await;
     }
-    let accept_loss = match (request.accept_loss, reason) {
-        (true, Some(reason)) => Some(reason.to_owned()),
+    let accept_loss = match (request.accept_loss, &reason) {
+        (true, Some(reason)) => Some(reason.clone()),
         (true, None) => {
             return Err(Refused::new(
                 ProblemKind::BadRequest,
@@ -55,7 +56,8 @@ pub(super) async fn failover(
     };
     let by = peer.name();
     desk.note(&pair, &by, "failover", &request).await;
-    carry_out(link, OperatorOrder::FailOver { by, accept_loss }).await
+    let ordered = Ordered { by, reason };
+    carry_out(link, OperatorOrder::FailOver { ordered, accept_loss }).await
 }
 
 pub(super) async fn switchover(
@@ -65,7 +67,7 @@ pub(super) async fn switchover(
     Json(request): Json<PlanRequest>,
 ) -> Answered<Response> {
     let whole = Whole { desk, pair, by: peer.name(), verb: "switchover", request };
-    whole.serve(Wish::SwitchOver, |by| OperatorOrder::SwitchOver { by }).await
+    whole.serve(Wish::SwitchOver, OperatorOrder::SwitchOver).await
 }
 
 pub(super) async fn rejoin(
@@ -75,7 +77,7 @@ pub(super) async fn rejoin(
     Json(request): Json<PlanRequest>,
 ) -> Answered<Response> {
     let whole = Whole { desk, pair, by: peer.name(), verb: "rejoin", request };
-    whole.serve(Wish::Rejoin, |by| OperatorOrder::Rejoin { by }).await
+    whole.serve(Wish::Rejoin, OperatorOrder::Rejoin).await
 }
 
 pub(super) async fn services(
@@ -90,7 +92,8 @@ pub(super) async fn services(
         return dry_run(&desk, &pair, &link, Wish::Services(host, wanted)).await;
     }
     desk.note(&pair, &by, "services", &request).await;
-    carry_out(link, OperatorOrder::Services { host, wanted, by }).await
+    let ordered = Ordered { by, reason: request.reason.and_then(given) };
+    carry_out(link, OperatorOrder::Services { host, wanted, ordered }).await
 }
 
 pub(super) async fn repair(
@@ -100,7 +103,13 @@ pub(super) async fn repair(
     Json(request): Json<PlanRequest>,
 ) -> Answered<Response> {
     let whole = Whole { desk, pair, by: peer.name(), verb: "repair", request };
-    whole.serve(Wish::Repair, |by| OperatorOrder::Repair { by }).await
+    whole.serve(Wish::Repair, OperatorOrder::Repair).await
+}
+
+/// A reason that says something.
+pub(super) fn given(reason: String) -> Option<String> {
+    let reason = reason.trim();
+    (!reason.is_empty()).then(|| reason.to_owned())
 }
 
 /// A request with who made it.
@@ -116,7 +125,7 @@ impl Whole<PlanRequest> {
     async fn serve(
         self,
         wish: Wish,
-        what: impl FnOnce(String) -> OperatorOrder,
+        what: impl FnOnce(Ordered) -> OperatorOrder,
     ) -> Answered<Response> {
         let Self { desk, pair, by, verb, request } = self;
         let link = desk.link(&pair)?;
@@ -124,14 +133,15 @@ impl Whole<PlanRequest> {
             return dry_run(&desk, &pair, &link, wish).await;
         }
         desk.note(&pair, &by, verb, &request).await;
-        carry_out(link, what(by)).await
+        let reason = request.reason.and_then(given);
+        carry_out(link, what(Ordered { by, reason })).await
     }
 }
 
 async fn dry_run(desk: &Desk, pair: &str, link: &PairLink, wish: Wish) -> Answered<Response> {
     let (reply, answer) = oneshot::channel();
     let report = put(link, Ask::DryRun(wish, reply), answer).await?;
-    let mut report: PlanReport = report.map_err(refusal)?;
+    let mut report: PlanReport = report.map_err(|why| refusal(link, why))?;
     let query = EventQuery { pair: PairName::new(pair), after: None, since: None, limit: SEARCHED };
     match desk.store.read_events(query).await {
         Ok(stored) => {
@@ -156,14 +166,15 @@ fn accepted<T: Serialize>(answer: &T) -> Response {
 }
 
 /// Waits until the plan is open or cannot be: events tell of it only once they can be written.
-async fn opened(mut link: PairLink) -> Answered<()> {
+async fn opened(link: PairLink) -> Answered<()> {
     let decided = |view: &Arc<PairView>| {
         view.status.plan.is_some() || view.status.journal == Journal::Failing
     };
-    let waiting = link.view.wait_for(decided);
+    let mut view = link.view.clone();
+    let waiting = view.wait_for(decided);
     match tokio::time::timeout(OPENING, waiting).await {
         Ok(Ok(view)) if view.status.journal == Journal::Failing => {
-            Err(refusal(Refusal::Cause(Cause::JournalFailing)))
+            Err(refusal(&link, Refusal::Cause(Cause::JournalFailing)))
         }
         // A plan that was over before anybody looked, or a lint that refused it: events tell.
         _ => Ok(()),

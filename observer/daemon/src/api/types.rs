@@ -5,12 +5,24 @@
 use std::collections::BTreeMap;
 
 use observer_core::draft::Services;
+use observer_core::journal::Keeper;
+use observer_core::pair::Earlier;
 use observer_core::upgrade::Next;
 use observer_core::validate::Power;
 use observer_core::words::{At, FileSetName, HostName};
 use serde::{Deserialize, Serialize};
 
 use crate::shell::archive::StoredEvent;
+
+/// Query of `GET /v1/status`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StatusQuery {
+    /// Wait a few seconds at most until everything was looked at once since the daemon's start, or
+    /// since the last plan.
+    #[serde(default)]
+    pub(crate) looked: bool,
+}
 
 /// Query of `GET /v1/pairs/{pair}/events`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -56,7 +68,7 @@ pub(crate) struct PlanRequest {
     /// Only answer with the plan ([`PlanReport`](crate::report::plan::PlanReport)).
     #[serde(default)]
     pub(crate) dry_run: bool,
-    /// Why; kept in the audit.
+    /// Why; told by the events.
     #[serde(default)]
     pub(crate) reason: Option<String>,
 }
@@ -67,9 +79,12 @@ pub(crate) struct PlanRequest {
 pub(crate) struct ScheduleRequest {
     /// When the switchover begins, in milliseconds of the daemon's clock (`at` of `status`).
     pub(crate) due: At,
-    /// Why; kept in the audit.
+    /// Why; told by the events.
     #[serde(default)]
     pub(crate) reason: Option<String>,
+    /// What becomes of one that waits already.
+    #[serde(default)]
+    pub(crate) earlier: Earlier,
 }
 
 /// Body of `POST /v1/pairs/{pair}/skip-step`.
@@ -112,6 +127,9 @@ pub(crate) struct ServicesRequest {
     pub(crate) host: HostName,
     /// What is to become of its services.
     pub(crate) wanted: Services,
+    /// Why; told by the events.
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
     /// Only show the plan.
     #[serde(default)]
     pub(crate) dry_run: bool,
@@ -168,6 +186,9 @@ pub(crate) struct MaintenanceRequest {
     /// When it ends by itself, in milliseconds of the daemon's clock (`at` of `status`).
     #[serde(default)]
     pub(crate) until: Option<At>,
+    /// Whose it is; the upgrade's verb orders its own.
+    #[serde(default)]
+    pub(crate) keeper: Keeper,
 }
 
 /// Body of `POST /v1/pairs/{pair}/maintenance/end`.
@@ -176,6 +197,9 @@ pub(crate) struct MaintenanceRequest {
 pub(crate) struct MaintenanceEnd {
     /// Which host.
     pub(crate) host: HostName,
+    /// Whose is meant; a person's order ends any.
+    #[serde(default)]
+    pub(crate) keeper: Keeper,
 }
 
 /// Body of `POST /v1/pairs/{pair}/parity/fix`.

@@ -18,5 +18,5 @@ pub(super) async fn validate(
     let link = desk.link(&pair)?;
     let (reply, answer) = oneshot::channel();
     let report = put(&link, Ask::Validate(reply), answer).await?;
-    Ok(Json(report.map_err(refusal)?))
+    Ok(Json(report.map_err(|why| refusal(&link, why))?))
 }

@@ -4,6 +4,7 @@
 use std::io::{BufRead, IsTerminal};
 
 use observer_core::draft::Services;
+use observer_core::pair::Earlier;
 use observer_core::words::{At, HostName};
 use serde_json::{Value, json};
 
@@ -44,13 +45,16 @@ pub(super) async fn failover(desk: &Desk, args: FailoverArgs) -> Result<Exit, Fa
 }
 
 pub(super) async fn switchover(desk: &Desk, args: SwitchoverArgs) -> Result<Exit, Failure> {
-    let SwitchoverArgs { plan, at, cancel } = args;
+    let SwitchoverArgs { plan, at, cancel, replace } = args;
     if cancel {
         return orders::cancel(desk).await;
     }
     let errand = errand(desk, "switchover", &plan).await?;
     match at {
-        Some(at) => schedule(desk, errand, &at, plan.reason).await,
+        Some(at) => {
+            let earlier = if replace { Earlier::Replaced } else { Earlier::Stands };
+            schedule(desk, errand, &at, plan.reason, earlier).await
+        }
         None => run(desk, errand).await,
     }
 }
@@ -61,8 +65,8 @@ pub(super) async fn mend(desk: &Desk, verb: &str, args: PlanArgs) -> Result<Exit
 }
 
 /// `switchover` as a part of something larger that was confirmed.
-pub(super) async fn order(desk: &Desk, verb: &str) -> Result<Exit, Failure> {
-    let args = PlanArgs { dry_run: false, yes: true, reason: None };
+pub(super) async fn order(desk: &Desk, verb: &str, reason: String) -> Result<Exit, Failure> {
+    let args = PlanArgs { dry_run: false, yes: true, reason: Some(reason) };
     run(desk, errand(desk, verb, &args).await?).await
 }
 
@@ -78,8 +82,9 @@ pub(super) async fn services(
     desk: &Desk,
     host: &HostName,
     wanted: Services,
+    reason: String,
 ) -> Result<Exit, Failure> {
-    let body = json!({ "host": host, "wanted": wanted });
+    let body = json!({ "host": host, "wanted": wanted, "reason": reason });
     let path = desk.path("services").await?;
     run(desk, Errand { path, body, dry_run: false, yes: true }).await
 }
@@ -120,8 +125,10 @@ async fn schedule(
     errand: Errand,
     at: &str,
     reason: Option<String>,
+    earlier: Earlier,
 ) -> Result<Exit, Failure> {
-    let now = desk.status().await?.at;
+    let status = desk.pair_status().await?;
+    let now = status.at;
     let due: At = when::due(at, now).map_err(Failure::Usage)?;
     let pair = desk.pair().await?;
     let now_refused = match errand.plan(desk).await {
@@ -135,11 +142,21 @@ async fn schedule(
     if let Some(why) = now_refused {
         say(&format!("now it would be {why}"));
     }
+    if let Some(waits) = &status.schedule {
+        let (by, when) = (&waits.by, date_time(waits.due));
+        if earlier == Earlier::Stands {
+            return Err(Failure::Refused(format!(
+                "a switchover by {by} is scheduled already, for {when}\n  fix: add `--replace` to \
+                 put yours in its place, or `ha-observer switchover --cancel`"
+            )));
+        }
+        say(&format!("it replaces the switchover by {by} at {when}"));
+    }
     if !errand.yes {
         confirm_pair(&pair)?;
     }
     let path = desk.path("schedule").await?;
-    let accepted = desk.client.post(&path, &ScheduleRequest { due, reason }).await?;
+    let accepted = desk.client.post(&path, &ScheduleRequest { due, reason, earlier }).await?;
     let text = format!(
         "scheduled for {}; it is checked then, and `ha-observer switchover --cancel` cancels it",
         date_time(due)

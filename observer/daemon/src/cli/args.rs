@@ -57,7 +57,7 @@ pub(crate) enum Verb {
     Events(EventsArgs),
     /// The report of one plan as Markdown, with the time each phase took.
     Incident {
-        /// The plan's number; the newest change of master if left out.
+        /// The plan's number; if left out the newest change of master, else the newest plan.
         plan: Option<u64>,
     },
     /// The verdict table and the gates; the same for every pair.
@@ -313,7 +313,7 @@ pub(crate) struct FailoverArgs {
     /// Accept whatever is lost, this once.
     #[arg(long, requires = "reason")]
     pub(crate) accept_loss: bool,
-    /// Why; kept in the audit, and in the events where a loss is accepted.
+    /// Why; told by `events` and `incident`.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
 }
@@ -327,7 +327,7 @@ pub(crate) struct PlanArgs {
     /// Do not ask for the pair's name to be typed.
     #[arg(long)]
     pub(crate) yes: bool,
-    /// Why; kept in the audit.
+    /// Why; told by `events` and `incident`.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
 }
@@ -343,6 +343,9 @@ pub(crate) struct SwitchoverArgs {
     /// Cancel the one that is scheduled.
     #[arg(long, conflicts_with_all = ["at", "dry_run", "yes", "reason"])]
     pub(crate) cancel: bool,
+    /// Take the place of the one that is scheduled.
+    #[arg(long, requires = "at")]
+    pub(crate) replace: bool,
 }
 
 /// Where the configuration is.

@@ -9,7 +9,7 @@ use super::args::{ConfigAction, ConfigArgs, DefaultFile};
 use super::output::print;
 use super::{Exit, Failure};
 use crate::config::access::PairAccess;
-use crate::config::{self, OBSERVER_TOML, PAIR_TOML, Reach};
+use crate::config::{self, Finding, OBSERVER_TOML, PAIR_TOML, Reach};
 
 pub(super) fn carry_out(args: ConfigArgs, pair: Option<&str>) -> Result<Exit, Failure> {
     match (args.default, args.action) {
@@ -36,7 +36,11 @@ pub(super) fn carry_out(args: ConfigArgs, pair: Option<&str>) -> Result<Exit, Fa
 }
 
 fn check(directory: &Path, pair: Option<&str>) -> Result<(), Failure> {
-    for access in pairs(directory, Reach::Files, pair)? {
+    let (pairs, odd) = read(directory, Reach::Files, pair)?;
+    for finding in odd {
+        print(&format!("{finding}\n"));
+    }
+    for access in pairs {
         let name = access.spec.name.clone();
         let (hosts, proxies) = (access.hosts.len(), access.proxies.len());
         let bouncers = match access.bouncers.len() {
@@ -91,9 +95,18 @@ pub(super) fn pairs(
     reach: Reach,
     pair: Option<&str>,
 ) -> Result<Vec<PairAccess>, Failure> {
+    Ok(read(directory, reach, pair)?.0)
+}
+
+/// The same, with what is odd in all of the files.
+fn read(
+    directory: &Path,
+    reach: Reach,
+    pair: Option<&str>,
+) -> Result<(Vec<PairAccess>, Vec<Finding>), Failure> {
     let config =
         config::load(directory, reach).map_err(|findings| Failure::Config(findings.to_string()))?;
-    let Some(name) = pair else { return Ok(config.pairs) };
+    let Some(name) = pair else { return Ok((config.pairs, config.odd)) };
     let known: Vec<String> =
         config.pairs.iter().map(|access| access.spec.name.to_string()).collect();
     let mut pairs = config.pairs;
@@ -104,5 +117,5 @@ pub(super) fn pairs(
             "no pair is called \"{name}\"\n  fix: use one of: {known}"
         )));
     }
-    Ok(pairs)
+    Ok((pairs, config.odd))
 }

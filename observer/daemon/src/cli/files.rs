@@ -15,8 +15,6 @@ use crate::report::view::PairStatus;
 
 /// How long `files sync` waits for its pass.
 const SYNC_LIMIT: Duration = Duration::from_secs(3_600);
-/// How long it may take until the pair has been looked at.
-const JUDGED_LIMIT: Duration = Duration::from_secs(5);
 /// How often it looks.
 const SYNC_LOOK: Duration = Duration::from_millis(500);
 
@@ -29,7 +27,7 @@ pub(super) async fn carry_out(desk: &Desk, args: FilesArgs) -> Result<Exit, Fail
 }
 
 async fn show(desk: &Desk) -> Result<Exit, Failure> {
-    Ok(told(desk, &own(desk).await?))
+    Ok(told(desk, &desk.looked_at().await?))
 }
 
 /// Prints how the sets stand; the exit code says whether that is well.
@@ -41,18 +39,6 @@ fn told(desk: &Desk, status: &PairStatus) -> Exit {
     }
     let good = status.files.iter().all(|one| one.age == Age::Fresh && one.trouble.is_none());
     if good { Exit::Ok } else { Exit::FilesBehind }
-}
-
-/// The pair that is meant. After a start, and after each plan, it is first looked at anew.
-async fn own(desk: &Desk) -> Result<PairStatus, Failure> {
-    let until = Instant::now() + JUDGED_LIMIT;
-    loop {
-        let status = desk.pair_status().await?;
-        if status.rule.is_some() || Instant::now() > until {
-            return Ok(status);
-        }
-        tokio::time::sleep(SYNC_LOOK).await;
-    }
 }
 
 /// The table, and below it what stands in the way of each set.
@@ -103,7 +89,7 @@ pub(super) fn table(files: &[FileStanding], look: Look) -> String {
 }
 
 async fn sync(desk: &Desk, named: Option<&str>) -> Result<Exit, Failure> {
-    let before = own(desk).await?;
+    let before = desk.looked_at().await?;
     let sets: Vec<FileSetName> = before.files.iter().map(|one| one.set.clone()).collect();
     let sets: Vec<FileSetName> = match named {
         None => sets,
@@ -115,7 +101,7 @@ async fn sync(desk: &Desk, named: Option<&str>) -> Result<Exit, Failure> {
     let until = Instant::now() + SYNC_LIMIT;
     loop {
         tokio::time::sleep(SYNC_LOOK).await;
-        let now = own(desk).await?;
+        let now = desk.looked_at().await?;
         let ended = |one: &&FileStanding| {
             let began = one.clean.is_some_and(|(began, _)| began.0 + 1_000 > before.at.0);
             one.running.is_none() && (began || one.trouble.is_some())
@@ -129,7 +115,7 @@ async fn sync(desk: &Desk, named: Option<&str>) -> Result<Exit, Failure> {
 }
 
 async fn allow_deletes(desk: &Desk, name: &str) -> Result<Exit, Failure> {
-    let status = own(desk).await?;
+    let status = desk.looked_at().await?;
     let sets: Vec<FileSetName> = status.files.iter().map(|one| one.set.clone()).collect();
     let set = known(&sets, name)?;
     let standing = status.files.iter().find(|one| one.set == set);

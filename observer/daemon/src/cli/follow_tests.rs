@@ -59,6 +59,7 @@ fn opened() -> EventKind {
         goal: Goal::SwitchOver,
         rule: "operator".to_owned(),
         asker: Asker::Operator,
+        ordered: None,
         decided_ms: 0,
         promise: Promise::OnMaster,
         master: "node-a".into(),
@@ -164,5 +165,6 @@ fn holding(seen: &str) -> PlanStatus {
         step_since: At(1),
         past_pivot: false,
         can_be_aborted: true,
+        promoted: None,
     }
 }

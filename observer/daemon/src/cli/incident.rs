@@ -14,8 +14,7 @@ pub(super) async fn show(desk: &Desk, plan: Option<u64>) -> Result<Exit, Failure
     let path = format!("{}?limit={SEARCHED}", desk.path("events").await?);
     let EventsAnswer { events } = desk.client.get(&path).await?;
     let incident = Incident::of(&events, plan.map(PlanId)).ok_or_else(|| {
-        let what =
-            plan.map_or_else(|| "no change of master".to_owned(), |plan| format!("no plan {plan}"));
+        let what = plan.map_or_else(|| "no plan".to_owned(), |plan| format!("no plan {plan}"));
         Failure::Usage(format!(
             "there is {what} among the newest {SEARCHED} events\n  fix: see `ha-observer events`"
         ))

@@ -265,8 +265,17 @@ impl Desk {
 
     /// How the pair that is meant stands.
     async fn pair_status(&self) -> Result<PairStatus, Failure> {
+        self.own(self.status().await?).await
+    }
+
+    /// The same, once it was looked at anew; the daemon waits for that, for a few seconds.
+    async fn looked_at(&self) -> Result<PairStatus, Failure> {
+        self.own(self.client.get("/v1/status?looked=true").await?).await
+    }
+
+    async fn own(&self, report: StatusReport) -> Result<PairStatus, Failure> {
         let pair = self.pair().await?;
-        let mut pairs = self.status().await?.pairs.into_iter();
+        let mut pairs = report.pairs.into_iter();
         pairs.find(|status| status.pair.as_str() == pair).ok_or_else(|| {
             Failure::Usage(format!(
                 "there is no pair {pair}\n  fix: `ha-observer status` lists them"

@@ -1,6 +1,7 @@
 //! `pause`, `resume`, `ack`, `abort`: small orders that are in force, or taken, when the verb
 //! returns.
 
+use observer_core::journal::Keeper;
 use observer_core::words::{At, HostName};
 
 use super::args::MaintenanceArgs;
@@ -11,6 +12,7 @@ use crate::api::types::{
     SkipStepRequest,
 };
 use crate::report::date_time;
+use crate::report::view::PairStatus;
 
 pub(super) async fn pause(
     desk: &Desk,
@@ -53,24 +55,29 @@ pub(super) async fn maintenance(desk: &Desk, args: MaintenanceArgs) -> Result<Ex
     let MaintenanceArgs { host, reason, for_ms, end } = args;
     if end {
         let path = desk.path("maintenance/end").await?;
-        let request = MaintenanceEnd { host: HostName::new(&host) };
+        let request = MaintenanceEnd { host: HostName::new(&host), keeper: Keeper::Person };
         let accepted: Accepted = desk.client.post(&path, &request).await?;
         return done(desk, &accepted, &format!("{host} may be promoted and repaired again"));
     }
     check_length(for_ms)?;
     let path = desk.path("maintenance").await?;
-    let until = match for_ms {
-        Some(ms) => Some(desk.status().await?.at.plus(ms)),
-        None => None,
-    };
+    let status = desk.pair_status().await?;
+    let earlier = status.hosts.iter().find(|one| one.name.as_str() == host);
+    let earlier =
+        earlier.and_then(|one| one.maintenance.as_ref()).map_or_else(String::new, |kept| {
+            format!("; this replaces the one by {} ({})", kept.by, one_line(&kept.reason))
+        });
+    let until = for_ms.map(|ms| status.at.plus(ms));
     let reason = reason.unwrap_or_default();
-    let request = MaintenanceRequest { host: HostName::new(&host), reason, until };
+    let request =
+        MaintenanceRequest { host: HostName::new(&host), reason, until, keeper: Keeper::Person };
     let accepted: Accepted = desk.client.post(&path, &request).await?;
     let until = until.map_or_else(
         || format!("until `ha-observer maintenance {host} --end`"),
         |at: At| format!("until {}", date_time(at)),
     );
-    done(desk, &accepted, &format!("{host} is in maintenance {until}: it is left alone"))
+    let text = format!("{host} is in maintenance {until}: it is left alone{earlier}");
+    done(desk, &accepted, &text)
 }
 
 pub(super) async fn resume(desk: &Desk) -> Result<Exit, Failure> {
@@ -79,8 +86,29 @@ pub(super) async fn resume(desk: &Desk) -> Result<Exit, Failure> {
 }
 
 pub(super) async fn acknowledge(desk: &Desk) -> Result<Exit, Failure> {
+    let before = desk.looked_at().await?;
     let accepted: Accepted = desk.client.post(&desk.path("ack").await?, &()).await?;
-    done(desk, &accepted, "acknowledged")
+    let now = desk.looked_at().await?;
+    let text = format!("{}\nnext: {}", acknowledged(&before, &now), one_line(&now.next));
+    done(desk, &accepted, &text)
+}
+
+/// What it was that a person has seen, and what it allows.
+fn acknowledged(before: &PairStatus, now: &PairStatus) -> String {
+    match (&now.master, before.unacknowledged, &before.plan) {
+        (Some(master), ..) if now.epoch != before.epoch => {
+            format!("{master} is accepted as the master (epoch {})", now.epoch)
+        }
+        (_, _, Some(plan)) if now.plan.as_ref().map(|open| open.plan) != Some(plan.plan) => {
+            format!("plan {} ({}) is closed as it stands", plan.plan, plan.goal)
+        }
+        (_, Some(plan), _) => format!(
+            "the change of master by plan {plan} is acknowledged: the next automatic one is allowed"
+        ),
+        _ => {
+            "what failed last is acknowledged: what was tried in vain may be tried again".to_owned()
+        }
+    }
 }
 
 /// Takes the open plan back, passes the step it is stuck at, or gives up the host it promotes.
@@ -126,4 +154,28 @@ pub(super) fn done(desk: &Desk, accepted: &Accepted, text: &str) -> Result<Exit,
         print(&format!("{text}\n"));
     }
     Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use observer_core::pair::Pair;
+    use observer_core::words::{At, Epoch, PlanId};
+
+    use super::*;
+    use crate::report::view::PairView;
+    use crate::shell::scripted::spec;
+
+    #[test]
+    fn an_acknowledgement_says_of_what() {
+        let nothing = PairView::of(&Pair::new(spec(), &[], At(1)), At(1)).status;
+        let failed = acknowledged(&nothing, &nothing);
+        assert!(failed.starts_with("what failed last is acknowledged"), "{failed}");
+        let moved = PairStatus { unacknowledged: Some(PlanId(3)), ..nothing.clone() };
+        let allowed = acknowledged(&moved, &nothing);
+        assert!(allowed.starts_with("the change of master by plan 3 is acknowledged"), "{allowed}");
+        let master = Some("node-b".into());
+        let adopted = PairStatus { epoch: Epoch(4), master, ..nothing.clone() };
+        let accepted = acknowledged(&nothing, &adopted);
+        assert_eq!(accepted, "node-b is accepted as the master (epoch 4)");
+    }
 }

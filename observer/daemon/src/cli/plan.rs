@@ -99,7 +99,12 @@ pub(super) fn text(plan: &PlanReport, look: Look) -> String {
 }
 
 fn step_text(step: &StepReport, look: Look) -> String {
-    let pivot = if step.is_pivot { " (the pivot: after it there is only forward)" } else { "" };
+    let pivot = match (step.is_pivot, step.undo.commands.is_empty()) {
+        (false, _) => "",
+        (true, true) => " (the pivot: after it there is only forward)",
+        // A switchover withdraws what did not come through.
+        (true, false) => " (the pivot: once it is seen there is only forward)",
+    };
     let head = format!("{:2}. {}{pivot}", step.number, step.name);
     let mut text = format!("\n{}\n", look.paint(Tone::Strong, &head));
     text.push_str(&format!("    does:     {}\n", step.what));
@@ -109,7 +114,11 @@ fn step_text(step: &StepReport, look: Look) -> String {
     text.push_str(&format!("    usually:  {usual}\n"));
     let deadline = human_ms(step.deadline_ms);
     text.push_str(&format!("    deadline: {deadline}; else {}\n", step.on_failure));
-    text.push_str(&format!("    undo:     {}\n", step.undo.what));
+    let when = match (step.is_pivot, step.undo.commands.is_empty()) {
+        (true, false) => ", only if it does not come through and is proven not to have happened",
+        _ => "",
+    };
+    text.push_str(&format!("    undo:     {}{when}\n", step.undo.what));
     text.push_str(&commands("undo", &step.undo.commands));
     text
 }

@@ -1,14 +1,14 @@
 //! `status`: one line that says whether we are protected; then who is what, and what is next.
 
 use observer_core::facts::Journal;
-use observer_core::journal::Way;
+use observer_core::journal::{Keeper, Way};
 use observer_core::policy::Mode;
 use observer_core::words::{At, HostName, human_bytes, human_ms};
 
 use super::output::{Look, Tone, one_line, print, wrap};
 use super::{Desk, Exit, Failure, print_json, when};
 use crate::report::date_time;
-use crate::report::members::{BouncerStatus, HostStatus, MaintenanceStatus, ProxyStatus, Role};
+use crate::report::members::{BouncerStatus, HostStatus, ProxyStatus, Role};
 use crate::report::parity::ParityStatus;
 use crate::report::view::{PairStatus, PlanStatus, UpgradeStatus};
 
@@ -91,14 +91,12 @@ fn standing_lines(status: &PairStatus, look: Look) -> Vec<String> {
         lines.push(look.paint(Tone::Warn, &line));
     }
     for host in &status.hosts {
-        let Some(MaintenanceStatus { by, reason, until }) = &host.maintenance else { continue };
-        let end = format!("`ha-observer maintenance {} --end`", host.name);
-        let until = until.map_or_else(
-            || format!("until {end}"),
-            |until| format!("until {}, or {end}", date_time(until)),
-        );
-        let line =
-            format!("{} is in maintenance for {by}, {until}: {}", host.name, one_line(reason));
+        let Some(kept) = &host.maintenance else { continue };
+        let end = match kept.keeper {
+            Keeper::Person => format!("`ha-observer maintenance {} --end` ends it", host.name),
+            Keeper::Upgrade => "the upgrade ends it".to_owned(),
+        };
+        let line = format!("{}; {end}", one_line(&kept.sentence(&host.name)));
         lines.push(look.paint(Tone::Warn, &line));
     }
     if let Some(schedule) = &status.schedule {
@@ -164,6 +162,8 @@ fn host(host: &HostStatus) -> Vec<String> {
     let role = match host.role {
         Role::Master => "master",
         Role::Slave => "slave",
+        Role::OldMaster => "old master",
+        Role::NewMaster => "new master",
         Role::StraySecondMaster => "SECOND MASTER",
         Role::Unknown => "unknown",
     };

@@ -136,6 +136,7 @@ fn status_in_the_middle_of_a_plan_says_what_it_waits_for() {
         step_since: At(1),
         past_pivot: true,
         can_be_aborted: false,
+        promoted: None,
     };
     let status = PairStatus {
         at: At(4_201),
@@ -203,6 +204,17 @@ fn a_dry_run_shows_every_command_host_deadline_and_undo() {
         steps: vec![fence, promote],
     };
     insta::assert_snapshot!(plan::text(&plan, Look::Aligned));
+
+    // A switchover's promotion can be withdrawn: it is said when.
+    let mut withdrawn = plan.clone();
+    withdrawn.steps[1].undo = UndoReport {
+        what: "kill the database on node-b".to_owned(),
+        commands: vec![command("node-b", "systemctl kill")],
+    };
+    let text = plan::text(&withdrawn, Look::Aligned);
+    assert!(text.contains("promote (the pivot: once it is seen there is only forward)"), "{text}");
+    let undo = "undo:     kill the database on node-b, only if it does not come through and is";
+    assert!(text.contains(undo), "{text}");
 }
 
 #[test]
@@ -234,6 +246,9 @@ fn a_switchover_is_ordered_for_now_or_later_or_cancelled() {
     for line in ["switchover --dry-run", "switchover --yes --at 23:00", "switchover --cancel"] {
         assert!(typed(line).is_ok(), "{line}");
     }
+    assert!(typed("switchover --at 23:00 --replace").is_ok());
+    assert!(typed("switchover --replace").is_err(), "of which time?");
+    assert!(typed("pause --reason x --for 5m").is_ok());
     for line in ["switchover --cancel --at 23:00", "switchover --force", "abort --skip-step"] {
         assert!(typed(line).is_err(), "{line}");
     }

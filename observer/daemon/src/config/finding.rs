@@ -5,6 +5,15 @@
 use std::fmt;
 use std::path::PathBuf;
 
+/// How much a finding weighs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Weight {
+    /// It cannot work: the file is rejected.
+    Wrong,
+    /// It works, and is hardly what was meant.
+    Odd,
+}
+
 /// One thing that is wrong in a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Finding {
@@ -18,6 +27,8 @@ pub(crate) struct Finding {
     pub(crate) problem: String,
     /// What to do about it.
     pub(crate) fix: String,
+    /// How much it weighs.
+    pub(crate) weight: Weight,
 }
 
 impl fmt::Display for Finding {
@@ -29,7 +40,8 @@ impl fmt::Display for Finding {
         if !self.key.is_empty() {
             write!(f, ": {}", self.key)?;
         }
-        write!(f, ": {}", self.problem)?;
+        let odd = if self.weight == Weight::Odd { "odd: " } else { "" };
+        write!(f, ": {odd}{}", self.problem)?;
         if !self.fix.is_empty() {
             write!(f, "\n    fix: {}", self.fix)?;
         }

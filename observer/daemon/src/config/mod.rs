@@ -4,12 +4,14 @@
 //! one wrong file is rejected whole, with everything that is wrong in all of them.
 
 pub(crate) mod access;
+mod address;
 mod daemon;
 mod fence;
 mod files;
 mod finding;
 mod pair;
 mod parity;
+mod plain;
 mod policy;
 mod section;
 mod units;
@@ -19,8 +21,9 @@ use std::path::{Path, PathBuf};
 
 use access::PairAccess;
 pub(crate) use daemon::DaemonConfig;
-pub(crate) use finding::{Finding, Findings};
+pub(crate) use finding::{Finding, Findings, Weight};
 pub(crate) use pair::Reach;
+pub(crate) use plain::plain;
 pub(crate) use section::nearest;
 pub(crate) use units::time_ms;
 
@@ -40,11 +43,13 @@ pub(crate) struct Config {
     pub(crate) daemon: DaemonConfig,
     /// The pairs, by their file's name.
     pub(crate) pairs: Vec<PairAccess>,
+    /// What is odd in them, and works all the same.
+    pub(crate) odd: Vec<Finding>,
 }
 
 /// Reads `observer.toml` (its absence means the shipped settings) and every `pairs/*.toml`.
 pub(crate) fn load(directory: &Path, reach: Reach) -> Result<Config, Findings> {
-    let mut findings = Vec::new();
+    let (mut findings, mut odd) = (Vec::new(), Vec::new());
     let daemon = load_daemon(directory).unwrap_or_else(|found| {
         findings.extend(found);
         DaemonConfig::default()
@@ -56,7 +61,8 @@ pub(crate) fn load(directory: &Path, reach: Reach) -> Result<Config, Findings> {
             for file in files {
                 let read = read_text(&file).and_then(|text| pair::read(&file, &text, reach));
                 match read {
-                    Ok(access) => {
+                    Ok((access, oddities)) => {
+                        odd.extend(oddities);
                         let name = access.spec.name.to_string();
                         if let Some(other) = files_by_name.insert(name.clone(), file.clone()) {
                             findings.push(same_name(&file, &name, &other));
@@ -69,7 +75,7 @@ pub(crate) fn load(directory: &Path, reach: Reach) -> Result<Config, Findings> {
         }
         Err(finding) => findings.push(finding),
     }
-    if findings.is_empty() { Ok(Config { daemon, pairs }) } else { Err(Findings(findings)) }
+    if findings.is_empty() { Ok(Config { daemon, pairs, odd }) } else { Err(Findings(findings)) }
 }
 
 fn load_daemon(directory: &Path) -> Result<DaemonConfig, Vec<Finding>> {
@@ -108,6 +114,7 @@ fn pair_files(directory: &Path) -> Result<Vec<PathBuf>, Finding> {
                 "ha-observer config --default pair > {}/NAME.toml, then fill it in",
                 directory.display()
             ),
+            weight: Weight::Wrong,
         });
     }
     Ok(files)
@@ -124,6 +131,7 @@ fn unreadable(file: &Path, why: &std::io::Error) -> Finding {
         key: String::new(),
         problem: format!("cannot be read: {why}"),
         fix: "it must exist and be readable by the user ha-observer".to_owned(),
+        weight: Weight::Wrong,
     }
 }
 
@@ -134,6 +142,7 @@ fn same_name(file: &Path, name: &str, other: &Path) -> Finding {
         key: "pair.name".to_owned(),
         problem: format!("{} is called \"{name}\", too", other.display()),
         fix: "give each pair its own name".to_owned(),
+        weight: Weight::Wrong,
     }
 }
 

@@ -15,8 +15,9 @@ use super::access::{
     BouncerAccess, DatabaseAccess, HostAccess, HttpProbe, PairAccess, ProxyAccess, ProxyServer,
     SshAccess,
 };
+use super::address;
 use super::fence::Fence;
-use super::finding::Finding;
+use super::finding::{Finding, Weight};
 use super::parity;
 use super::policy;
 use super::section::{Document, Section};
@@ -31,7 +32,12 @@ pub(crate) enum Reach {
 }
 
 /// Reads a pair's file. All that is wrong in it is returned, not only the first finding.
-pub(crate) fn read(file: &Path, text: &str, reach: Reach) -> Result<PairAccess, Vec<Finding>> {
+/// Of a file that is right, what is odd in it comes along.
+pub(crate) fn read(
+    file: &Path,
+    text: &str,
+    reach: Reach,
+) -> Result<(PairAccess, Vec<Finding>), Vec<Finding>> {
     let (document, table) = Document::parse(file, text);
     let access = {
         let root = document.root(&table);
@@ -40,7 +46,8 @@ pub(crate) fn read(file: &Path, text: &str, reach: Reach) -> Result<PairAccess, 
         access
     };
     let findings = document.into_findings();
-    if findings.is_empty() { Ok(access) } else { Err(findings) }
+    let is_right = findings.iter().all(|finding| finding.weight == Weight::Odd);
+    if is_right { Ok((access, findings)) } else { Err(findings) }
 }
 
 fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
@@ -58,8 +65,9 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
     let probed = services.iter().any(|service| service.probed == Probed::Health);
     let fence = Fence::read(root.table("fence"), reach);
     let mut readers = Readers { ssh, database, application, fence, reach, names: BTreeSet::new() };
-    let hosts: Vec<HostAccess> =
-        root.tables("host").iter().map(|host| readers.host(host, probed)).collect();
+    let tables = root.tables("host");
+    let hosts: Vec<HostAccess> = tables.iter().map(|host| readers.host(host, probed)).collect();
+    address::check_apart(&tables, &hosts);
     let names: Vec<HostName> = hosts.iter().map(|host| host.name.clone()).collect();
     let proxies: Vec<ProxyAccess> =
         root.tables("proxy").iter().map(|proxy| readers.proxy(proxy, &names)).collect();
@@ -198,7 +206,7 @@ impl<'d, 't> Readers<'d, 't> {
 
     fn ssh(&self, section: &Section<'d, 't>, address: &str) -> SshAccess {
         let own = section.table("ssh");
-        let ssh_address = own.text("address").unwrap_or_else(|| address.to_owned());
+        let ssh_address = address_or(&own, address);
         let ssh = Layered { own: &own, shared: &self.ssh };
         let user = ssh.text("user").unwrap_or_else(|| "ha-observer".to_owned());
         let key = ssh.text("key").unwrap_or_else(|| DEFAULT_KEY.to_owned());
@@ -238,7 +246,7 @@ impl<'d, 't> Readers<'d, 't> {
             unit,
             socket: path("socket")
                 .unwrap_or_else(|| format!("/var/run/postgresql/.s.PGSQL.{port}").into()),
-            address: database.text("address").unwrap_or_else(|| address.to_owned()),
+            address: address_or(database.section("address"), address),
             port,
             user: database.text("user").unwrap_or_else(|| "ha_observer".to_owned()),
             database: database.text("name").unwrap_or_else(|| "ha_observer".to_owned()),
@@ -262,7 +270,7 @@ impl<'d, 't> Readers<'d, 't> {
         let section = probe.section("path");
         let path = url_path(section);
         let http = Some(HttpProbe {
-            address: probe.text("address").unwrap_or_else(|| address.to_owned()),
+            address: address_or(probe.section("address"), address),
             port: probe.section("port").number("port", 8_080, 1..=65_535) as u16,
             path,
             host_header: probe.text("host_header"),
@@ -285,7 +293,7 @@ fn frontend_probe(section: &Section<'_, '_>) -> Option<HttpProbe> {
         return None;
     }
     let probe = HttpProbe {
-        address: section.text("address").unwrap_or_else(|| "127.0.0.1".to_owned()),
+        address: address_or(section, "127.0.0.1"),
         port: section.number("port", 80, 1..=65_535) as u16,
         path: url_path(section),
         host_header: section.text("host_header"),
@@ -371,15 +379,15 @@ fn host_keys(section: &Section<'_, '_>) -> Vec<String> {
 
 fn address(section: &Section<'_, '_>) -> String {
     let address = section.required("address", "write its address, like address = \"192.0.2.11\"");
-    let plain = |c: char| c.is_ascii_alphanumeric() || ".-:_%".contains(c);
-    if !address.is_empty() && (!address.chars().all(plain) || address.starts_with('-')) {
-        section.wrong(
-            "address",
-            &format!("\"{address}\" is no IP address and no host name"),
-            "write the address alone, without user or port",
-        );
-    }
+    address::check(section, "address", &address);
     address
+}
+
+/// An address of a section's own, or else the one that holds without it.
+fn address_or(section: &Section<'_, '_>, otherwise: &str) -> String {
+    let own = section.text("address");
+    own.inspect(|own| address::check(section, "address", own))
+        .unwrap_or_else(|| otherwise.to_owned())
 }
 
 pub(super) fn absolute(

@@ -102,8 +102,37 @@ pub(super) fn read(section: &Section<'_, '_>) -> Policy {
             "make it at most as long as interval",
         );
     }
+    check_hold(section, &policy);
     section.finish();
     policy
+}
+
+/// How long the waiting room that is shipped keeps a request: `timeout queue`, and `retries` times
+/// `timeout connect`.
+const WAITING_ROOM_MS: u64 = 60_000;
+
+/// Notes what users would not wait for: the times of a switchover against one another.
+fn check_hold(section: &Section<'_, '_>, policy: &Policy) {
+    let hold = units::write_time(policy.hold_limit_ms);
+    if policy.hold_limit_ms >= WAITING_ROOM_MS {
+        section.odd(
+            "hold_limit",
+            &format!(
+                "{hold} is not shorter than the 60s for which the usual waiting room keeps a \
+                 request: users would see errors before the switchover is taken back"
+            ),
+            "use \"30s\" to \"50s\", or make `timeout queue`, and `retries` times `timeout \
+             connect`, longer at every proxy",
+        );
+    }
+    if policy.drain_deadline_ms >= policy.hold_limit_ms {
+        let drain = units::write_time(policy.drain_deadline_ms);
+        section.odd(
+            "drain_deadline",
+            &format!("{drain} is not shorter than hold_limit ({hold}), which would end it first"),
+            "make it a third of hold_limit: the database's stop takes its time, too",
+        );
+    }
 }
 
 /// The shortest pace of comparing: it reads files on every host.

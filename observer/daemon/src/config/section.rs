@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::finding::Finding;
+use super::finding::{Finding, Weight};
+use super::plain::plain;
 use super::units;
 
 /// One file while it is read.
@@ -28,7 +29,12 @@ impl<'t> Document<'t> {
         let document = Self { file: file.to_owned(), text, findings: RefCell::default() };
         for error in errors {
             let at = error.span().map(|span| document.line(span.start));
-            document.note(at, "", error.message(), "correct the TOML syntax on this line");
+            let line = at.and_then(|at| text.lines().nth(at - 1)).unwrap_or_default();
+            let (problem, fix) = plain(line, error.message()).unwrap_or_else(|| {
+                let problem = format!("{} (found `{}`)", error.message(), line.trim());
+                (problem, "correct the TOML syntax on this line".to_owned())
+            });
+            document.note(at, "", &problem, &fix);
         }
         (document, table)
     }
@@ -52,7 +58,12 @@ impl<'t> Document<'t> {
     }
 
     fn note(&self, line: Option<usize>, key: &str, problem: &str, fix: &str) {
+        self.weigh(Weight::Wrong, line, key, problem, fix);
+    }
+
+    fn weigh(&self, weight: Weight, line: Option<usize>, key: &str, problem: &str, fix: &str) {
         let finding = Finding {
+            weight,
             file: self.file.clone(),
             line,
             key: key.to_owned(),
@@ -111,10 +122,19 @@ impl<'d, 't> Section<'d, 't> {
 
     /// Notes that the value of `key` is wrong.
     pub(super) fn wrong(&self, key: &'static str, problem: &str, fix: &str) {
+        self.weigh(Weight::Wrong, key, problem, fix);
+    }
+
+    /// Notes that the value of `key` works, and is hardly what was meant.
+    pub(super) fn odd(&self, key: &'static str, problem: &str, fix: &str) {
+        self.weigh(Weight::Odd, key, problem, fix);
+    }
+
+    fn weigh(&self, weight: Weight, key: &'static str, problem: &str, fix: &str) {
         let found = self.find(key);
         let line = found.as_ref().map(|found| found.line).or(self.line);
         let key = found.map_or_else(|| self.join(key), |found| found.key);
-        self.document.note(line, &key, problem, fix);
+        self.document.weigh(weight, line, &key, problem, fix);
     }
 
     /// Notes that something about the table as a whole is wrong.

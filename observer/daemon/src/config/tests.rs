@@ -16,7 +16,30 @@ const KEY: &str =
 
 fn read(text: &str) -> Result<super::PairAccess, String> {
     let file = Path::new("pairs/desk.toml");
-    pair::read(file, text, Reach::Text).map_err(|found| Findings(found).to_string())
+    let read = pair::read(file, text, Reach::Text);
+    read.map(|(access, _)| access).map_err(|found| Findings(found).to_string())
+}
+
+/// What is odd in a file that is right.
+fn odd(text: &str) -> String {
+    let file = Path::new("pairs/desk.toml");
+    let (_, odd) = pair::read(file, text, Reach::Text).expect("the file is right");
+    Findings(odd).to_string()
+}
+
+#[test]
+fn what_works_and_is_hardly_meant_is_told_and_not_refused() {
+    assert_eq!(odd(&default_pair()), "");
+    let hold = odd(&changed(&[("hold_limit = \"30s\"", "hold_limit = \"90s\"")]));
+    let drain = odd(&changed(&[("drain_deadline = \"10s\"", "drain_deadline = \"30s\"")]));
+    insta::assert_snapshot!(format!("{hold}\n{drain}"));
+}
+
+#[test]
+fn two_hosts_at_one_address_are_refused() {
+    let same = changed(&[("address = \"192.0.2.12\"", "address = \"192.0.2.11\"")]);
+    let wrong = changed(&[("address = \"192.0.2.12\"", "address = \"192.0.2.1234\"")]);
+    insta::assert_snapshot!(format!("{}\n{}", findings(&same), findings(&wrong)));
 }
 
 fn default_pair() -> String {

@@ -2,8 +2,9 @@
 //!
 //! A bare number is refused: nobody remembers at 3 a.m. whether 30 meant seconds or minutes.
 
+// What is written back is the last name of a unit.
 const TIMES: &[(&str, u64)] =
-    &[("ms", 1), ("s", 1_000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+    &[("ms", 1), ("s", 1_000), ("m", 60_000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 const SIZES: &[(&str, u64)] = &[
     ("B", 1),
     ("KiB", 1 << 10),
@@ -64,6 +65,8 @@ mod tests {
         assert_eq!(time_ms("500ms"), Ok(500));
         assert_eq!(time_ms("1.5s"), Ok(1_500));
         assert_eq!(time_ms("2 h"), Ok(7_200_000));
+        assert_eq!(time_ms("2m"), time_ms("2min"));
+        assert_eq!(write_time(120_000), "2min");
         assert_eq!(size_bytes("16MiB"), Ok(16 << 20));
         assert_eq!(size_bytes("0B"), Ok(0));
     }

@@ -7,7 +7,7 @@ use observer_core::event::EventKind;
 use observer_core::facts::Asker;
 use observer_core::journal::{Outcome, Way};
 use observer_core::judge::Verdict;
-use observer_core::plan::{Goal, Promise};
+use observer_core::plan::{Goal, Ordered, Promise};
 use observer_core::words::{At, HostName, PairName, PlanId, human_ms};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,9 @@ const FORESHADOW_MS: u64 = 500;
 
 /// How long after the plan's end its report still shows what happened.
 const AFTERMATH_MS: u64 = 60_000;
+
+/// Of many plans since then, so many are named.
+const LATER_MAX: usize = 5;
 
 /// The report of one plan.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -34,6 +37,9 @@ pub(crate) struct Incident {
     pub(crate) rule: String,
     /// Who asked.
     pub(crate) asker: Asker,
+    /// Who ordered it and why, where a person did.
+    #[serde(default)]
+    pub(crate) ordered: Option<Ordered>,
     /// The master before.
     pub(crate) master: HostName,
     /// The master after, if it was carried out.
@@ -56,6 +62,9 @@ pub(crate) struct Incident {
     pub(crate) phases: Vec<Phase>,
     /// Everything that happened, in order.
     pub(crate) timeline: Vec<Moment>,
+    /// The plans that followed it, oldest first, with what each was for.
+    #[serde(default)]
+    pub(crate) later: Vec<(PlanId, String)>,
 }
 
 /// One phase.
@@ -81,19 +90,25 @@ pub(crate) struct Moment {
 }
 
 impl Incident {
-    /// The report of `plan`, or of the newest change of master; none if the events do not hold it.
+    /// The report of `plan`; else of the newest change of master, which is what people ask about
+    /// once small plans have followed it; else of the newest plan. None if there is none.
     pub(crate) fn of(events: &[StoredEvent], plan: Option<PlanId>) -> Option<Self> {
-        let opened = events.iter().rev().find(|stored| match &stored.event.kind {
-            EventKind::PlanOpened { plan: id, goal, .. } => {
-                plan.map_or(goal.changes_master(), |wanted| wanted == *id)
-            }
-            _ => false,
-        })?;
+        let newest = |wanted: &dyn Fn(PlanId, Goal) -> bool| {
+            events.iter().rev().find(|stored| match &stored.event.kind {
+                EventKind::PlanOpened { plan, goal, .. } => wanted(*plan, *goal),
+                _ => false,
+            })
+        };
+        let opened = match plan {
+            Some(named) => newest(&|plan, _| plan == named)?,
+            None => newest(&|_, goal| goal.changes_master()).or_else(|| newest(&|_, _| true))?,
+        };
         let EventKind::PlanOpened {
             plan,
             goal,
             rule,
             asker,
+            ordered,
             decided_ms,
             promise,
             master,
@@ -126,6 +141,8 @@ impl Incident {
             goal: goal.to_string(),
             rule: rule.clone(),
             asker: *asker,
+            ordered: ordered.clone(),
+            later: later(events, opened.seq),
             master: master.clone(),
             next_master: next_master.clone(),
             trouble_at,
@@ -148,9 +165,10 @@ impl Incident {
             Some(Outcome::Done) => "done".to_owned(),
             Some(Outcome::Undone { why }) => format!("undone, the pair is as it was: {why}"),
         };
-        let who = match self.asker {
-            Asker::Observer => format!("the observer, by rule {rule}"),
-            Asker::Operator => "a person".to_owned(),
+        let who = match (&self.ordered, self.asker) {
+            (Some(ordered), _) => crate::cli::one_line(&ordered.to_string()),
+            (None, Asker::Observer) => format!("the observer, by rule {rule}"),
+            (None, Asker::Operator) => "a person".to_owned(),
         };
         let moved = if master == next_master {
             format!("on {master}")
@@ -188,8 +206,29 @@ impl Incident {
             let what = crate::cli::one_line(what).replace('|', "\\|");
             text.push_str(&format!("| {} | {what} |\n", clock_time(*at)));
         }
+        if !self.later.is_empty() {
+            let plans: Vec<String> = self
+                .later
+                .iter()
+                .map(|(plan, goal)| format!("`ha-observer incident {plan}` ({goal})"))
+                .collect();
+            text.push_str(&format!("\nPlans since then: {}\n", plans.join(", ")));
+        }
         text
     }
+}
+
+/// The plans opened after the event of this number; of many the newest few.
+fn later(events: &[StoredEvent], seq: u64) -> Vec<(PlanId, String)> {
+    let plans = events.iter().filter_map(|stored| match &stored.event.kind {
+        EventKind::PlanOpened { plan, goal, .. } if stored.seq > seq => {
+            Some((*plan, goal.to_string()))
+        }
+        _ => None,
+    });
+    let mut plans: Vec<(PlanId, String)> = plans.collect();
+    plans.drain(..plans.len().saturating_sub(LATER_MAX));
+    plans
 }
 
 /// What the last verdict before the opening rested on.

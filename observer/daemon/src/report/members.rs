@@ -2,6 +2,7 @@
 //!
 //! It repeats what was seen and judges nothing: what it means is the digest's.
 
+use observer_core::journal::{Keeper, MaintenanceOrder};
 use observer_core::ledger::Snapshot;
 use observer_core::pair::Pair;
 use observer_core::sighting::{
@@ -9,6 +10,8 @@ use observer_core::sighting::{
 };
 use observer_core::words::{At, BouncerName, HostName, ProxyName};
 use serde::{Deserialize, Serialize};
+
+use super::date_time;
 
 /// What a host is now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -18,7 +21,11 @@ pub(crate) enum Role {
     Master,
     /// Any other host whose database does not claim to be a primary.
     Slave,
-    /// Not the journal's master, and its database takes writes.
+    /// The journal's master, whom the open plan has replaced.
+    OldMaster,
+    /// Promoted by the open plan; the journal names it the master once that is closed.
+    NewMaster,
+    /// Not the journal's master, and its database takes writes by other hands than ours.
     StraySecondMaster,
     /// No master is known, so nobody's role is.
     Unknown,
@@ -53,6 +60,30 @@ pub(crate) struct MaintenanceStatus {
     pub(crate) reason: String,
     /// When it ends by itself.
     pub(crate) until: Option<At>,
+    /// When it began.
+    #[serde(default)]
+    pub(crate) since: At,
+    /// Whose it is.
+    #[serde(default)]
+    pub(crate) keeper: Keeper,
+}
+
+impl MaintenanceStatus {
+    /// What was ordered, as it is shown.
+    pub(crate) fn of(order: &MaintenanceOrder) -> Self {
+        let MaintenanceOrder { by, reason, since, until, keeper } = order.clone();
+        Self { by, reason, until, since, keeper }
+    }
+
+    /// Who has it, since when, until when and why.
+    pub(crate) fn sentence(&self, host: &HostName) -> String {
+        let until = self.until.map_or_else(
+            || "until somebody ends it".to_owned(),
+            |until| format!("until {}", date_time(until)),
+        );
+        let (by, since) = (&self.by, date_time(self.since));
+        format!("{host} is in maintenance for {by} since {since}, {until}: {}", self.reason)
+    }
 }
 
 /// One proxy's line.
@@ -85,6 +116,7 @@ pub(crate) struct BouncerStatus {
 pub(crate) fn hosts(pair: &Pair) -> Vec<HostStatus> {
     let snapshot = pair.snapshot();
     let master = pair.memory().master.as_ref();
+    let promoted = pair.promoted_by_plan();
     let of_master = master.and_then(|host| last_report(snapshot, host));
     let line = |name: &HostName| {
         let report = match snapshot.seen(&Look::Database(name.clone())) {
@@ -101,6 +133,8 @@ pub(crate) fn hosts(pair: &Pair) -> Vec<HostStatus> {
         HostStatus {
             name: name.clone(),
             role: match report {
+                _ if promoted == Some(name) => Role::NewMaster,
+                _ if is_master && promoted.is_some() => Role::OldMaster,
                 _ if is_master => Role::Master,
                 Some(report) if !report.in_recovery && master.is_some() => Role::StraySecondMaster,
                 _ if master.is_none() => Role::Unknown,
@@ -110,11 +144,7 @@ pub(crate) fn hosts(pair: &Pair) -> Vec<HostStatus> {
             database: database(snapshot, name),
             lag_bytes: lag,
             application: application(snapshot, name),
-            maintenance: pair.memory().maintenance.get(name).map(|order| MaintenanceStatus {
-                by: order.by.clone(),
-                reason: order.reason.clone(),
-                until: order.until,
-            }),
+            maintenance: pair.memory().maintenance.get(name).map(MaintenanceStatus::of),
         }
     };
     pair.spec().hosts.iter().map(line).collect()

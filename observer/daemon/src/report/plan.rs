@@ -140,6 +140,13 @@ impl PlanReport {
         }
     }
 
+    /// Says what a person can do about what would refuse it.
+    pub(crate) fn advise(&mut self, advice: impl FnOnce(Cause) -> String) {
+        if let Some(refused) = &mut self.refused {
+            refused.advice = advice(refused.cause);
+        }
+    }
+
     /// Adds what stands out in the present, which has this cause, if that is what would refuse it.
     pub(crate) fn refused_for(&mut self, cause: Cause, seen: &[String]) {
         if let Some(refused) = self.refused.as_mut().filter(|refused| refused.cause == cause) {

@@ -180,6 +180,7 @@ mod tests {
                     goal: Goal::SwitchOver,
                     rule: "operator".to_owned(),
                     asker: Asker::Operator,
+                    ordered: None,
                     decided_ms: 0,
                     promise: Promise::OnMaster,
                     master: from.into(),

@@ -8,7 +8,7 @@ use observer_core::facts::{
 use observer_core::journal::{Outcome, Way};
 use observer_core::judge::{Cause, Verdict, gate, judge};
 use observer_core::pair::Pair;
-use observer_core::plan::{Goal, Promise};
+use observer_core::plan::{Goal, Ordered, Promise};
 use observer_core::words::{At, PlanId};
 
 use super::incident::Incident;
@@ -55,7 +55,12 @@ fn why(facts: Facts, gates: GateFacts) -> WhyReport {
         change,
     };
     let status = PairView::of(&Pair::new(spec(), &[], At(1)), At(1)).status;
-    WhyReport::of(&PairView { status, basis: Some(basis) })
+    WhyReport::of(&PairView {
+        status,
+        basis: Some(basis),
+        takes_orders: true,
+        particular: Vec::new(),
+    })
 }
 
 fn near(report: &WhyReport) -> Vec<String> {
@@ -150,6 +155,7 @@ fn failover() -> Vec<StoredEvent> {
                 goal: Goal::FailOver,
                 rule: "F1".to_owned(),
                 asker: Asker::Observer,
+                ordered: None,
                 decided_ms: 900,
                 promise: Promise::OnBoth,
                 master: "node-a".into(),
@@ -212,4 +218,41 @@ fn an_incident_splits_the_outage_into_its_phases() {
 fn an_incident_of_a_plan_that_is_not_there_is_none() {
     assert_eq!(Incident::of(&failover(), Some(PlanId(9))), None);
     assert_eq!(Incident::of(&[], None), None);
+}
+
+/// A rejoin follows a failover by itself: whoever asks what happened asks about the failover.
+#[test]
+fn an_incident_is_the_newest_change_of_master_and_names_what_followed() {
+    let rejoin = |ordered| EventKind::PlanOpened {
+        plan: PlanId(5),
+        goal: Goal::Repair(observer_core::judge::Repair::Rejoin),
+        rule: "operator".to_owned(),
+        asker: Asker::Operator,
+        ordered,
+        decided_ms: 0,
+        promise: Promise::OnMaster,
+        master: "node-b".into(),
+        next_master: "node-b".into(),
+    };
+    let mut all = failover();
+    let reason = Some("disk replaced".to_owned());
+    all.push(StoredEvent {
+        seq: 100,
+        event: Event {
+            at: At(200_000),
+            pair: "desk".into(),
+            kind: rejoin(Some(Ordered { by: "jo".to_owned(), reason })),
+        },
+    });
+    let newest = Incident::of(&all, None).unwrap();
+    assert_eq!((newest.plan, newest.later.len()), (PlanId(4), 1));
+    let text = newest.markdown();
+    assert!(text.ends_with("Plans since then: `ha-observer incident 5` (rejoin)\n"), "{text}");
+
+    let named = Incident::of(&all, Some(PlanId(5))).unwrap().markdown();
+    assert!(named.contains("- plan 5, ordered by jo: disk replaced\n"), "{named}");
+    let told = all.last().unwrap().event.kind.text();
+    assert_eq!(told, "plan 5: rejoin, on node-b, ordered by jo: disk replaced");
+    let only = all.split_off(all.len() - 1);
+    assert_eq!(Incident::of(&only, None).unwrap().plan, PlanId(5), "no master was changed");
 }

@@ -9,7 +9,7 @@ use observer_core::journal::{OpenPlan, Way};
 use observer_core::judge::{Cause, Gate, Rule, Verdict};
 use observer_core::pair::Pair;
 use observer_core::plan::{Effect, Undo};
-use observer_core::policy::{Mode, PairSpec};
+use observer_core::policy::Mode;
 use observer_core::upgrade::{Next, Upgrade};
 use observer_core::words::{At, Epoch, HostName, PairName, PlanId, human_ms};
 use serde::{Deserialize, Serialize};
@@ -42,9 +42,10 @@ pub(crate) struct PairStatus {
     pub(crate) cause: Cause,
     /// Why, in a sentence.
     pub(crate) sentence: String,
-    /// Row of the verdict table; none until everything was looked at once.
+    /// Row of the verdict table; none until everything was looked at once, and while an open plan's
+    /// own promotion is all that it would name.
     pub(crate) rule: Option<String>,
-    /// What the judge says; none until everything was looked at once.
+    /// What the judge says; none where `rule` is.
     pub(crate) verdict: Option<Verdict>,
     /// The master by the journal.
     pub(crate) master: Option<HostName>,
@@ -123,6 +124,9 @@ pub(crate) struct PlanStatus {
     pub(crate) past_pivot: bool,
     /// True while `abort` would take it back.
     pub(crate) can_be_aborted: bool,
+    /// The host that it has promoted, until it is closed and the journal names that the master.
+    #[serde(default)]
+    pub(crate) promoted: Option<HostName>,
 }
 
 /// A rolling upgrade that is not over.
@@ -175,6 +179,10 @@ pub(crate) struct PairView {
     pub(crate) status: PairStatus,
     /// For `why`; none until everything was looked at once.
     pub(crate) basis: Option<Basis>,
+    /// True while an order that opens a plan would be judged, and not put off.
+    pub(crate) takes_orders: bool,
+    /// What this pair has to say of a cause beyond the table.
+    pub(crate) particular: Vec<(Cause, String)>,
 }
 
 impl PairView {
@@ -188,7 +196,15 @@ impl PairView {
             repair: pair.gate_facts(Act::Repair, Asker::Observer, now),
             change: pair.gate_facts(Act::ChangeMaster, Asker::Observer, now),
         });
-        Self { status: status(pair, basis.as_ref(), now), basis }
+        let takes_orders = pair.takes_orders();
+        let particular = pair.particular_advice();
+        Self { status: status(pair, basis.as_ref(), now), basis, takes_orders, particular }
+    }
+
+    /// What a person can do about `cause` in this pair.
+    pub(crate) fn advice(&self, cause: Cause) -> String {
+        let own = self.particular.iter().find(|(known, _)| *known == cause);
+        own.map_or_else(|| cause.advice().to_owned(), |(_, advice)| advice.clone())
     }
 }
 
@@ -196,14 +212,15 @@ fn status(pair: &Pair, basis: Option<&Basis>, now: At) -> PairStatus {
     let protection = pair.protection();
     let memory = pair.memory();
     let plan = open_plan(pair, now);
+    let judged = basis.filter(|basis| !pair.is_about_own_promotion(basis.rule));
     PairStatus {
         pair: pair.spec().name.clone(),
         at: now,
         protected: protection.protected,
         cause: protection.cause,
         sentence: protection.sentence,
-        rule: basis.map(|basis| basis.rule.id.to_owned()),
-        verdict: basis.map(|basis| basis.rule.verdict),
+        rule: judged.map(|basis| basis.rule.id.to_owned()),
+        verdict: judged.map(|basis| basis.rule.verdict),
         master: memory.master.clone(),
         epoch: memory.epoch,
         mode: pair.spec().policy.mode,
@@ -215,7 +232,7 @@ fn status(pair: &Pair, basis: Option<&Basis>, now: At) -> PairStatus {
         parity: None,
         partial: None,
         loss: pair.latest().map(|(digest, _)| digest.loss.text()),
-        next: next(pair.spec(), basis, plan.as_ref()),
+        next: next(pair, basis, plan.as_ref(), now),
         plan,
         pause: memory.pause.as_ref().map(|pause| PauseStatus {
             by: pause.by.clone(),
@@ -233,7 +250,7 @@ fn status(pair: &Pair, basis: Option<&Basis>, now: At) -> PairStatus {
             .map(|schedule| ScheduleStatus { by: schedule.by.clone(), due: schedule.due }),
         unacknowledged: memory.unacknowledged,
         journal: pair.journal(),
-        advice: protection.cause.advice().to_owned(),
+        advice: pair.advice(protection.cause),
     }
 }
 
@@ -249,11 +266,12 @@ fn lease(pair: &Pair, basis: Option<&Basis>) -> Option<String> {
 }
 
 fn open_plan(pair: &Pair, now: At) -> Option<PlanStatus> {
-    match (pair.drive(), &pair.memory().open) {
-        (Some(drive), _) => Some(driven(drive)),
-        (None, Some(open)) => Some(left_open(open, now)),
-        (None, None) => None,
-    }
+    let plan = match (pair.drive(), &pair.memory().open) {
+        (Some(drive), _) => driven(drive),
+        (None, Some(open)) => left_open(open, now),
+        (None, None) => return None,
+    };
+    Some(PlanStatus { promoted: pair.promoted_by_plan().cloned(), ..plan })
 }
 
 fn driven(drive: &Drive) -> PlanStatus {
@@ -283,6 +301,7 @@ fn driven(drive: &Drive) -> PlanStatus {
         step_since: drive.since(),
         past_pivot: drive.is_past_pivot(),
         can_be_aborted: way == Way::Forward && !drive.is_past_pivot(),
+        promoted: None,
     }
 }
 
@@ -292,7 +311,6 @@ fn left_open(open: &OpenPlan, now: At) -> PlanStatus {
     let marked = open.marks.keys().filter(|(_, of)| *of == Way::Forward).map(|(step, _)| *step);
     let index = marked.max().unwrap_or(0).min(open.plan.steps.len().saturating_sub(1));
     let step = &open.plan.steps[index];
-    let pivot = open.plan.pivot();
     PlanStatus {
         plan: open.plan.id,
         goal: open.plan.goal.to_string(),
@@ -306,13 +324,15 @@ fn left_open(open: &OpenPlan, now: At) -> PlanStatus {
         waiting_for: "everything to be looked at once since the start".to_owned(),
         seen: String::new(),
         step_since: now,
-        past_pivot: pivot.is_some_and(|at| open.marks.contains_key(&(at, Way::Forward))),
+        past_pivot: open.is_past_pivot(),
         // Nobody carries it out yet.
         can_be_aborted: false,
+        promoted: None,
     }
 }
 
-fn next(spec: &PairSpec, basis: Option<&Basis>, plan: Option<&PlanStatus>) -> String {
+fn next(pair: &Pair, basis: Option<&Basis>, plan: Option<&PlanStatus>, now: At) -> String {
+    let spec = pair.spec();
     if let Some(plan) = plan {
         let way = if plan.way == Way::Forward { "goes on" } else { "is taken back" };
         return format!("plan {} {way}: {}", plan.plan, plan.name);
@@ -328,6 +348,14 @@ fn next(spec: &PairSpec, basis: Option<&Basis>, plan: Option<&PlanStatus>) -> St
         }
         (Verdict::Hold, _) => "nothing by itself: it holds until this changes".to_owned(),
         (verdict, None) => format!("about to act: {}", verdict.text()),
+        (verdict, Some(Cause::JustFailed)) => {
+            let again = pair.tries_again_at().map_or_else(
+                || "soon".to_owned(),
+                |at| format!("in {}", human_ms(at.since(now).div_ceil(1_000) * 1_000)),
+            );
+            let what = verdict.text();
+            format!("it tries again {again} ({what}): what just failed is not repeated at once")
+        }
         (verdict, Some(_)) => format!("it would act ({}), but {}", verdict.text(), gate.why),
     }
 }

@@ -9,11 +9,11 @@ use observer_core::facts::{
     Act, Facts, Fence, Loss, Master, Proxies, Roles, Sight, Singletons, Slave, Upkeep,
 };
 use observer_core::judge::{Cause, Verdict, gate, judge};
-use observer_core::words::{At, PairName};
+use observer_core::words::{At, HostName, PairName};
 use serde::{Deserialize, Serialize};
 use strum::IntoEnumIterator;
 
-use super::view::{Basis, PairView};
+use super::view::{Basis, PairView, PlanStatus};
 
 /// Facts changed at most in search of a world that acts.
 const CHANGES_MAX: usize = 3;
@@ -84,8 +84,12 @@ impl WhyReport {
     /// Explains what a pair shows.
     pub(crate) fn of(view: &PairView) -> Self {
         let status = &view.status;
-        let ruling = view.basis.as_ref().map(ruling);
+        let promoted = status.plan.as_ref().and_then(|plan| Some((plan, plan.promoted.as_ref()?)));
+        let judged = view.basis.as_ref();
+        let own = promoted.filter(|_| judged.is_some_and(|b| b.rule.cause == Cause::MasterMoved));
+        let ruling = judged.filter(|_| own.is_none()).map(ruling);
         let paragraph = match (&ruling, &view.basis) {
+            _ if own.is_some() => own.map(own_promotion).unwrap_or_default() + &status.next + ".",
             (Some(ruling), Some(basis)) => paragraph(ruling, basis, &status.next),
             _ => "Nothing is judged yet: everything is looked at once first.".to_owned(),
         };
@@ -97,6 +101,16 @@ impl WhyReport {
             advice: status.advice.clone(),
         }
     }
+}
+
+/// What is so between the promotion and the end of the plan that made it.
+fn own_promotion((plan, host): (&PlanStatus, &HostName)) -> String {
+    format!(
+        "Plan {} ({}) has promoted {host} and is past its pivot: step {} of {}, {}. The journal \
+         names {host} the master once the plan is closed; nothing else is judged until then. \
+         Next: ",
+        plan.plan, plan.goal, plan.step, plan.steps, plan.name
+    )
 }
 
 fn ruling(basis: &Basis) -> RulingReport {

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
+use observer_core::facts::Master;
 use observer_core::files::Deletions;
+use observer_core::judge::Cause;
 use observer_core::pair::{OperatorOrder, Pair, Refusal, Wish};
 use observer_core::validate::ValidationReport;
 use observer_core::words::{At, FileSetName, HostName, ProxyName};
@@ -53,6 +55,41 @@ pub(crate) enum Ask {
     CarriedOut(Box<CarriedOut>, oneshot::Sender<()>),
     /// The file of this proxy is not the one any more that a partly done change was drawn for.
     Outdated(ProxyName),
+}
+
+/// What an ask rests on, and waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Awaits {
+    /// Nothing: it is taken whatever is known.
+    Nothing,
+    /// Everything was looked at once since the start, or since the last plan.
+    Look,
+    /// The same, and nothing is on its way to the journal that would put an order off.
+    Calm,
+}
+
+impl Ask {
+    /// What it waits for before it is asked.
+    pub(crate) fn awaits(&self) -> Awaits {
+        match self {
+            Ask::Order(order, _) => match order {
+                OperatorOrder::FailOver { .. }
+                | OperatorOrder::SwitchOver(_)
+                | OperatorOrder::Rejoin(_)
+                | OperatorOrder::Repair(_)
+                | OperatorOrder::Services { .. }
+                | OperatorOrder::BeginUpgrade(_) => Awaits::Calm,
+                // A plan that an earlier life left open is carried out only once all was seen.
+                OperatorOrder::Abort { .. }
+                | OperatorOrder::GiveUpHeir { .. }
+                | OperatorOrder::SkipStep { .. }
+                | OperatorOrder::Acknowledge { .. } => Awaits::Look,
+                _ => Awaits::Nothing,
+            },
+            Ask::DryRun(..) | Ask::Pass(..) | Ask::Fix(..) | Ask::MayChangeFiles(_) => Awaits::Look,
+            _ => Awaits::Nothing,
+        }
+    }
 }
 
 /// Why an order is refused.
@@ -111,9 +148,28 @@ pub(super) fn dry_run<W: World>(
     wish: Wish,
     now: At,
 ) -> Result<PlanReport, Refusal> {
+    let is_failover = matches!(wish, Wish::FailOver(_));
     let run = pair.dry_run(wish, now)?;
     let loss = pair.latest().map(|(digest, _)| digest.loss.text());
     let mut report = PlanReport::of(&run, loss, |effect| world.describe(effect));
+    let serves = pair.latest().is_some_and(|(digest, _)| digest.facts.master == Master::Healthy);
+    report.advise(|cause| match cause {
+        // Whoever moves users off a master that serves has time to lose nothing.
+        Cause::LossOverBudget
+        | Cause::LossUnknown
+        | Cause::NoCandidate
+        | Cause::SlaveNotPromotable
+        | Cause::CannotFence
+            if serves && is_failover =>
+        {
+            format!(
+                "the master serves: `ha-observer switchover` moves users and loses nothing, once \
+                 the slave can take over. {}",
+                pair.advice(cause)
+            )
+        }
+        cause => pair.advice(cause),
+    });
     if let Some((digest, ruling)) = pair.latest() {
         report.refused_for(ruling.rule.cause, &digest.remarks);
     }

@@ -22,7 +22,7 @@ use super::pair_task::{Control, Ended, PairHandle, Start, start};
 use super::store::{Past, StoreArchive};
 use super::{files, logging, service};
 use crate::api::{self, Desk, PairLink};
-use crate::config::{self, Config, DaemonConfig, Findings, Reach};
+use crate::config::{self, Config, DaemonConfig, Finding, Findings, Reach};
 
 /// A pair whose task has not gone round for so long hangs: the watchdog is not fed any more.
 const PULSE_LIMIT_MS: u64 = 20_000;
@@ -104,7 +104,8 @@ struct Daemon {
 
 impl Daemon {
     async fn start(directory: &Path, config: Config) -> Result<Self, RunError> {
-        let Config { daemon: config, pairs } = config;
+        let Config { daemon: config, pairs, odd } = config;
+        tell_odd(&odd);
         let crash = CrashPoint::read(|name| std::env::var(name).ok());
         let crash = crash.map_err(RunError::CrashPoint)?;
         let file = config.state_directory.join("observer.sqlite");
@@ -230,6 +231,7 @@ impl Daemon {
     async fn try_reload(&mut self) -> Result<(), String> {
         let directory = self.directory.clone();
         let config = config::load(&directory, Reach::Files).map_err(|why| why.to_string())?;
+        tell_odd(&config.odd);
         for (name, handle) in &self.running {
             let stays = config.pairs.iter().any(|access| access.spec.name == *name);
             if let Some(plan) = handle.view.borrow().status.plan.as_ref().filter(|_| !stays) {
@@ -326,6 +328,13 @@ async fn read_past(archive: &StoreArchive, access: &PairAccess) -> Result<Past, 
              the host its old name, or the pair a new one"
         ))),
         _ => Ok(past),
+    }
+}
+
+/// What is odd in the configuration is in force, and told once more to whoever reads the log.
+fn tell_odd(odd: &[Finding]) {
+    for finding in odd {
+        tracing::warn!("{finding}");
     }
 }
 

@@ -26,4 +26,4 @@ pub(crate) use daemon::{RunError, run};
 #[cfg(test)]
 pub(crate) mod scripted;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

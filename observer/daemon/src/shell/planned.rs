@@ -14,6 +14,7 @@
 
 use observer_core::journal::Schedule;
 use observer_core::pair::{Input, OperatorOrder, Refusal, Wish};
+use observer_core::plan::Ordered;
 use observer_core::words::{At, human_ms};
 use tokio::sync::oneshot;
 
@@ -53,14 +54,14 @@ pub(super) enum Appointment {
     /// The checks are on their way.
     Checking,
     /// Its end is on its way to the disk; then it is ordered, for whom.
-    Ending { since: At, then: Option<String> },
+    Ending { since: At, then: Option<Ordered> },
 }
 
 impl<W: World> PairTask<W> {
     /// Answers a person, after the checks where there are some.
     pub(super) fn asked(&mut self, ask: Ask) {
         match ask {
-            Ask::Order(order @ OperatorOrder::SwitchOver { .. }, reply) => {
+            Ask::Order(order @ OperatorOrder::SwitchOver(_), reply) => {
                 self.check(Purpose::Order(order, reply));
             }
             Ask::DryRun(Wish::SwitchOver, reply) => {
@@ -113,8 +114,8 @@ impl<W: World> PairTask<W> {
             (Appointment::Ending { then, .. }, None) => {
                 let then = then.clone();
                 self.appointment = Appointment::None;
-                if let Some(by) = then {
-                    self.order_scheduled(by, now);
+                if let Some(ordered) = then {
+                    self.order_scheduled(ordered, now);
                 }
             }
             (Appointment::Ending { since, .. }, Some(_)) if now.since(*since) > ENDING_MS => {
@@ -180,35 +181,36 @@ impl<W: World> PairTask<W> {
         }
         let refused = match (found, self.pair.dry_run(Wish::SwitchOver, now)) {
             // Not everything was looked at again since something changed: the next round tries.
-            (Ok(()), Err(Refusal::NotReady)) => return,
+            (Ok(()), Err(Refusal::NotReady | Refusal::Busy)) => return,
             (Err(unready), _) => Some(unready.to_string()),
             (Ok(()), Err(why)) => Some(why.to_string()),
             (Ok(()), Ok(run)) => run.refused.map(|cause| {
-                format!("{}: {} Fix: {}", cause.name(), cause.meaning(), cause.advice())
+                format!("{}: {} Fix: {}", cause.name(), cause.meaning(), self.pair.advice(cause))
             }),
         };
         match refused {
             Some(why) => self.end_schedule(format!("cancelled when it was due: {why}"), None, now),
             None => {
-                let by = schedule.by.clone();
+                let Schedule { by, reason, .. } = schedule.clone();
                 let why = format!("due now, and ordered for {by}");
-                self.end_schedule(why, Some(by), now);
+                self.end_schedule(why, Some(Ordered { by, reason }), now);
             }
         }
     }
 
-    fn end_schedule(&mut self, why: String, then: Option<String>, now: At) {
-        if self.pair.order(OperatorOrder::Unschedule { why }, now).is_ok() {
+    fn end_schedule(&mut self, why: String, then: Option<Ordered>, now: At) {
+        let by = "the observer".to_owned();
+        if self.pair.order(OperatorOrder::Unschedule { by, why }, now).is_ok() {
             self.appointment = Appointment::Ending { since: now, then };
         }
         self.work();
     }
 
-    fn order_scheduled(&mut self, by: String, now: At) {
-        let order = OperatorOrder::SwitchOver { by: by.clone() };
-        if self.pair.order(order, now) == Err(Refusal::NotReady) {
+    fn order_scheduled(&mut self, ordered: Ordered, now: At) {
+        let order = OperatorOrder::SwitchOver(ordered.clone());
+        if let Err(Refusal::NotReady | Refusal::Busy) = self.pair.order(order, now) {
             // Something else is on its way to the disk: the next round tries again.
-            self.appointment = Appointment::Ending { since: now, then: Some(by) };
+            self.appointment = Appointment::Ending { since: now, then: Some(ordered) };
         }
         self.work();
     }

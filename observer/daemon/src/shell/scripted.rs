@@ -78,6 +78,7 @@ struct State {
     taken_out: BTreeSet<HostName>,
     file: HostName,
     parity: Vec<(Item, BTreeMap<HostName, Option<String>>)>,
+    process: u32,
 }
 
 /// The world. Clones share it.
@@ -100,6 +101,7 @@ impl Scripted {
             taken_out: BTreeSet::from(["node-b".into()]),
             file: "node-a".into(),
             parity: Vec::new(),
+            process: 100,
         };
         Self { state: Rc::new(Mutex::new(state)), log }
     }
@@ -121,6 +123,11 @@ impl Scripted {
         let mut state = self.state.lock().unwrap();
         state.parity.retain(|(known, _)| known.name != item.name);
         state.parity.push((item.clone(), values));
+    }
+
+    /// Somebody reloads HAProxy.
+    pub(crate) fn reload(&self) {
+        self.state.lock().unwrap().process += 1;
     }
 
     /// From now on an effect takes so long.
@@ -178,6 +185,7 @@ impl State {
             Look::Application { .. } => Seen::ApplicationWell,
             Look::Proxy(_) => Seen::Proxy(ProxyReport {
                 servers: spec().hosts.iter().map(|host| self.server(host)).collect(),
+                process: Some(self.process),
             }),
             Look::ProxyFile(_) => Seen::ProxyFile(ProxyFileReport {
                 servers: spec().hosts.iter().map(|host| self.file_server(host)).collect(),

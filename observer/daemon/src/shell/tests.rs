@@ -9,7 +9,8 @@ use observer_core::draft::LossOverride;
 use observer_core::event::EventKind;
 use observer_core::facts::Journal;
 use observer_core::journal::{Memory as Remembered, Outcome, PauseOrder, Record, Schedule};
-use observer_core::pair::{OperatorOrder, Pair, Wish};
+use observer_core::judge::Cause;
+use observer_core::pair::{Earlier, OperatorOrder, Pair, Wish};
 use observer_core::policy::{Mode, Policy};
 use observer_core::sighting::Look;
 use observer_core::words::At;
@@ -17,11 +18,13 @@ use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
 use super::archive::Archive;
-use super::asks::Ask;
+use super::asks::{Ask, NotOrdered};
 use super::clock::Clock;
 use super::crash::CrashPoint;
 use super::pair_task::{Control, PairHandle, Start, start};
 use super::scripted::{Log, Memory, Scripted, spec};
+use crate::api::PairLink;
+use crate::report::members::Role;
 use crate::report::view::PairStatus;
 
 mod parity;
@@ -29,19 +32,20 @@ mod parity;
 /// Longest wait for something that takes milliseconds.
 const LIMIT: Duration = Duration::from_secs(10);
 
-struct Bench {
+/// A pair's world and store in memory.
+pub(crate) struct Bench {
     world: Scripted,
     store: Memory,
     log: Log,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let log = Log::default();
         Self { world: Scripted::new(log.clone()), store: Memory::new(log.clone()), log }
     }
 
-    fn start(&self) -> PairHandle<Scripted> {
+    pub(crate) fn start(&self) -> PairHandle<Scripted> {
         let clock = Clock::start(At::default());
         start(Start {
             pair: Pair::new(spec(), &self.store.records(), clock.now()),
@@ -61,6 +65,12 @@ impl Bench {
         })
     }
 
+    /// The API's way to a pair that was just started.
+    pub(crate) fn link(handle: &PairHandle<Scripted>) -> PairLink {
+        let PairHandle { view, asks, last_event, .. } = handle;
+        PairLink { view: view.clone(), asks: asks.clone(), last_event: last_event.clone() }
+    }
+
     fn performed(&self) -> Vec<String> {
         let log = self.log.lock().unwrap();
         log.iter().filter(|line| line.starts_with("perform")).cloned().collect()
@@ -71,7 +81,7 @@ impl Bench {
     }
 }
 
-fn run(test: impl Future<Output = ()>) {
+pub(crate) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, test);
 }
@@ -94,10 +104,14 @@ async fn stop(handle: PairHandle<Scripted>) -> super::pair_task::Ended {
     tokio::time::timeout(LIMIT, handle.task).await.expect("the task ends").unwrap()
 }
 
-async fn order(handle: &PairHandle<Scripted>, order: OperatorOrder) {
+async fn try_order(handle: &PairHandle<Scripted>, order: OperatorOrder) -> Result<(), NotOrdered> {
     let (reply, answer) = oneshot::channel();
     handle.asks.send(Ask::Order(order, reply)).await.unwrap();
-    answer.await.unwrap().unwrap();
+    answer.await.unwrap()
+}
+
+async fn order(handle: &PairHandle<Scripted>, order: OperatorOrder) {
+    try_order(handle, order).await.unwrap();
 }
 
 #[test]
@@ -113,6 +127,82 @@ fn a_pair_that_is_well_is_protected_and_says_who_is_who() {
         assert_eq!(status.proxies[0].lets_in, vec!["node-a".into()]);
         assert_eq!(stop(handle).await.open_plan, None);
         assert!(bench.performed().is_empty());
+    });
+}
+
+/// Whoever wants to move users off a master that serves is told what is made for that.
+#[test]
+fn a_failover_refused_while_the_master_serves_points_at_the_switchover() {
+    run(async {
+        let bench = Bench::new();
+        let mut handle = bench.start();
+        until(&mut handle, "protected", |status| status.protected).await;
+        bench.world.lose("node-b");
+        until(&mut handle, "told", |status| status.cause == Cause::SlaveSilent).await;
+        let (reply, answer) = oneshot::channel();
+        handle.asks.send(Ask::DryRun(Wish::FailOver(LossOverride::None), reply)).await.unwrap();
+        let refused = answer.await.unwrap().unwrap().refused.expect("nothing could take over");
+        let hint = "the master serves: `ha-observer switchover` moves users and loses nothing";
+        assert!(refused.advice.starts_with(hint), "{refused:?}");
+        stop(handle).await;
+    });
+}
+
+/// Between its promotion and its end: the plan's own promotion is no second master.
+#[test]
+fn whom_the_plan_promotes_is_shown_as_the_new_master() {
+    run(async {
+        let bench = Bench::new();
+        let mut handle = bench.start();
+        until(&mut handle, "protected", |status| status.protected).await;
+        bench.world.slow(Duration::from_millis(300));
+        bench.world.lose("node-a");
+        let mut view = handle.view.clone();
+        let mut shown = None;
+        let watching = async {
+            while view.borrow_and_update().status.master != Some("node-b".into()) {
+                let status = view.borrow().status.clone();
+                let roles: Vec<Role> = status.hosts.iter().map(|host| host.role).collect();
+                assert!(!roles.contains(&Role::StraySecondMaster), "{status:#?}");
+                if roles == [Role::OldMaster, Role::NewMaster] {
+                    shown = Some(status);
+                }
+                view.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(LIMIT, watching).await.expect("it is promoted in time");
+        let shown = shown.expect("never between its promotion and its end");
+        let plan = shown.plan.expect("the plan is open");
+        assert_eq!((plan.promoted, plan.past_pivot), (Some("node-b".into()), true));
+        assert_eq!((shown.rule, shown.cause), (None, Cause::PlanOpen));
+        stop(handle).await;
+    });
+}
+
+/// Who did it is not known; that another process answers is.
+#[test]
+fn a_reload_of_haproxy_is_told_once() {
+    run(async {
+        let bench = Bench::new();
+        let mut handle = bench.start();
+        until(&mut handle, "protected", |status| status.protected).await;
+        bench.world.reload();
+        let mut last = handle.last_event.clone();
+        let told = last.wait_for(|_| {
+            bench.store.told().iter().any(|told| told.kind.name() == "proxy-reloaded")
+        });
+        tokio::time::timeout(LIMIT, told).await.expect("told in time").unwrap();
+        until(&mut handle, "looked at", |status| status.protected).await;
+        stop(handle).await;
+        let told = bench.store.told();
+        let texts: Vec<String> = told
+            .iter()
+            .filter(|told| told.kind.name() == "proxy-reloaded")
+            .map(|told| told.kind.text())
+            .collect();
+        let text =
+            "HAProxy on proxy was reloaded or restarted: process 101 answers, 100 did before";
+        assert_eq!(texts, [text]);
     });
 }
 
@@ -271,8 +361,9 @@ fn a_scheduled_switchover_is_carried_out_when_it_is_due() {
         let mut handle = bench.start();
         let status = until(&mut handle, "protected", |status| status.protected).await;
         let due = status.at.plus(300);
-        let schedule = Schedule { by: "alice".to_owned(), due };
-        order(&handle, OperatorOrder::Schedule(schedule)).await;
+        let schedule =
+            Schedule { by: "alice".to_owned(), due, reason: Some("new disks".to_owned()) };
+        order(&handle, OperatorOrder::Schedule { schedule, earlier: Earlier::Stands }).await;
         until(&mut handle, "scheduled", |status| status.schedule.is_some()).await;
         assert!(bench.performed().is_empty(), "not before its time");
         let status = until(&mut handle, "moved", |status| {
@@ -300,8 +391,8 @@ fn a_scheduled_switchover_that_is_refused_cancels_itself_and_says_why() {
         let pause = PauseOrder { by: "bob".to_owned(), reason: "upgrade".to_owned(), until: None };
         order(&handle, OperatorOrder::Pause(pause)).await;
         until(&mut handle, "paused", |status| status.pause.is_some()).await;
-        let schedule = Schedule { by: "alice".to_owned(), due: status.at.plus(300) };
-        order(&handle, OperatorOrder::Schedule(schedule)).await;
+        let schedule = Schedule { by: "alice".to_owned(), due: status.at.plus(300), reason: None };
+        order(&handle, OperatorOrder::Schedule { schedule, earlier: Earlier::Stands }).await;
         until(&mut handle, "scheduled", |status| status.schedule.is_some()).await;
         until(&mut handle, "cancelled", |status| status.schedule.is_none()).await;
         stop(handle).await;
@@ -312,13 +403,47 @@ fn a_scheduled_switchover_that_is_refused_cancels_itself_and_says_why() {
     });
 }
 
+/// Nobody's appointment is dropped by another's unless that is asked for; a refused cancel says in
+/// plain words what was refused.
+#[test]
+fn a_second_schedule_takes_the_place_of_the_first_only_when_asked_to() {
+    run(async {
+        let bench = Bench::new();
+        let mut handle = bench.start();
+        let status = until(&mut handle, "protected", |status| status.protected).await;
+        let later = |by: &str, earlier| {
+            let due = status.at.plus(3_600_000);
+            let schedule = Schedule { by: by.to_owned(), due, reason: None };
+            OperatorOrder::Schedule { schedule, earlier }
+        };
+        order(&handle, later("alice", Earlier::Stands)).await;
+        until(&mut handle, "scheduled", |status| status.schedule.is_some()).await;
+        let refused = try_order(&handle, later("bob", Earlier::Stands)).await.unwrap_err();
+        assert_eq!(refused.to_string(), "a switchover by alice is scheduled already");
+        order(&handle, later("bob", Earlier::Replaced)).await;
+        let is_bobs = |status: &PairStatus| status.schedule.as_ref().is_some_and(|s| s.by == "bob");
+        until(&mut handle, "bob's", is_bobs).await;
+        assert_eq!(schedule_ends(&bench.store), ["that of alice is replaced by one of bob"]);
+
+        let cancel = || OperatorOrder::Unschedule { by: "jo".to_owned(), why: "by jo".to_owned() };
+        order(&handle, cancel()).await;
+        until(&mut handle, "cancelled", |status| status.schedule.is_none()).await;
+        try_order(&handle, cancel()).await.unwrap_err();
+        stop(handle).await;
+        let told: Vec<String> = bench.store.told().iter().map(|told| told.kind.text()).collect();
+        let text = "switchover --cancel by jo refused: no switchover is scheduled";
+        assert!(told.iter().any(|told| told == text), "{told:#?}");
+    });
+}
+
 /// An observer that was away when it was due does not surprise anybody much later.
 #[test]
 fn a_schedule_that_is_long_overdue_is_cancelled() {
     run(async {
         let bench = Bench::new();
         let now = Clock::start(At::default()).now();
-        let schedule = Schedule { by: "alice".to_owned(), due: At(now.0 - 11 * 60_000) };
+        let schedule =
+            Schedule { by: "alice".to_owned(), due: At(now.0 - 11 * 60_000), reason: None };
         let at = At(schedule.due.0 - 1);
         let record = Record::Scheduled { at, schedule };
         let pair = spec().name;

@@ -36,7 +36,7 @@ impl Asked {
             maintenance: memory
                 .maintenance
                 .iter()
-                .map(|(host, order)| format!("{host} ({}, {})", order.reason, order.by))
+                .map(|(host, order)| (host.clone(), format!("{}, {}", order.reason, order.by)))
                 .collect(),
             unacknowledged: memory.unacknowledged,
             journal: pair.journal(),

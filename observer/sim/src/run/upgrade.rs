@@ -1,9 +1,10 @@
 //! People's longer doings: a host in maintenance, and a rolling upgrade as its verb carries it out.
 
 use observer_core::draft::Services;
-use observer_core::journal::MaintenanceOrder;
+use observer_core::journal::{Keeper, MaintenanceOrder};
 use observer_core::judge::Verdict;
 use observer_core::pair::OperatorOrder;
+use observer_core::plan::Ordered;
 use observer_core::upgrade::{Next, Stage, Upgrade};
 use observer_core::words::HostName;
 
@@ -29,11 +30,17 @@ impl Run {
         &mut self,
         host: HostName,
         for_ms: Option<u64>,
+        keeper: Keeper,
     ) -> Result<(), Violation> {
         let (by, reason, since) = ("ops".to_owned(), "new memory".to_owned(), self.now);
         let until = for_ms.map(|ms| since.plus(ms));
-        let order = MaintenanceOrder { by, reason, since, until };
+        let order = MaintenanceOrder { by, reason, since, until, keeper };
         self.order_now(OperatorOrder::Maintain { host, order })
+    }
+
+    pub(super) fn end_maintenance(&mut self, host: HostName) -> Result<(), Violation> {
+        let (by, keeper) = ("ops".to_owned(), Keeper::Person);
+        self.order_now(OperatorOrder::EndMaintenance { host, by, keeper })
     }
 
     pub(super) fn upgrade(&mut self, carry: Carry) -> Result<(), Violation> {
@@ -94,21 +101,29 @@ impl Run {
         let host = next.host.clone();
         match next.stage {
             Stage::Switchover if !steady => Ok(()),
-            Stage::Switchover => self.order_now(OperatorOrder::SwitchOver { by }),
-            Stage::Maintain => self.maintain(host, None),
+            Stage::Switchover => self.order_now(OperatorOrder::SwitchOver(ordered(by))),
+            Stage::Maintain => self.maintain(host, None, Keeper::Upgrade),
             Stage::Stop | Stage::Start if !asked => {
                 let start = next.stage == Stage::Start;
                 let wanted = if start { Services::Start } else { Services::Stop };
-                self.order_now(OperatorOrder::Services { host, wanted, by })
+                self.order_now(OperatorOrder::Services { host, wanted, ordered: ordered(by) })
             }
             Stage::Command if self.upgrader.command_fails => {
                 self.upgrader.runs = false;
                 let failed = Some("it ended with 1".to_owned());
                 self.order_now(OperatorOrder::MarkUpgrade { next, failed, by })
             }
-            Stage::Finish if kept => self.order_now(OperatorOrder::EndMaintenance { host, by }),
+            Stage::Finish if kept => {
+                let keeper = Keeper::Upgrade;
+                self.order_now(OperatorOrder::EndMaintenance { host, by, keeper })
+            }
             Stage::Finish if !steady => Ok(()),
             _ => self.order_now(OperatorOrder::MarkUpgrade { next, failed: None, by }),
         }
     }
+}
+
+/// An order without a reason.
+pub(super) fn ordered(by: String) -> Ordered {
+    Ordered { by, reason: None }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use haproxy::runtime::{Batch, Command, ServerName, ServerRow, Status, Target};
+use haproxy::runtime::{Batch, Command, Info, ServerName, ServerRow, Status, Target};
 use observer_core::sighting::{Admission, CheckResult, ProxyReport, Seen, ServerReport, Silent};
 use observer_core::words::HostName;
 
@@ -49,7 +49,8 @@ pub(crate) async fn look(world: &Inner, proxy: &Proxy, deadline: Duration) -> Re
     match table(world, proxy, deadline).await {
         Ok(rows) => {
             let servers = rows.into_iter().map(report).collect();
-            Ok(Seen::Proxy(ProxyReport { servers }))
+            let process = *proxy.seen_process.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(Seen::Proxy(ProxyReport { servers, process }))
         }
         Err(error) => error.silence(),
     }
@@ -62,7 +63,7 @@ pub(crate) async fn table(
     deadline: Duration,
 ) -> Result<Vec<OwnRow>, NoTable> {
     let until = tokio::time::Instant::now() + deadline;
-    let rows = rows(proxy, Target::Worker, deadline).await?;
+    let rows = rows_and_process(proxy, deadline).await?;
     let mut own = own_rows(world, proxy, &rows);
     if own.is_empty() && proxy.file.bytes().is_none() {
         // The table may name addresses that only the file ties to a host.
@@ -80,16 +81,32 @@ pub(crate) async fn table(
     Ok(own)
 }
 
+/// The rows of the process that answers at the runtime socket, and which one that is.
+async fn rows_and_process(proxy: &Proxy, deadline: Duration) -> Result<Vec<ServerRow>, NoTable> {
+    let commands = vec![Command::ShowInfo, Command::ShowStat];
+    let answer = converse(proxy, Target::Worker, commands, deadline).await?;
+    let (info, table) = answer.split_at(answer.find(TABLE).unwrap_or(0));
+    let process = Info::parse(info).ok().map(|info| info.pid);
+    *proxy.seen_process.lock().unwrap_or_else(PoisonError::into_inner) = process;
+    parse(table)
+}
+
+/// The first words of the answer to `show stat`.
+const TABLE: &str = "# pxname";
+
+fn parse(answer: &str) -> Result<Vec<ServerRow>, NoTable> {
+    // The error carries the answer's own words.
+    let unreadable = |error| NoTable::Unreadable(shown(format!("`show stat`: {error}").as_bytes()));
+    ServerRow::parse(answer).map_err(unreadable)
+}
+
 /// The rows of one process: the current worker's own socket, or an old one through the master.
 pub(crate) async fn rows(
     proxy: &Proxy,
     target: Target,
     deadline: Duration,
 ) -> Result<Vec<ServerRow>, NoTable> {
-    let answer = converse(proxy, target, vec![Command::ShowStat], deadline).await?;
-    // The error carries the answer's own words.
-    let unreadable = |error| NoTable::Unreadable(shown(format!("`show stat`: {error}").as_bytes()));
-    ServerRow::parse(&answer).map_err(unreadable)
+    parse(&converse(proxy, target, vec![Command::ShowStat], deadline).await?)
 }
 
 /// Sends commands to one process and returns its whole answer as text.

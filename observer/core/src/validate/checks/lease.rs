@@ -12,15 +12,19 @@ pub(super) const GUARD: Check = Check {
     readies: ALL,
     why: "somebody may start the old master by hand after a change of master",
     after: "a replaced master that is started by hand takes writes until the observer stops it",
-    fix: "install what `ha-observer config guard HOST` prints, then `systemctl daemon-reload`",
+    fix: "install what `ha-observer config guard` prints for it, then `systemctl daemon-reload`",
     examine: Examine::Hosts(guard),
 };
 
 fn guard(inputs: &Inputs<'_>, host: &HostName) -> Examined {
     let machine = inputs.machine(host)?;
     let unit = &machine.database_unit.unit;
-    let path = format!("/etc/systemd/system/{unit}.d/ha-observer-guard.conf");
-    let install = format!("`ha-observer config guard {host}` > {path} there (root, mode 0644)");
+    let folder = format!("/etc/systemd/system/{unit}.d");
+    let path = format!("{folder}/ha-observer-guard.conf");
+    let install = format!(
+        "`mkdir -p {folder}` on {host}, `ha-observer config guard {host}` > {path} there (root, \
+         mode 0644)"
+    );
     match about(host, machine.guard.as_ref())? {
         GuardSurvey::InPlace => Outcome::passed("it is in place, and systemd has read it"),
         GuardSurvey::NotRead => Outcome::failed_with_fix(

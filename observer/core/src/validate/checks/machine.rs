@@ -41,7 +41,7 @@ pub(super) const HOST_RIGHTS: Check = Check {
     readies: ALL,
     why: "a command refused in the middle of a plan leaves users waiting",
     after: "",
-    fix: "install what `ha-observer config sudoers HOST` prints as /etc/sudoers.d/ha-observer",
+    fix: "install what `ha-observer config sudoers` prints for it as /etc/sudoers.d/ha-observer",
     examine: Examine::Hosts(rights),
 };
 

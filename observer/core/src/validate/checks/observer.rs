@@ -48,9 +48,9 @@ fn acts(inputs: &Inputs<'_>) -> Examined {
         let fix = "set mode = \"auto\" in the pair's file and reload ha-observer";
         return Outcome::failed_with_fix("its mode is not auto: it acts on nothing", fix);
     }
-    if let Some(host) = observer.maintenance.first() {
-        let fix = "`ha-observer maintenance HOST --end`, once the work is done";
-        return Outcome::failed_with_fix(format!("in maintenance: {host}"), fix);
+    if let Some((host, why)) = observer.maintenance.first() {
+        let fix = format!("`ha-observer maintenance {host} --end`, once the work is done");
+        return Outcome::failed_with_fix(format!("in maintenance: {host} ({why})"), fix);
     }
     match observer.unacknowledged {
         Some(plan) => Outcome::failed_with_fix(

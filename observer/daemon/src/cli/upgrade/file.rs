@@ -1,7 +1,7 @@
 //! `PLAN.toml`: what a rolling upgrade does about each host.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use observer_core::words::HostName;
 use serde::{Deserialize, Deserializer};
@@ -49,16 +49,37 @@ fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     crate::config::time_ms(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
+/// A file that was read.
+pub(super) struct Plan {
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// What it says.
+    pub(super) text: String,
+    /// What it asks for.
+    pub(super) request: UpgradeRequest,
+}
+
 /// Reads the file at `path`.
-pub(super) fn read(path: &Path) -> Result<UpgradeRequest, Failure> {
+pub(super) fn read(path: &Path) -> Result<Plan, Failure> {
     let text = std::fs::read_to_string(path).map_err(|why| {
         let file = path.display();
         Failure::Usage(format!("{file} cannot be read: {why}\n  fix: name a file that exists"))
     })?;
-    parse(&text).map_err(|why| Failure::Usage(format!("{}: {why}", path.display())))
+    let request = parse(&text);
+    let request = request.map_err(|why| Failure::Usage(format!("{}: {why}", path.display())))?;
+    Ok(Plan { path: path.to_owned(), text, request })
 }
 
-fn parse(text: &str) -> Result<UpgradeRequest, String> {
+pub(super) fn parse(text: &str) -> Result<UpgradeRequest, String> {
+    if let Err(why) = toml::from_str::<toml::Table>(text)
+        && let Some(span) = why.span()
+    {
+        let index = text.get(..span.start).unwrap_or(text).matches('\n').count();
+        let line = text.lines().nth(index).unwrap_or_default();
+        if let Some((problem, fix)) = crate::config::plain(line, why.message()) {
+            return Err(format!("line {}: {problem}\n  fix: {fix}", index + 1));
+        }
+    }
     let file: PlanFile = toml::from_str(text).map_err(|why| {
         format!("{why}  fix: see the README's part on rolling upgrades for a whole file")
     })?;
@@ -110,6 +131,7 @@ mod tests {
             "name = \"\"\ncommand = [\"x\"]",
             "name = \"x\"\ncommand = [\"x\"]\ncomand_limit = \"1s\"",
             "name = \"x\"\ncommand = [\"x\"]\nready_limit = \"5\"",
+            "name = \"x\"\ncommand = [\"x\"]\nready_limit = 5min",
         ] {
             let why = parse(text).unwrap_err();
             assert!(why.contains("fix:"), "{why}");

@@ -3,18 +3,22 @@
 //! What is next is the daemon's word, from its journal; this carries it out, stage by stage, and
 //! marks it. Killed anywhere, it is taken up by `upgrade resume` at the stage it was at.
 
+mod check;
 mod command;
 mod file;
 mod stages;
 
+use observer_core::journal::Keeper;
 use observer_core::upgrade::{Next, Stage, in_order};
 use serde_json::json;
 
 use self::command::Turn;
+use self::file::Plan;
 use super::args::{UpgradeArgs, UpgradeVerb};
 use super::output::{one_line, print, say};
 use super::{Desk, Exit, Failure, act, print_json};
-use crate::api::types::{Accepted, UpgradeMark, UpgradeRequest};
+use crate::api::types::{Accepted, UpgradeMark};
+use crate::report::members::HostStatus;
 use crate::report::view::{PairStatus, UpgradeStatus};
 
 pub(super) async fn carry_out(desk: &Desk, args: UpgradeArgs) -> Result<Exit, Failure> {
@@ -28,20 +32,20 @@ pub(super) async fn carry_out(desk: &Desk, args: UpgradeArgs) -> Result<Exit, Fa
 }
 
 /// Shows the steps, as they would be taken now.
-async fn check(desk: &Desk, request: &UpgradeRequest) -> Result<Exit, Failure> {
+async fn check(desk: &Desk, plan: &Plan) -> Result<Exit, Failure> {
     let status = desk.pair_status().await?;
-    for host in &request.hosts {
-        if !status.hosts.iter().any(|one| one.name == *host) {
-            return Err(Failure::Usage(format!(
-                "the pair has no host {host}\n  fix: `ha-observer status` shows which it has"
-            )));
-        }
-    }
+    let request = &plan.request;
+    let findings = check::findings(plan, &status);
     let all = status.hosts.iter().map(|host| host.name.clone());
     let hosts = in_order(request.hosts.clone(), all, status.master.as_ref());
     if desk.is_json() {
-        print_json(&json!({ "name": request.name, "hosts": hosts, "command": request.command }));
-        return Ok(Exit::Ok);
+        print_json(&json!({
+            "name": request.name,
+            "hosts": hosts,
+            "command": request.command,
+            "findings": findings,
+        }));
+        return Ok(if findings.is_empty() { Exit::Ok } else { Exit::Refused });
     }
     print(&format!("upgrade {}, one host after the other\n", one_line(&request.name)));
     for host in &hosts {
@@ -57,11 +61,17 @@ async fn check(desk: &Desk, request: &UpgradeRequest) -> Result<Exit, Failure> {
             print(&format!("  {}{what}\n", stage.text()));
         }
     }
-    Ok(Exit::Ok)
+    match findings.as_slice() {
+        [] => Ok(Exit::Ok),
+        found => Err(Failure::Refused(format!("it would not be begun:\n  {}", found.join("\n  ")))),
+    }
 }
 
-async fn begin(desk: &Desk, request: UpgradeRequest, yes: bool) -> Result<Exit, Failure> {
-    check(desk, &request).await?;
+async fn begin(desk: &Desk, plan: Plan, yes: bool) -> Result<Exit, Failure> {
+    if check(desk, &plan).await? != Exit::Ok {
+        return Ok(Exit::Refused);
+    }
+    let request = plan.request;
     let pair = desk.pair().await?;
     if !yes {
         act::confirm_pair(&pair)?;
@@ -137,8 +147,10 @@ async fn back(desk: &Desk, yes: bool) -> Result<Exit, Failure> {
     }
     let turn = Turn::take(&pair).map_err(Failure::Refused)?;
     let at = next.as_ref().map(|next| &next.host);
-    let kept =
-        status.hosts.iter().find(|host| Some(&host.name) == at && host.maintenance.is_some());
+    let own = |host: &HostStatus| {
+        host.maintenance.as_ref().is_some_and(|kept| kept.keeper == Keeper::Upgrade)
+    };
+    let kept = status.hosts.iter().find(|host| Some(&host.name) == at && own(host));
     if let Some(host) = kept {
         stages::put_back(desk, &turn, upgrade, &host.name).await.map_err(|why| {
             Failure::Stopped(format!(

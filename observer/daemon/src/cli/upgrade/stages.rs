@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use observer_core::draft::Services;
+use observer_core::journal::Keeper;
 use observer_core::judge::Verdict;
 use observer_core::upgrade::{Next, Stage, Upgrade};
 use observer_core::words::{HostName, human_ms};
@@ -93,29 +94,33 @@ fn tried(followed: Result<Exit, Failure>) -> Tried {
 /// what lets it in the forecast may stand in the way for a moment when it is ordered.
 async fn switch_over(desk: &Desk, upgrade: &Upgrade) -> Result<(), String> {
     let attempt = async || match act::refusal(desk, "switchover").await {
-        Ok(None) => tried(act::order(desk, "switchover").await),
+        Ok(None) => tried(act::order(desk, "switchover", reason(upgrade)).await),
         Ok(Some(why)) => Tried::NotYet(why),
         Err(why) => Tried::NotYet(why.to_string()),
     };
     patiently(upgrade, attempt).await
 }
 
-/// Stops or starts a host's services. Right after a plan the pair is first looked at anew, and
-/// takes no order until then.
 async fn services(
     desk: &Desk,
     upgrade: &Upgrade,
     host: &HostName,
     wanted: Services,
 ) -> Result<(), String> {
-    patiently(upgrade, async || tried(act::services(desk, host, wanted).await)).await
+    ended(act::services(desk, host, wanted, reason(upgrade)).await)
+}
+
+/// What its orders are for, as the events tell it.
+fn reason(upgrade: &Upgrade) -> String {
+    format!("upgrade {}", upgrade.name.trim())
 }
 
 async fn maintain(desk: &Desk, upgrade: &Upgrade, host: &HostName) -> Result<(), String> {
     let say = |why: super::super::ClientError| why.to_string();
     let path = desk.path("maintenance").await.map_err(|why| why.to_string())?;
-    let reason = format!("upgrade {}", upgrade.name.trim());
-    let request = MaintenanceRequest { host: host.clone(), reason, until: None };
+    let reason = reason(upgrade);
+    let request =
+        MaintenanceRequest { host: host.clone(), reason, until: None, keeper: Keeper::Upgrade };
     let _: Accepted = desk.client.post(&path, &request).await.map_err(say)?;
     Ok(())
 }
@@ -142,8 +147,9 @@ async fn finish(desk: &Desk, upgrade: &Upgrade, host: &HostName) -> Result<(), S
     let say = |why: Failure| why.to_string();
     let status = desk.pair_status().await.map_err(say)?;
     if status.hosts.iter().any(|one| one.name == *host && one.maintenance.is_some()) {
+        // Of another's the daemon says whose it is, and it stays.
         let path = desk.path("maintenance/end").await.map_err(say)?;
-        let request = MaintenanceEnd { host: host.clone() };
+        let request = MaintenanceEnd { host: host.clone(), keeper: Keeper::Upgrade };
         let ended = desk.client.post(&path, &request).await;
         let _: Accepted = ended.map_err(|why| why.to_string())?;
     }
