@@ -379,7 +379,7 @@ pub struct ProxyFiles {
     pub servers: Vec<ServerPlace>,
     /// Servers of the pair of which another file says whether they are let in (`default-server`).
     pub turned_elsewhere: Vec<ServerPlace>,
-    /// Variables in the files that the check would not have.
+    /// Variables in the files that HAProxy and the check do not have from the same place.
     pub variables: Vec<MissingVariable>,
     /// Why the file cannot be changed where it lies, such as behind a symbolic link; none where it
     /// can.
@@ -406,7 +406,8 @@ pub struct ServerPlace {
     pub line: usize,
 }
 
-/// A variable that HAProxy's files ask for and the check of a change does not have.
+/// A variable that HAProxy's files ask for, and that HAProxy and the check of a change do not have
+/// from the same place.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MissingVariable {
     /// Its name. Its value is nobody's business.
@@ -427,8 +428,8 @@ pub enum SetBy {
     File(String),
     /// The unit itself, by `Environment=`.
     Unit,
-    /// Nobody that is known.
-    Nobody,
+    /// Nobody: only the check has it, from this file.
+    CheckOnly(String),
 }
 
 /// HAProxy's own word on the file.

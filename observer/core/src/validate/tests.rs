@@ -233,7 +233,7 @@ const OF_THE_APPLICATION_AND_PROXIES: &[(&str, Break)] = &[
         let place = proxy_files(survey).servers[0].clone();
         proxy_files(survey).turned_elsewhere.push(place);
     }),
-    ("proxy-files", |survey, _| ask_for(survey, SetBy::Nobody)),
+    ("proxy-files", |survey, _| ask_for(survey, SetBy::Unit)),
     ("proxy-files", |survey, _| {
         proxy_files(survey).obstacle = Some("it is a symbolic link".to_owned());
     }),
@@ -469,6 +469,8 @@ fn what_haproxy_loads_is_told_with_place_and_fix() {
     let place = "/etc/haproxy/desk.cfg line 2 asks for the variable DESK_PORT";
     holds(said(variable), &[place, "environment_file = \"/etc/default/x\""]);
     holds(said(|survey| ask_for(survey, SetBy::Unit)), &[place, "Environment= of haproxy.service"]);
+    let only = |survey: &mut Survey| ask_for(survey, SetBy::CheckOnly("/etc/x".to_owned()));
+    holds(said(only), &[place, "EnvironmentFile=/etc/x"]);
     let hidden = |survey: &mut Survey| {
         (proxy_files(survey).runs, proxy_files(survey).starts) = (None, None);
     };

@@ -25,10 +25,18 @@ pub(super) const PROXY_FILES: Check = Check {
 
 fn examine(inputs: &Inputs<'_>, proxy: &ProxyName) -> Examined {
     let files = read(inputs, proxy, |survey| survey.files.as_ref())?;
-    let faults = [one_order, one_file, says_itself, same_variables, in_its_place];
-    match faults.iter().find_map(|fault| fault(files, proxy)) {
+    match files.fault(proxy) {
         Some((evidence, fix)) => Outcome::failed_with_fix(evidence, fix),
         None => Outcome::passed(passed(files)),
+    }
+}
+
+impl ProxyFiles {
+    /// The first thing that keeps a change from being checked and loaded as a whole: what it is,
+    /// and what to do.
+    pub fn fault(&self, proxy: &ProxyName) -> Option<(String, String)> {
+        let faults = [one_order, one_file, says_itself, same_variables, in_its_place];
+        faults.iter().find_map(|fault| fault(self, proxy))
     }
 }
 
@@ -108,7 +116,7 @@ fn says_itself(files: &ProxyFiles, proxy: &ProxyName) -> Fault {
     ))
 }
 
-/// The check has every variable that the files ask for.
+/// HAProxy and the check have the variables that the files ask for from the same place.
 fn same_variables(files: &ProxyFiles, proxy: &ProxyName) -> Fault {
     let MissingVariable { name, file, line, set_by } = files.variables.first()?;
     let unit = &files.unit;
@@ -128,11 +136,11 @@ fn same_variables(files: &ProxyFiles, proxy: &ProxyName) -> Fault {
                  unit (EnvironmentFile=), and write that as `environment_file` in the pair's file"
             ),
         ),
-        SetBy::Nobody => (
-            format!("{place}, which nothing sets for {unit}"),
+        SetBy::CheckOnly(source) => (
+            format!("{place}, which the check of a change has from {source} and {unit} has not"),
             format!(
-                "on {proxy}: set it in an environment file of {unit} (EnvironmentFile=), and write \
-                 that as `environment_file` in the pair's file"
+                "on {proxy}: let {unit} load it (EnvironmentFile={source}), or leave \
+                 `environment_file` out of the pair's file"
             ),
         ),
     })
