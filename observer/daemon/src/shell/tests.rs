@@ -24,6 +24,7 @@ use super::pair_task::{Control, PairHandle, Start, start};
 use super::scripted::{Log, Memory, Scripted, spec};
 use crate::report::view::PairStatus;
 
+mod files;
 mod parity;
 
 /// Longest wait for something that takes milliseconds.
