@@ -53,13 +53,14 @@ impl Environment {
             let alone = word.strip_prefix('$').filter(|name| is_name(name));
             match alone {
                 Some(name) => all.extend(words(self.get(name).unwrap_or_default())),
-                None => all.push(self.within(&word)),
+                None => all.push(self.put_in(&word)),
             }
         }
         all
     }
 
-    fn within(&self, word: &str) -> String {
+    /// A text with the values of each `${NAME}` in it; one that is not set counts as empty.
+    pub fn put_in(&self, word: &str) -> String {
         let mut out = String::new();
         let mut rest = word;
         while let Some(at) = rest.find('$') {

@@ -38,6 +38,8 @@ fn two_files_by_the_environment_file_of_the_packaged_unit() -> Result<()> {
     configure(&stage, &format!("environment_file = \"{ENVIRONMENT}\"\nconfig = \"{DESK}\"\n"))?;
     stage.wait_protected()?;
     ready(&stage)?;
+    let reached = check(&stage, "application-through-proxy")?;
+    assert_eq!(reached["evidence"], "well through 127.0.0.1:80", "{reached}");
 
     let http = stage.start_http_at(200, LOAD)?;
     stage.wait_written(&http, "node-a")?;
@@ -163,15 +165,20 @@ fn configure(stage: &Stage, lines: &str) -> Result<()> {
 /// Waits until `proxy-files` fails with this evidence and this fix.
 fn finds(stage: &Stage, evidence: &str, fix: &str) -> Result<()> {
     wait_for(&format!("proxy-files to tell of {evidence}"), SOON, || {
-        let output = stage.ask(&["validate", "-o", "json"]).map_err(|error| error.to_string())?;
-        let report: Value = serde_json::from_str(&output.stdout).unwrap_or(Value::Null);
-        let checks = report["checks"].as_array().cloned().unwrap_or_default();
-        let check = checks.into_iter().find(|check| check["id"] == "proxy-files");
-        let check = check.unwrap_or_default();
+        let check = check(stage, "proxy-files").map_err(|error| error.to_string())?;
         let says = |key: &str, part: &str| check[key].as_str().is_some_and(|it| it.contains(part));
         let found = check["grade"] == "failed" && says("evidence", evidence) && says("fix", fix);
-        if found { Ok(()) } else { Err(format!("{check} {}", output.stderr)) }
+        if found { Ok(()) } else { Err(check.to_string()) }
     })
+}
+
+/// What `validate` says by one check.
+fn check(stage: &Stage, id: &str) -> Result<Value> {
+    let output = stage.ask(&["validate", "-o", "json"])?;
+    let report: Value = serde_json::from_str(&output.stdout).unwrap_or(Value::Null);
+    let checks = report["checks"].as_array().cloned().unwrap_or_default();
+    let check = checks.into_iter().find(|check| check["id"] == id);
+    Ok(check.unwrap_or(Value::String(output.stderr)))
 }
 
 /// Waits until `validate` says yes to everything, warnings counted.

@@ -83,7 +83,7 @@ impl PairWorld {
         let found = self.inner.proxy(proxy);
         let found = found.ok_or_else(|| format!("{proxy} is no proxy of the pair"))?;
         let until = Instant::now() + deadline;
-        let reading = loaded::read(&self.inner, found, changed, until);
+        let reading = loaded::read(&self.inner, found, Ok(changed), until);
         let late = |_| format!("no answer within {} ms", deadline.as_millis());
         let read = tokio::time::timeout_at(until, reading).await.map_err(late)?;
         let (loaded, _) = read.map_err(|why| why.0)?;

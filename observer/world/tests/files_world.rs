@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use observer_core::drive::Reply;
 use observer_core::plan::Effect;
 use observer_core::validate::{ProxyFiles, ProxySurvey, Roles};
-use observer_world::access::ProxyAccess;
+use observer_world::access::{ProxyAccess, ProxyServer};
 use observer_world::pair_world::{NewFile, PairWorld};
 use support::pair::{PATIENCE, name, perform, proxy, spec, with_access};
 use support::proxy::Haproxy;
@@ -82,6 +82,10 @@ fn fault(survey: &ProxySurvey) -> Option<(String, String)> {
 
 fn files(survey: &ProxySurvey) -> &ProxyFiles {
     survey.files.as_ref().unwrap()
+}
+
+fn server(backend: &str, server: &str) -> ProxyServer {
+    ProxyServer { backend: backend.to_owned(), server: server.to_owned(), host: name(server) }
 }
 
 fn rules(survey: &ProxySurvey) -> Vec<&str> {
@@ -199,6 +203,15 @@ async fn a_variable_of_an_environment_file_is_told_until_the_check_has_it() {
     // Whose the server is cannot be told from the file, which is an error of its own.
     let hidden = told.findings.as_ref().unwrap().iter().find(|finding| finding.rule == "P05");
     assert!(hidden.is_some_and(|found| found.fix.contains("[[proxy.server]]")), "{told:?}");
+    // Named, they are known.
+    let named = |access: &mut ProxyAccess| {
+        access.environment_file = Some(environment.clone());
+        access.servers = ["app", "other"].map(|backend| server(backend, "node-a")).to_vec();
+        access.servers.extend(["app", "other"].map(|backend| server(backend, "node-b")));
+    };
+    let told = survey(&machine.world(named)).await;
+    assert_eq!(fault(&told), None);
+    assert_eq!(told.file.unwrap().len(), 4);
     let known = machine.world(|access| access.environment_file = Some(environment.clone()));
     assert_eq!(fault(&survey(&known).await), None);
     machine.set_unit("-f $BASE -f $CONFIG", "");
@@ -232,4 +245,22 @@ async fn a_link_that_nobody_has_configured_is_told() {
     std::os::unix::fs::symlink(&real, machine.haproxy.config()).unwrap();
     let (what, _) = fault(&survey(&machine.world(|_| ())).await).unwrap();
     assert!(what.contains(&format!("real_config = \"{}\"", real.display())), "{what}");
+}
+
+/// A file that is configured and not there keeps nobody from seeing what is loaded instead.
+#[tokio::test]
+async fn what_is_loaded_instead_of_the_configured_file_is_told() {
+    let machine = Machine::split();
+    let gone = machine.path("gone.cfg");
+    let told = survey(&machine.world(|access| access.config = gone.clone())).await;
+    let (what, fix) = fault(&told).unwrap();
+    assert!(what.contains(&format!("and {} is changed", gone.display())), "{what}");
+    let config = machine.haproxy.config();
+    assert!(fix.contains(&format!("config = \"{}\"", config.display())), "{fix}");
+    let alone = machine.world(|access| {
+        access.config = gone.clone();
+        access.files.clear();
+    });
+    let (what, _) = fault(&survey(&alone).await).unwrap();
+    assert!(what.contains(&format!("loads {}", machine.path("base.cfg").display())), "{what}");
 }

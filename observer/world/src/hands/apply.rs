@@ -183,7 +183,7 @@ async fn nobody_waits(world: &Inner, proxy: &Proxy, file: &NewFile) -> Result<()
 /// The running service loads the files that our check loads, in the same order, and the pair's
 /// servers stand in the one that is changed.
 async fn loads_what_is_checked(world: &Inner, proxy: &Proxy, file: &NewFile) -> Result<(), String> {
-    let reading = proxy_files::read(world, proxy, &file.before, Instant::now() + LOOK);
+    let reading = proxy_files::read(world, proxy, Ok(&file.before), Instant::now() + LOOK);
     // What cannot be read, such as a process that is hidden, leaves the configuration's word.
     let Ok((_, files)) = reading.await else { return Ok(()) };
     match files.fault(&file.proxy) {

@@ -3,7 +3,7 @@
 
 use futures_util::future::join_all;
 use haproxy::lint::{Context, Finding, Severity, Sharing, lint_files};
-use haproxy::{Document, SectionKind, View};
+use haproxy::{SectionKind, View};
 use observer_core::policy::Probed;
 use observer_core::sighting::{FileServer, Seen, ServerReport};
 use observer_core::validate::{
@@ -56,8 +56,8 @@ struct OfFiles {
 async fn of_files(world: &Inner, proxy: &Proxy, until: Instant) -> OfFiles {
     let reading = async {
         let changed = proxy_file::read(proxy, left(until)).await;
-        let changed = changed.map_err(|silent| unread(&silent))?;
-        proxy_files::read(world, proxy, &changed, until).await
+        let changed = changed.as_ref().map(|bytes| bytes.as_slice()).map_err(unread);
+        proxy_files::read(world, proxy, changed, until).await
     };
     let (loaded, files) = match in_time(until, reading).await {
         Ok(read) => read,
@@ -69,7 +69,7 @@ async fn of_files(world: &Inner, proxy: &Proxy, until: Instant) -> OfFiles {
     let servers = proxy_file::report(world, proxy, loaded.joined());
     let file = servers.map(|report| report.servers).map_err(|silent| unread(&silent));
     let findings = Ok(findings(world, proxy, &loaded));
-    let application = application(world, proxy, loaded.joined(), until).await;
+    let application = application(world, proxy, &loaded, until).await;
     OfFiles { file, files: Ok(files), findings, application }
 }
 
@@ -150,7 +150,7 @@ async fn machine(proxy: &Proxy, until: Instant) -> Datum<OfMachine> {
 async fn application(
     world: &Inner,
     proxy: &Proxy,
-    document: &Document,
+    loaded: &Loaded,
     until: Instant,
 ) -> Vec<(String, Datum<Health>)> {
     let is_probed = world.spec.services.iter().any(|service| service.probed == Probed::Health);
@@ -163,12 +163,13 @@ async fn application(
         let answer = in_time(until, asking).await;
         (format!("{address}:{port}"), answer)
     };
-    join_all(listeners(world, proxy, document).into_iter().map(ask)).await
+    join_all(listeners(world, proxy, loaded).into_iter().map(ask)).await
 }
 
 /// Where the proxy takes plain HTTP for the application of the pair: each frontend whose default
 /// backend has a server of the pair.
-fn listeners(world: &Inner, proxy: &Proxy, document: &Document) -> Vec<(String, u16)> {
+fn listeners(world: &Inner, proxy: &Proxy, loaded: &Loaded) -> Vec<(String, u16)> {
+    let document = loaded.joined();
     let Ok(own) = haproxy::pointed_at(document, &proxy_file::members(world, proxy)) else {
         return Vec::new();
     };
@@ -188,7 +189,7 @@ fn listeners(world: &Inner, proxy: &Proxy, document: &Document) -> Vec<(String, 
         let plain = section.binds.iter().filter(|bind| {
             !bind.words.iter().any(|word| word.is("ssl") || word.is("accept-proxy"))
         });
-        found.extend(plain.filter_map(|bind| address(&bind.address)));
+        found.extend(plain.filter_map(|bind| address(&loaded.address(&bind.address))));
     }
     found.sort();
     found.dedup();

@@ -1,7 +1,8 @@
 //! Which files a proxy's HAProxy loads, and what is in them.
 //!
 //! It asks the running process, then the unit, and opens folders as HAProxy does. Values of
-//! environment files are used to read the unit's command line and go no further.
+//! environment files are used to read the unit's command line and users' addresses, and go no
+//! further.
 
 use std::collections::BTreeMap;
 
@@ -56,6 +57,7 @@ mark "end 0 -"
 pub(crate) struct Loaded {
     files: Vec<(String, Document)>,
     joined: Document,
+    environment: Environment,
 }
 
 /// What the unit and its process say.
@@ -67,11 +69,12 @@ struct Told {
     runs: Vec<String>,
 }
 
-/// Reads all of it. `changed` is the content of the file that is changed.
+/// Reads all of it. `changed` is the content of the file that is changed, or why it was not read:
+/// where HAProxy does not load it, what it does load is told all the same.
 pub(crate) async fn read(
     world: &Inner,
     proxy: &Proxy,
-    changed: &[u8],
+    changed: Datum<&[u8]>,
     until: Instant,
 ) -> Datum<(Loaded, ProxyFiles)> {
     let (told, obstacle) = tokio::join!(told(proxy, until), obstacle(proxy, until));
@@ -90,7 +93,9 @@ pub(crate) async fn read(
         .collect();
     let mut opened = open(proxy, &all, until).await?;
     let config = &proxy.commands.config;
-    opened.contents.insert(config.clone(), Some(changed.to_vec()));
+    if let Ok(changed) = &changed {
+        opened.contents.insert(config.clone(), Some(changed.to_vec()));
+    }
     let sources = |named: &Vec<String>| {
         let files = named.iter().flat_map(|name| opened.sources.get(name).into_iter().flatten());
         Sources { named: named.clone(), opened: files.cloned().collect() }
@@ -98,7 +103,12 @@ pub(crate) async fn read(
     let (runs, starts) = (runs.as_ref().map(sources), starts.as_ref().map(sources));
     let checked = sources(checked);
     let wanted = runs.as_ref().or(starts.as_ref()).unwrap_or(&checked);
-    let loaded = Loaded::read(proxy, &wanted.opened, &opened, until).await?;
+    let changed = match changed {
+        Err(why) if wanted.named.is_empty() || wanted.opened.contains(config) => return Err(why),
+        changed => changed.unwrap_or_default(),
+    };
+    let mut loaded = Loaded::read(proxy, &wanted.opened, &opened, until).await?;
+    loaded.environment = told.environment(&texts);
     let unit = proxy.access.unit.clone();
     let (servers, turned_elsewhere) = loaded.servers(world, proxy, changed);
     let variables = match told.command.is_some() {
@@ -166,19 +176,25 @@ impl Told {
     }
 
     fn starts(&self, texts: &Opened) -> Option<Vec<String>> {
+        let command = self.command.as_ref()?;
+        let is_sealed = |file: &String| matches!(texts.contents.get(file), Some(None));
+        // What it may set is not known, and so is the command line.
+        if command.contains('$') && self.environment_files.iter().any(is_sealed) {
+            return None;
+        }
+        sources_of(&self.environment(texts).expand(command))
+    }
+
+    /// The variables that HAProxy is started with, as far as they can be read.
+    fn environment(&self, texts: &Opened) -> Environment {
         let mut environment = Environment::default();
         environment.take_words(&self.environment);
         for file in &self.environment_files {
-            match texts.contents.get(file) {
-                Some(Some(text)) => environment.take_file(&String::from_utf8_lossy(text)),
-                // What it may set is not known, and so is the command line.
-                Some(None) if self.command.as_ref().is_some_and(|line| line.contains('$')) => {
-                    return None;
-                }
-                _ => {}
+            if let Some(Some(text)) = texts.contents.get(file) {
+                environment.take_file(&String::from_utf8_lossy(text));
             }
         }
-        sources_of(&environment.expand(self.command.as_ref()?))
+        environment
     }
 }
 
@@ -278,7 +294,17 @@ impl Loaded {
         }
         let documents: Vec<Document> = files.iter().map(|(_, file)| file.clone()).collect();
         let joined = Document::join(&documents);
-        Ok(Loaded { files, joined })
+        Ok(Loaded { files, joined, environment: Environment::default() })
+    }
+
+    /// An address as HAProxy has it: with the values of its variables, where all are known.
+    pub(crate) fn address(&self, text: &str) -> String {
+        let line = Document::parse(format!("bind \"{text}\"\n").as_bytes());
+        let is_known = |name: &str| self.environment.get(name).is_some();
+        match variables(&line).iter().all(|asked| is_known(&asked.name)) {
+            true => self.environment.put_in(text),
+            false => text.to_owned(),
+        }
     }
 
     /// The files with their names, in load order.
@@ -421,6 +447,17 @@ mod tests {
         assert_eq!((set_by("CONFIG"), set_by("C")), (Some(SetBy::Unit), None));
         let sealed = opened(&[(first, None)]);
         assert_eq!(told.set_by("C", &sealed), Some(SetBy::File(first.to_owned())));
+    }
+
+    #[test]
+    fn an_address_is_read_with_the_variables_that_are_known() {
+        let told = Told::parse(UNIT_SAYS).unwrap();
+        let texts = opened(&[("/etc/default/haproxy", Some("PORT=80\n"))]);
+        let (files, joined, environment) =
+            (Vec::new(), Document::default(), told.environment(&texts));
+        let loaded = Loaded { files, joined, environment };
+        assert_eq!(loaded.address("*:${PORT}"), "*:80");
+        assert_eq!(loaded.address("${ADDRESS}:${PORT}"), "${ADDRESS}:${PORT}");
     }
 
     #[test]
