@@ -459,6 +459,11 @@ fn what_haproxy_loads_is_told_with_place_and_fix() {
     let one = |survey: &mut Survey| proxy_files(survey).checked.opened.truncate(1);
     let list = "files = [\"/etc/haproxy/base.cfg\", \"/etc/haproxy/desk.cfg\"]";
     holds(said(one), &["loads /etc/haproxy/base.cfg, /etc/haproxy/desk.cfg", list]);
+    let other = |survey: &mut Survey| {
+        proxy_files(survey).checked.opened = vec!["/x.cfg".to_owned()];
+        proxy_files(survey).changed = "/x.cfg".to_owned();
+    };
+    holds(said(other), &[list, "and `config = \"/etc/haproxy/desk.cfg\"`"]);
     let two = |survey: &mut Survey| {
         proxy_files(survey).servers[1].file = "/etc/haproxy/other.cfg".to_owned();
     };

@@ -65,6 +65,8 @@ fn one_order(files: &ProxyFiles, proxy: &ProxyName) -> Fault {
     if loads.opened == checked.opened {
         return None;
     }
+    let pairs = files.servers.first().filter(|place| place.file != files.changed);
+    let config = pairs.map(|place| format!(" and `config = \"{}\"`", place.file));
     Some((
         format!(
             "{unit} loads {}, and what is checked before a change is {}",
@@ -72,9 +74,10 @@ fn one_order(files: &ProxyFiles, proxy: &ProxyName) -> Fault {
             list(&checked.opened)
         ),
         format!(
-            "write `files = {:?}` for {proxy} in the pair's file, and install what `ha-observer \
+            "write `files = {:?}`{} for {proxy} in the pair's file, and install what `ha-observer \
              config sudoers {proxy}` prints",
-            loads.named
+            loads.named,
+            config.unwrap_or_default()
         ),
     ))
 }
