@@ -17,7 +17,7 @@ pub(crate) struct LintReport {
     pub(crate) file: String,
     /// Whether it is known which servers are the pair's; without that their rules are silent.
     pub(crate) pair_known: bool,
-    /// Why only this one of the files that HAProxy loads was read; none where all were.
+    /// Why only this file was read; none where all that HAProxy loads were.
     #[serde(default)]
     pub(crate) alone: Option<String>,
     /// What was found, in order of lines.
@@ -119,9 +119,22 @@ impl<'a> Source<'a> {
             proxy: self.proxy.map(str::to_owned),
             file: self.file.to_owned(),
             pair_known: self.members.is_some(),
-            alone: self.loaded.err().map(str::to_owned),
+            alone: self.alone(),
             findings: found.iter().map(|one| FindingView::of(one, is_safe(one))).collect(),
         }
+    }
+
+    /// Why the other files that HAProxy loads say nothing here.
+    fn alone(self) -> Option<String> {
+        let names: Vec<&str> = match self.loaded {
+            Ok(files) => files.iter().map(|(name, _)| name.as_str()).collect(),
+            Err(why) => {
+                return Some(format!("the other files that HAProxy loads were not read: {why}"));
+            }
+        };
+        let is_loaded = names.is_empty() || names.contains(&self.file);
+        let instead = || format!("HAProxy does not load this file; it loads {}", names.join(", "));
+        (!is_loaded).then(instead)
     }
 
     /// All findings while the files are so, each with its file where that is another one.
@@ -351,7 +364,10 @@ mod tests {
         assert_eq!(place(&whole, "D01"), Some((None, Some(4))));
         let alone = Source { loaded: Err("hidden"), ..source(FILE, &members) }.lint();
         assert!(place(&alone, "R01").is_some());
-        assert_eq!(alone.alone.as_deref(), Some("hidden"));
+        assert!(alone.alone.is_some_and(|why| why.ends_with("were not read: hidden")));
+        let other = Source { loaded: Ok(&loaded[..1]), ..source(FILE, &members) }.lint();
+        assert!(other.alone.is_some_and(|why| why.ends_with("it loads base.cfg")));
+        assert_eq!(whole.alone, None);
         let left = Source { loaded: Ok(&loaded), ..source(FILE, &members) }.fix().proposed;
         assert!(left.remaining.iter().all(|one| one.id != "R01" && one.id != "D01"));
     }

@@ -46,8 +46,7 @@ pub(super) fn lint(report: &LintReport, look: Look) -> String {
         let _ = writeln!(text, "{}", wrap(&format!("  {why}"), 2, look));
     }
     if let Some(why) = &report.alone {
-        let why = format!("  the other files that HAProxy loads were not read: {}", one_line(why));
-        let _ = writeln!(text, "{}", wrap(&why, 2, look));
+        let _ = writeln!(text, "{}", wrap(&format!("  {}", one_line(why)), 2, look));
     }
     text.push_str(&findings(&report.findings, look));
     text
