@@ -68,8 +68,20 @@ impl Document {
     /// Where a line of a joined document stands: the index of its file and its number there.
     pub fn place(&self, number: usize) -> Option<(usize, usize)> {
         let file = self.line(number)?.file;
-        let before = self.lines[..number].iter().rev();
-        Some((file as usize, before.take_while(|line| line.file == file).count()))
+        let before = self.lines[..number].partition_point(|line| line.file < file);
+        Some((file as usize, number - before))
+    }
+
+    /// First and last line of each file that has lines, in order.
+    pub(crate) fn files(&self) -> Vec<(usize, usize)> {
+        let mut first = 1;
+        let runs = self.lines.chunk_by(|line, next| line.file == next.file);
+        let borders = |run: &[Line]| {
+            let border = (first, first + run.len() - 1);
+            first += run.len();
+            border
+        };
+        runs.map(borders).collect()
     }
 
     /// What the lines mean: sections, servers, binds and the settings in force.

@@ -52,6 +52,7 @@ mod section_edit;
 mod server;
 mod server_keyword;
 mod server_line;
+mod service;
 mod time;
 mod view;
 mod waiting_room;
@@ -71,6 +72,7 @@ pub use section::SectionKind;
 pub use section_edit::NewServer;
 pub use server::{Address, Server, State, Unclear};
 pub use server_keyword::Keyword;
+pub use service::{Environment, Variable, variables};
 pub use view::{Bind, Section, ServerSetting, Setting, View};
 pub use waiting_room::{
     Gap, GapKind, HOLD_ADDRESS, HOLD_MS, HOLD_SERVER, PERIOD_MS, WaitingRoom, add_waiting_rooms,

@@ -9,7 +9,7 @@ use crate::document::Document;
 use crate::edit::{self, ServerChange, ServerEdit};
 use crate::refusal::{Reason, Refusal};
 use crate::server::{Server, State, Unclear};
-use crate::view::Section;
+use crate::view::{Section, View};
 
 /// Which servers belong to which host of the pair.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -104,7 +104,26 @@ pub fn pointed_at(document: &Document, members: &Members) -> Result<Vec<Pointed>
     for section in view.backends() {
         pointed.extend(pointed_in(section, members)?);
     }
+    if pointed.is_empty() && members.named.is_empty() {
+        hidden_by_variables(&view)?;
+    }
     Ok(pointed)
+}
+
+/// Where no server at all is known to be the pair's, any address with a variable may be one.
+fn hidden_by_variables(view: &View<'_>) -> Result<(), Refusal> {
+    for section in view.backends() {
+        let hidden = section.servers.iter().find(|server| server.address().variable);
+        if let Some(server) = hidden {
+            return Err(unknown_address(section, server));
+        }
+    }
+    Ok(())
+}
+
+fn unknown_address(section: &Section<'_>, server: &Server<'_>) -> Refusal {
+    let (backend, name) = (section.name.to_string(), server.name.to_string());
+    Refusal::at(server.line, Reason::UnknownAddress { backend, server: name })
 }
 
 /// Rewrites the file so that of the pair's servers exactly those of `receivers` may take traffic:
@@ -163,11 +182,7 @@ fn pointed_in(section: &Section<'_>, members: &Members) -> Result<Vec<Pointed>, 
         }
     }
     match hidden {
-        Some(server) if !pointed.is_empty() => {
-            let (backend, server_name) = (section.name.to_string(), server.name.to_string());
-            let reason = Reason::UnknownAddress { backend, server: server_name };
-            Err(Refusal::at(server.line, reason))
-        }
+        Some(server) if !pointed.is_empty() => Err(unknown_address(section, server)),
         _ => Ok(pointed),
     }
 }

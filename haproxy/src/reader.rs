@@ -15,16 +15,21 @@ pub(crate) fn read(document: &Document) -> View<'_> {
         view: View { document, sections: Vec::new(), conditional: Vec::new() },
         depth: 0,
         defaults: Vec::new(),
+        file_first: 1,
         indented: false,
         inherited: State::Enabled,
     };
-    for (index, line) in document.lines().iter().enumerate() {
-        reader.line(index + 1, line.content());
-    }
-    let count = document.lines().len();
-    reader.close(count);
-    if reader.depth > 0 {
-        reader.end_condition(count);
+    for (first, last) in document.files() {
+        (reader.file_first, reader.indented) = (first, false);
+        for (index, line) in document.lines()[first - 1..last].iter().enumerate() {
+            reader.line(first + index, line.content());
+        }
+        // A file ends what it has begun: neither a section nor a condition goes on in the next.
+        reader.close(last);
+        if reader.depth > 0 {
+            reader.depth = 1;
+            reader.end_condition(last);
+        }
     }
     reader.view
 }
@@ -51,6 +56,8 @@ struct Reader<'a> {
     depth: usize,
     /// Indices of the `defaults` sections so far: there are few, and each proxy looks for one.
     defaults: Vec<usize>,
+    /// First line of the current file.
+    file_first: usize,
     /// Whether the current section has an indented line.
     indented: bool,
     /// What `default-server` says so far in the current section.
@@ -74,7 +81,7 @@ impl<'a> Reader<'a> {
             return self.open(number, kind, content);
         }
         self.indented |= !at_margin;
-        let Some(kind) = self.view.sections.last().map(|section| section.kind) else { return };
+        let Some(kind) = self.current().map(|section| section.kind) else { return };
         match &*first {
             b"server" | b"server-template" if kind.has_servers() => self.server(number, content),
             b"default-server" if kind.has_servers() || kind == SectionKind::Defaults => {
@@ -134,8 +141,14 @@ impl<'a> Reader<'a> {
         });
     }
 
+    /// The section that is open: what stands before the first one of a file belongs to none.
+    fn current(&mut self) -> Option<&mut Section<'a>> {
+        let first = self.file_first;
+        self.view.sections.last_mut().filter(|section| section.line >= first)
+    }
+
     fn close(&mut self, last_line: usize) {
-        if let Some(section) = self.view.sections.last_mut() {
+        if let Some(section) = self.current() {
             section.last_line = last_line;
         }
     }

@@ -17,20 +17,29 @@ pub(super) fn check(linter: &mut Linter<'_, '_>) {
 }
 
 fn bytes(linter: &mut Linter<'_, '_>) {
-    let lines = linter.document.lines();
-    if lines.first().is_some_and(|line| line.bytes().starts_with(b"\xef\xbb\xbf")) {
-        linter.report("F03", 1, "first line", "remove its first three bytes");
-    }
-    if lines.last().is_some_and(|last| !last.bytes().ends_with(b"\n")) {
-        linter.report("F01", lines.len(), "last line", "end it with a line feed");
+    for (first, last) in linter.document.files() {
+        let lines = linter.document.lines();
+        if lines[first - 1].bytes().starts_with(b"\xef\xbb\xbf") {
+            linter.report("F03", first, "first line", "remove its first three bytes");
+        }
+        if !lines[last - 1].bytes().ends_with(b"\n") {
+            linter.report("F01", last, "last line", "end it with a line feed");
+        }
     }
 }
 
 fn lines(linter: &mut Linter<'_, '_>) {
+    for (first, last) in linter.document.files() {
+        lines_of_file(linter, first, last);
+    }
+}
+
+fn lines_of_file(linter: &mut Linter<'_, '_>, first: usize, last: usize) {
     let mut depth = 0usize;
     let mut opened = 0;
-    for (index, line) in linter.document.lines().iter().enumerate() {
-        let number = index + 1;
+    let document = linter.document;
+    for (index, line) in document.lines()[first - 1..last].iter().enumerate() {
+        let number = first + index;
         let words = line.words();
         if line.bytes().contains(&0) {
             linter.report("F04", number, "NUL byte", "remove it");
@@ -85,14 +94,16 @@ fn names(linter: &mut Linter<'_, '_>) {
             }
             if let Some(first) = faces.insert((listens, &section.name), section.line) {
                 let subject = format!("{} {}", section.keyword, section.name);
-                linter.report("F10", section.line, subject, format!("see line {first}"));
+                let see = format!("see {}", linter.spot(first, section.line));
+                linter.report("F10", section.line, subject, see);
             }
         }
         let mut servers: BTreeMap<&str, usize> = BTreeMap::new();
         for server in section.servers.iter().filter(|server| !server.conditional) {
             if let Some(first) = servers.insert(&server.name, server.line) {
                 let subject = format!("server {}/{}", section.name, server.name);
-                linter.report("F10", server.line, subject, format!("see line {first}"));
+                let see = format!("see {}", linter.spot(first, server.line));
+                linter.report("F10", server.line, subject, see);
             }
         }
     }

@@ -77,8 +77,29 @@ pub struct Context<'a> {
 
 /// Checks a file against all rules. Findings are in order of lines, then of rules.
 pub fn lint(document: &Document, context: Context<'_>) -> Vec<Finding> {
+    walk(document, &[], context)
+}
+
+/// Checks the files of one service, given by name in load order, as HAProxy reads them: a `global`
+/// or `defaults` of an earlier file counts for the later ones. Each finding comes with the index of
+/// its file, and its line is counted there; none where no single file is meant.
+pub fn lint_files(
+    files: &[(&str, &Document)],
+    context: Context<'_>,
+) -> Vec<(Option<usize>, Finding)> {
+    let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+    let documents: Vec<Document> = files.iter().map(|(_, document)| (*document).clone()).collect();
+    let joined = Document::join(&documents);
+    let placed = |finding: Finding| match finding.line.and_then(|line| joined.place(line)) {
+        Some((file, line)) => (Some(file), Finding { line: Some(line), ..finding }),
+        None => (None, finding),
+    };
+    walk(&joined, &names, context).into_iter().map(placed).collect()
+}
+
+fn walk(document: &Document, names: &[&str], context: Context<'_>) -> Vec<Finding> {
     let view = document.view();
-    let mut linter = Linter { document, view: &view, context, findings: Vec::new() };
+    let mut linter = Linter { document, names, view: &view, context, findings: Vec::new() };
     file::check(&mut linter);
     process::check(&mut linter);
     proxy::check(&mut linter);
@@ -91,12 +112,24 @@ pub fn lint(document: &Document, context: Context<'_>) -> Vec<Finding> {
 
 struct Linter<'l, 'a> {
     document: &'a Document,
+    /// What the joined files are called; none where there is only one.
+    names: &'l [&'l str],
     view: &'l View<'a>,
     context: Context<'l>,
     findings: Vec<Finding>,
 }
 
 impl Linter<'_, '_> {
+    /// Names a line for a finding at another one: with its file where that is not the same.
+    fn spot(&self, line: usize, seen_from: usize) -> String {
+        let file = |line| self.document.place(line).map(|(file, _)| file);
+        let (other, number) = self.document.place(line).unwrap_or((0, line));
+        match self.names.get(other).filter(|_| file(line) != file(seen_from)) {
+            Some(name) => format!("line {number} of {name}"),
+            None => format!("line {number}"),
+        }
+    }
+
     fn report(
         &mut self,
         id: &str,

@@ -100,3 +100,24 @@ fn a_new_file_has_no_fault_that_the_linter_knows() {
     let one = text(&proxy(folder.path(), &["new", "--host", "node-a=10.0.0.1"]), 2);
     assert!(one.contains("at least two hosts"), "{one}");
 }
+
+/// What an earlier file says counts; a finding in it names it.
+#[test]
+fn all_files_that_haproxy_loads_are_checked_together() {
+    let folder = folder();
+    let (global, rest) = BY_HAND.split_once("defaults").unwrap();
+    fs::create_dir(folder.path().join("conf.d")).unwrap();
+    let desk = format!("defaults{rest}\n").replace(" on-marked-down shutdown-sessions", "");
+    fs::write(folder.path().join("conf.d/desk.cfg"), desk).unwrap();
+    fs::write(folder.path().join("conf.d/.draft.cfg"), "nonsense\n").unwrap();
+    let socket = "\tstats socket /run/a.sock mode 660 level admin\n\tnbproc 2\n";
+    fs::write(folder.path().join("base.cfg"), format!("{global}{socket}")).unwrap();
+    let lint = ["lint", "conf.d/desk.cfg", "--config", "/nowhere"];
+    let alone = text(&proxy(folder.path(), &lint), 13);
+    assert!(alone.contains("R01"), "{alone}");
+    let files = ["--files", "base.cfg", "--files", "conf.d"];
+    let all = text(&proxy(folder.path(), &[&lint[..], &files].concat()), 13);
+    assert!(!all.contains("R01") && all.contains("base.cfg line 4: error R05"), "{all}");
+    let without = text(&proxy(folder.path(), &[&lint[..], &["--files", "base.cfg"]].concat()), 2);
+    assert!(without.contains("conf.d/desk.cfg is not among --files"), "{without}");
+}

@@ -164,6 +164,8 @@ pub(crate) struct ProxyCommands {
     pub(crate) folder: String,
     /// What HAProxy is told to load, in order; the file is one of them, or in one of them.
     pub(crate) sources: Vec<String>,
+    /// How each other file that is loaded is read, by its name.
+    pub(crate) read_files: BTreeMap<String, Privileged>,
     pub(crate) read: Privileged,
     pub(crate) hash: Privileged,
     /// Makes an empty draft with the file's owner, mode and attributes.
@@ -322,6 +324,7 @@ impl ProxyCommands {
             draft_of_kept: Privileged::new(&[&copy[..], &[&kept, &draft]].concat()),
             reload: Privileged::new(&[SYSTEMCTL, "--no-block", "reload", &access.unit]),
             folder: folder.to_owned(),
+            read_files: checks.others(),
             sources: checks.sources.clone(),
             config: config.clone(),
             real: real.clone(),
@@ -329,7 +332,7 @@ impl ProxyCommands {
     }
 
     pub(crate) fn all(&self) -> Vec<&Privileged> {
-        vec![
+        let own = vec![
             &self.read,
             &self.hash,
             &self.shape_draft,
@@ -343,7 +346,8 @@ impl ProxyCommands {
             &self.drop_draft,
             &self.draft_of_kept,
             &self.reload,
-        ]
+        ];
+        own.into_iter().chain(self.read_files.values()).collect()
     }
 }
 
@@ -368,6 +372,14 @@ impl<'a> Checks<'a> {
             files => files.iter().map(|file| absolute(machine, file)).collect::<Result<_, _>>()?,
         };
         Ok(Self { sources, config, real, environment })
+    }
+
+    /// How each of the other files is read, where it is no folder that the changed one lies in.
+    fn others(&self) -> BTreeMap<String, Privileged> {
+        let folder = self.config.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let others = self.sources.iter().filter(|source| *source != self.config);
+        let files = others.filter(|source| *source != folder);
+        files.map(|file| (file.clone(), Privileged::new(&["/usr/bin/cat", file]))).collect()
     }
 
     /// The check of the files as they are, or with a draft in the file's place.

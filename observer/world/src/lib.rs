@@ -18,6 +18,6 @@ pub mod quote;
 pub mod ssh;
 pub mod store;
 pub mod sudo;
-mod survey;
+pub(crate) mod survey;
 pub mod tcp;
 pub mod text;

@@ -4,12 +4,15 @@
 
 use std::time::Duration;
 
-use haproxy::Members;
+use haproxy::{Document, Members};
 use observer_core::words::{HostName, ProxyName};
+
+use tokio::time::Instant;
 
 use super::{Inner, PairWorld};
 use crate::eyes::proxy_file;
 use crate::hands;
+use crate::survey::proxy_files as loaded;
 
 /// A new content for a proxy's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +70,25 @@ impl PairWorld {
         let bytes = tokio::time::timeout(deadline, reading).await.map_err(late)?;
         let bytes = bytes.map_err(|silent| format!("{}: {silent}", found.commands.config))?;
         Ok((found.commands.config.clone(), bytes))
+    }
+
+    /// Every file that a proxy's HAProxy loads, by name and in order, with `changed` as the content
+    /// of the one that is changed.
+    pub async fn loaded_files(
+        &self,
+        proxy: &ProxyName,
+        changed: &[u8],
+        deadline: Duration,
+    ) -> Result<Vec<(String, Vec<u8>)>, String> {
+        let found = self.inner.proxy(proxy);
+        let found = found.ok_or_else(|| format!("{proxy} is no proxy of the pair"))?;
+        let until = Instant::now() + deadline;
+        let reading = loaded::read(&self.inner, found, Ok(changed), until);
+        let late = |_| format!("no answer within {} ms", deadline.as_millis());
+        let read = tokio::time::timeout_at(until, reading).await.map_err(late)?;
+        let (loaded, _) = read.map_err(|why| why.0)?;
+        let bytes = |(name, file): (&str, &Document)| (name.to_owned(), file.to_bytes());
+        Ok(loaded.files().into_iter().map(bytes).collect())
     }
 
     /// A number that is another one once a plan has acted at any proxy.

@@ -195,6 +195,27 @@ fn slave() -> HostSurvey {
     }
 }
 
+/// `global` and `defaults` in one file, the pair in another.
+fn proxy_files() -> ProxyFiles {
+    let files = ["/etc/haproxy/base.cfg", "/etc/haproxy/desk.cfg"].map(str::to_owned).to_vec();
+    let sources = Sources { named: files.clone(), opened: files.clone() };
+    let place = |server: &str, line| {
+        let (server, file) = (server.to_owned(), files[1].clone());
+        ServerPlace { server, file, line }
+    };
+    ProxyFiles {
+        unit: "haproxy.service".to_owned(),
+        runs: Some(sources.clone()),
+        starts: Some(sources.clone()),
+        checked: sources,
+        changed: files[1].clone(),
+        servers: vec![place("desk/node-a", 7), place("desk/node-b", 8)],
+        turned_elsewhere: Vec::new(),
+        variables: Vec::new(),
+        obstacle: None,
+    }
+}
+
 fn proxy() -> ProxySurvey {
     let hosts = [("node-a", Admission::LetIn), ("node-b", Admission::TakenOut)];
     let running = |(host, admission): (&str, Admission)| ServerReport {
@@ -214,6 +235,7 @@ fn proxy() -> ProxySurvey {
     ProxySurvey {
         running: Ok(hosts.map(running).to_vec()),
         file: Ok(hosts.map(written).to_vec()),
+        files: Ok(proxy_files()),
         findings: Ok(Vec::new()),
         check: Ok(FileCheck::Passes),
         rights: Ok(CommandRights { asked: 13, refused: Vec::new() }),

@@ -337,9 +337,12 @@ pub enum Health {
 pub struct ProxySurvey {
     /// The pair's servers as the running process has them.
     pub running: Datum<Vec<ServerReport>>,
-    /// The pair's servers as the file has them.
+    /// The pair's servers as the files that it loads have them.
     pub file: Datum<Vec<FileServer>>,
-    /// What the linter finds in the file.
+    /// Which files it loads, beside those that are checked and changed.
+    #[serde(default = "unread")]
+    pub files: Datum<ProxyFiles>,
+    /// What the linter finds in the files.
     pub findings: Datum<Vec<LintFinding>>,
     /// What HAProxy itself says of the file.
     pub check: Datum<FileCheck>,
@@ -352,6 +355,81 @@ pub struct ProxySurvey {
     /// What the application answers through each of its plain HTTP frontends, by the listener;
     /// none where no probe is configured or the file has no such frontend.
     pub application: Vec<(String, Datum<Health>)>,
+}
+
+fn unread<T>() -> Datum<T> {
+    Err(Unread("it was not asked".to_owned()))
+}
+
+/// The files that a HAProxy loads, beside those that are checked and changed for it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ProxyFiles {
+    /// Its unit.
+    pub unit: String,
+    /// What the running process was told to load; none where processes are hidden from us, or
+    /// something else than HAProxy runs.
+    pub runs: Option<Sources>,
+    /// What its unit tells it to load at the next start; none where the unit does not say.
+    pub starts: Option<Sources>,
+    /// What HAProxy is told to load for the check of a change.
+    pub checked: Sources,
+    /// The file that is changed.
+    pub changed: String,
+    /// Where the pair's servers stand, in the order in which the files are loaded.
+    pub servers: Vec<ServerPlace>,
+    /// Servers of the pair of which another file says whether they are let in (`default-server`).
+    pub turned_elsewhere: Vec<ServerPlace>,
+    /// Variables in the files that HAProxy and the check do not have from the same place.
+    pub variables: Vec<MissingVariable>,
+    /// Why the file cannot be changed where it lies, such as behind a symbolic link; none where it
+    /// can.
+    pub obstacle: Option<String>,
+}
+
+/// What stands behind `-f` on a command line.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Sources {
+    /// As it is written: files and folders.
+    pub named: Vec<String>,
+    /// Every file, folders opened, in the order in which they are loaded.
+    pub opened: Vec<String>,
+}
+
+/// Where a server of the pair stands.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ServerPlace {
+    /// The server, as `BACKEND/SERVER`.
+    pub server: String,
+    /// The file.
+    pub file: String,
+    /// The line in it, counted from 1.
+    pub line: usize,
+}
+
+/// A variable that HAProxy's files ask for, and that HAProxy and the check of a change do not have
+/// from the same place.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MissingVariable {
+    /// Its name. Its value is nobody's business.
+    pub name: String,
+    /// The file that asks for it first.
+    pub file: String,
+    /// The line in it, counted from 1.
+    pub line: usize,
+    /// Who sets it for HAProxy.
+    pub set_by: SetBy,
+}
+
+/// Who sets a variable for HAProxy.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SetBy {
+    /// This environment file of its unit, or possibly this one where it cannot be read.
+    File(String),
+    /// The unit itself, by `Environment=`.
+    Unit,
+    /// Nobody: only the check has it, from this file.
+    CheckOnly(String),
 }
 
 /// HAProxy's own word on the file.

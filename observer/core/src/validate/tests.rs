@@ -39,6 +39,15 @@ fn proxy(survey: &mut Survey) -> &mut ProxySurvey {
     survey.proxies.get_mut(&"proxy".into()).unwrap()
 }
 
+fn proxy_files(survey: &mut Survey) -> &mut ProxyFiles {
+    proxy(survey).files.as_mut().unwrap()
+}
+
+fn ask_for(survey: &mut Survey, set_by: SetBy) {
+    let (name, file) = ("DESK_PORT".to_owned(), "/etc/haproxy/desk.cfg".to_owned());
+    proxy_files(survey).variables.push(MissingVariable { name, file, line: 2, set_by });
+}
+
 fn set(survey: &mut Survey, host: &str, name: &str, value: &str) {
     database(survey, host).settings.insert(name.to_owned(), value.to_owned());
 }
@@ -211,6 +220,22 @@ const OF_THE_APPLICATION_AND_PROXIES: &[(&str, Break)] = &[
     }),
     ("proxy-file", |survey, _| {
         proxy(survey).file.as_mut().unwrap()[1].admission = Admission::LetIn;
+    }),
+    ("proxy-files", |survey, _| {
+        proxy_files(survey).checked.opened.truncate(1);
+    }),
+    ("proxy-files", |survey, _| proxy_files(survey).starts.as_mut().unwrap().opened.reverse()),
+    ("proxy-files", |survey, _| {
+        proxy_files(survey).servers[0].file = "/etc/haproxy/base.cfg".to_owned();
+    }),
+    ("proxy-files", |survey, _| proxy_files(survey).changed = "/etc/haproxy/old.cfg".to_owned()),
+    ("proxy-files", |survey, _| {
+        let place = proxy_files(survey).servers[0].clone();
+        proxy_files(survey).turned_elsewhere.push(place);
+    }),
+    ("proxy-files", |survey, _| ask_for(survey, SetBy::Unit)),
+    ("proxy-files", |survey, _| {
+        proxy_files(survey).obstacle = Some("it is a symbolic link".to_owned());
     }),
     ("proxy-check", |survey, _| {
         proxy(survey).check = Ok(FileCheck::Rejected("unknown keyword".to_owned()));
@@ -416,4 +441,43 @@ fn a_power_fence_that_fails_is_a_warning_where_the_proxies_are_enough() {
     assert_eq!(amiss_with(FenceGrade::PoweredOff, None), severe);
     assert_eq!(amiss_with(FenceGrade::Stopped, None), BTreeSet::new());
     assert_eq!(amiss_with(FenceGrade::ProxiedOff, None), BTreeSet::new());
+}
+
+/// Each difference is told with its place and with what to write.
+#[test]
+fn what_haproxy_loads_is_told_with_place_and_fix() {
+    let said = |change: fn(&mut Survey)| {
+        let mut survey = survey();
+        change(&mut survey);
+        let report = report(&survey, &observer());
+        let check = report.checks.iter().find(|check| check.id == "proxy-files").unwrap();
+        format!("{}\n{}", check.evidence, check.fix.clone().unwrap_or_default())
+    };
+    let holds = |text: String, parts: &[&str]| {
+        parts.iter().for_each(|part| assert!(text.contains(part), "{part}: {text}"));
+    };
+    let one = |survey: &mut Survey| proxy_files(survey).checked.opened.truncate(1);
+    let list = "files = [\"/etc/haproxy/base.cfg\", \"/etc/haproxy/desk.cfg\"]";
+    holds(said(one), &["loads /etc/haproxy/base.cfg, /etc/haproxy/desk.cfg", list]);
+    let other = |survey: &mut Survey| {
+        proxy_files(survey).checked.opened = vec!["/x.cfg".to_owned()];
+        proxy_files(survey).changed = "/x.cfg".to_owned();
+    };
+    holds(said(other), &[list, "and `config = \"/etc/haproxy/desk.cfg\"`"]);
+    let two = |survey: &mut Survey| {
+        proxy_files(survey).servers[1].file = "/etc/haproxy/other.cfg".to_owned();
+    };
+    holds(said(two), &["/etc/haproxy/desk.cfg line 7", "/etc/haproxy/other.cfg line 8"]);
+    let elsewhere = |survey: &mut Survey| proxy_files(survey).changed = "/x.cfg".to_owned();
+    holds(said(elsewhere), &["config = \"/etc/haproxy/desk.cfg\"", "/x.cfg is changed"]);
+    let variable = |survey: &mut Survey| ask_for(survey, SetBy::File("/etc/default/x".to_owned()));
+    let place = "/etc/haproxy/desk.cfg line 2 asks for the variable DESK_PORT";
+    holds(said(variable), &[place, "environment_file = \"/etc/default/x\""]);
+    holds(said(|survey| ask_for(survey, SetBy::Unit)), &[place, "Environment= of haproxy.service"]);
+    let only = |survey: &mut Survey| ask_for(survey, SetBy::CheckOnly("/etc/x".to_owned()));
+    holds(said(only), &[place, "EnvironmentFile=/etc/x"]);
+    let hidden = |survey: &mut Survey| {
+        (proxy_files(survey).runs, proxy_files(survey).starts) = (None, None);
+    };
+    holds(said(hidden), &["by the pair's file alone"]);
 }

@@ -256,7 +256,9 @@ impl Desk {
                 Change::RollBack { version: number } => {
                     let version = versions.iter().find(|version| version.number == number);
                     let version = version.ok_or_else(|| no_version(&versions, Some(number)))?;
-                    source.roll_back(&version.content, master, number)
+                    source
+                        .roll_back(&version.content, master, number)
+                        .map_err(|why| why.to_string())
                 }
             };
             let mut drawn = drawn.map_err(|why| {
@@ -306,23 +308,34 @@ impl Order {
         }
         let mut files: Vec<ChangedFile> = Vec::new();
         let mut goes_on = true;
-        for planned in drawn {
+        let mut left = drawn.into_iter();
+        while let Some(planned) = left.next() {
             let begun = goes_on && wanted(&planned);
             let file = if begun { self.one(planned).await } else { unbegun(planned.1) };
             goes_on &= !begun || file.state.as_deref() == Some(VersionState::Loaded.name());
             files.push(file);
+            if begun && goes_on && left.as_slice().iter().any(wanted) {
+                let rest = left.as_slice().iter().map(|(_, drawn)| unbegun(drawn.clone()));
+                let so_far = self.done(files.iter().cloned().chain(rest).collect());
+                let (reply, answer) = oneshot::channel();
+                ask(&self.link, Ask::UnderWay(Box::new(so_far), reply), answer).await?;
+            }
         }
-        let order = CarriedOut {
+        let order = self.done(files.clone());
+        let (reply, answer) = oneshot::channel();
+        ask(&self.link, Ask::CarriedOut(Box::new(order), reply), answer).await?;
+        Ok(ChangeReport::of(files))
+    }
+
+    fn done(&self, files: Vec<ChangedFile>) -> CarriedOut {
+        CarriedOut {
             at: self.desk.clock.now(),
             by: self.by.clone(),
             change: self.request.change.clone(),
             reason: self.request.reason.clone(),
             title: reason(&self.request),
-            files: files.clone(),
-        };
-        let (reply, answer) = oneshot::channel();
-        ask(&self.link, Ask::CarriedOut(Box::new(order), reply), answer).await?;
-        Ok(ChangeReport::of(files))
+            files,
+        }
     }
 
     fn new_file(&self, (before, drawn): &Planned) -> NewFile {
@@ -446,7 +459,8 @@ fn content(file: &ReadFile) -> Answered<(&str, &[u8])> {
 
 fn source<'a>(file: &'a ReadFile, path: &'a str, bytes: &'a [u8]) -> Source<'a> {
     let (proxy, members) = (Some(file.proxy.as_str()), Some(&file.members));
-    Source { proxy, file: path, bytes, members }
+    let loaded = file.loaded.as_ref().map(Vec::as_slice).map_err(String::as_str);
+    Source { proxy, file: path, bytes, members, loaded }
 }
 
 fn unbegun(drawn: Drawn) -> ChangedFile {

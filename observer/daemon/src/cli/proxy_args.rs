@@ -76,6 +76,10 @@ pub(crate) struct Target {
     /// A file of this machine; neither the daemon nor root is needed.
     #[arg(value_name = "FILE", conflicts_with = "proxy")]
     pub(crate) file: Option<PathBuf>,
+    /// With FILE: every file and folder that HAProxy loads, in order, FILE among them. What they
+    /// say counts, too.
+    #[arg(long = "files", value_name = "PATH", requires = "file", num_args = 1..)]
+    pub(crate) files: Vec<PathBuf>,
     /// The file of this proxy; of every proxy of the pair if neither is given.
     #[arg(long, value_name = "NAME")]
     pub(crate) proxy: Option<String>,

@@ -402,17 +402,18 @@ pub(super) fn absolute(
     Some(PathBuf::from(text))
 }
 
-/// What the service loads. In the check the draft stands for the file itself, which must be named
-/// for that: a draft in a directory is passed over by HAProxy.
+/// What the service loads: the changed file itself, or the folder that it lies in, is among it.
 fn files(section: &Section<'_, '_>) -> Vec<PathBuf> {
     let files = section.texts("files");
     let config = section.text("config").unwrap_or_else(|| HAPROXY_CFG.to_owned());
-    if !files.is_empty() && !files.contains(&config) {
+    let folder = config.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let holds = |file: &String| *file == config || file.trim_end_matches('/') == folder;
+    if !files.is_empty() && !files.iter().any(holds) {
         section.wrong(
             "files",
             &format!("\"{config}\" (`config`) is not among them"),
             "write every file and directory behind `-f` of the service, in order; `config` must \
-             be a file of its own among them",
+             be one of them, or lie in one",
         );
     }
     if let Some(relative) = files.iter().find(|file| !file.starts_with('/')) {

@@ -231,6 +231,22 @@ fn references_are_checked() {
     ])));
 }
 
+/// The changed file is one of those that the service loads, or lies in a folder of them.
+#[test]
+fn the_changed_file_is_among_those_that_are_loaded() {
+    let of = |config: &str| {
+        let named = format!("config = \"{config}\"");
+        changed(&[
+            ("config = \"/etc/haproxy/haproxy.cfg\"", &named),
+            ("#files = [\"/etc/haproxy/haproxy.cfg\"", "files = [\"/etc/haproxy/haproxy.cfg\""),
+        ])
+    };
+    assert!(read(&of("/etc/haproxy/haproxy.cfg")).is_ok());
+    assert!(read(&of("/etc/haproxy/conf.d/desk.cfg")).is_ok());
+    let beside = findings(&of("/etc/haproxy/desk.cfg"));
+    assert!(beside.contains("is not among them") && beside.contains("or lie in one"), "{beside}");
+}
+
 #[test]
 fn a_pair_needs_two_hosts_and_a_proxy() {
     let text = format!(

@@ -51,6 +51,8 @@ pub(crate) enum Ask {
     Prepare(Vec<NewFile>, oneshot::Sender<Vec<(ProxyName, String)>>),
     /// Changes one file, loads and proves it, or takes it back.
     Apply(NewFile, FilesAllowed, oneshot::Sender<Applied>),
+    /// An order is done at some proxies and goes on: what is partly done is kept for a later life.
+    UnderWay(Box<CarriedOut>, oneshot::Sender<()>),
     /// An order was carried out, as far as it went: it is told, and what is partly done is kept.
     CarriedOut(Box<CarriedOut>, oneshot::Sender<()>),
     /// The file of this proxy is not the one any more that a partly done change was drawn for.
@@ -126,7 +128,7 @@ pub(super) fn answer<W: World>(pair: &mut Pair, world: &W, ask: Ask, now: At) {
         }
         // The task keeps the account of what it does with files.
         Ask::ReadFiles(..) | Ask::MayChangeFiles(_) | Ask::Prepare(..) | Ask::Apply(..) => {}
-        Ask::CarriedOut(..) | Ask::Outdated(_) => {}
+        Ask::UnderWay(..) | Ask::CarriedOut(..) | Ask::Outdated(_) => {}
         Ask::Validate(reply) => {
             let (asked, world) = (Asked::of(pair), world.clone());
             // The machines take their time: the pair goes on with its work meanwhile.

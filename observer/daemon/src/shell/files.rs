@@ -36,6 +36,8 @@ pub(crate) struct ReadFile {
     pub(crate) members: Members,
     /// Where it lies and what is in it, or why that is not known.
     pub(crate) content: Result<(String, Vec<u8>), String>,
+    /// Every file that HAProxy loads, in order, or why the others are not known.
+    pub(crate) loaded: Result<Vec<(String, Vec<u8>)>, String>,
 }
 
 /// What a change is allowed on.
@@ -59,7 +61,12 @@ impl<W: World> PairTask<W> {
                     let mut files = Vec::new();
                     for proxy in proxies {
                         let content = world.proxy_file(&proxy, READ).await;
-                        files.push(ReadFile { members: world.members(&proxy), proxy, content });
+                        let loaded = match &content {
+                            Ok((_, bytes)) => world.loaded_files(&proxy, bytes, READ).await,
+                            Err(why) => Err(why.clone()),
+                        };
+                        let members = world.members(&proxy);
+                        files.push(ReadFile { members, proxy, content, loaded });
                     }
                     let _ = reply.send(files);
                 });
@@ -115,6 +122,18 @@ impl<W: World> PairTask<W> {
         self.keep_partial(PartialChange::after(self.partial.clone(), order));
     }
 
+    /// Keeps what is partly done while the order goes on, in case this life ends before it does.
+    /// `status` shows nothing of it yet, so that nobody else goes on with it meanwhile.
+    pub(super) fn under_way(&mut self, order: &CarriedOut) {
+        self.partial_ahead = true;
+        self.remember_partial(PartialChange::after(self.partial.clone(), order).as_ref());
+    }
+
+    fn remember_partial(&self, partial: Option<&PartialChange>) {
+        let body = serde_json::to_string(&partial).unwrap_or_default();
+        self.write(Write::Remember(KEY, body));
+    }
+
     /// What is partly done cannot be gone on with at this proxy.
     pub(super) fn outdated(&mut self, proxy: &ProxyName) {
         let partial = self.partial.clone().map(|partial| partial.outdated(proxy.as_str()));
@@ -122,9 +141,8 @@ impl<W: World> PairTask<W> {
     }
 
     fn keep_partial(&mut self, partial: Option<PartialChange>) {
-        if partial != self.partial {
-            let body = serde_json::to_string(&partial).unwrap_or_default();
-            self.write(Write::Remember(KEY, body));
+        if std::mem::take(&mut self.partial_ahead) || partial != self.partial {
+            self.remember_partial(partial.as_ref());
             self.partial = partial;
         }
     }

@@ -115,6 +115,8 @@ pub(super) struct PairTask<W> {
     pub(super) parity: Comparing,
     /// A change of the proxies' files that only some of them have.
     pub(super) partial: Option<PartialChange>,
+    /// Whether the store has more of it than is known here: an order is under way.
+    pub(super) partial_ahead: bool,
     alarms: mpsc::Receiver<Alarm>,
 }
 
@@ -177,6 +179,7 @@ pub(crate) fn start<W: World, A: Archive>(start: Start<W, A>) -> PairHandle<W> {
         marked: None,
         parity,
         partial,
+        partial_ahead: false,
     };
     let running = tokio::task::spawn_local(async move {
         let ended = task.run(Inlets { inbox, asked, controlled, checked, compared }).await;

@@ -71,6 +71,10 @@ impl<W: World> PairTask<W> {
             | Ask::MayChangeFiles(_)
             | Ask::Prepare(..)
             | Ask::Apply(..)) => self.about_files(ask),
+            Ask::UnderWay(order, reply) => {
+                self.under_way(&order);
+                let _ = reply.send(());
+            }
             Ask::CarriedOut(order, reply) => {
                 self.carried_out(&order);
                 let _ = reply.send(());

@@ -360,6 +360,16 @@ impl World for Scripted {
         Err("no such file".to_owned())
     }
 
+    async fn loaded_files(
+        &self,
+        _: &observer_core::words::ProxyName,
+        _: &[u8],
+        _: Duration,
+    ) -> Result<Vec<(String, Vec<u8>)>, String> {
+        tokio::task::yield_now().await;
+        Err("no such file".to_owned())
+    }
+
     async fn prepare(&self, _: &NewFile) -> Result<(), String> {
         tokio::task::yield_now().await;
         Err("no such file".to_owned())

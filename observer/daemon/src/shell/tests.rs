@@ -27,6 +27,7 @@ use crate::api::PairLink;
 use crate::report::members::Role;
 use crate::report::view::PairStatus;
 
+mod files;
 mod parity;
 
 /// Longest wait for something that takes milliseconds.

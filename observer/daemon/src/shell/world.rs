@@ -78,6 +78,14 @@ pub(crate) trait World: Clone + 'static {
         deadline: Duration,
     ) -> Result<(String, Vec<u8>), String>;
 
+    /// Every file that the proxy loads, in order, with `changed` in the place of the one above.
+    async fn loaded_files(
+        &self,
+        proxy: &ProxyName,
+        changed: &[u8],
+        deadline: Duration,
+    ) -> Result<Vec<(String, Vec<u8>)>, String>;
+
     /// Checks all of a new content that can be checked before the file is touched.
     async fn prepare(&self, file: &NewFile) -> Result<(), String>;
 
@@ -154,6 +162,15 @@ impl World for PairWorld {
         deadline: Duration,
     ) -> Result<(String, Vec<u8>), String> {
         PairWorld::proxy_file(self, proxy, deadline).await
+    }
+
+    async fn loaded_files(
+        &self,
+        proxy: &ProxyName,
+        changed: &[u8],
+        deadline: Duration,
+    ) -> Result<Vec<(String, Vec<u8>)>, String> {
+        PairWorld::loaded_files(self, proxy, changed, deadline).await
     }
 
     async fn prepare(&self, file: &NewFile) -> Result<(), String> {

@@ -12,6 +12,7 @@ use observer_core::words::HostName;
 
 use super::{proxy, silence};
 use crate::access::ProxyServer;
+use crate::commands::Privileged;
 use crate::pair_world::{Inner, Proxy};
 use crate::ssh::{Command, Ending, SshError};
 use crate::text::shown;
@@ -89,17 +90,17 @@ pub(crate) fn members_by_address(world: &Inner) -> Members {
 
 pub(super) async fn look(world: &Inner, proxy: &Proxy, deadline: Duration) -> Result<Seen, Silent> {
     let bytes = read(proxy, deadline).await?;
-    report(world, proxy, &bytes).map(Seen::ProxyFile)
+    report(world, proxy, &Document::parse(&bytes)).map(Seen::ProxyFile)
 }
 
 /// What a file's content would do at the next start.
 pub(crate) fn report(
     world: &Inner,
     proxy: &Proxy,
-    bytes: &[u8],
+    document: &Document,
 ) -> Result<ProxyFileReport, Silent> {
     let refused = |text: String| Silent::Garbage(format!("haproxy.cfg: {text}"));
-    let pointed = pointed_at(&Document::parse(bytes), &members(world, proxy));
+    let pointed = pointed_at(document, &members(world, proxy));
     let mut servers = Vec::new();
     for pointed in pointed.map_err(|refusal| refused(refusal.to_string()))? {
         let admission = match pointed.state {
@@ -147,8 +148,16 @@ pub(crate) async fn read(proxy: &Proxy, deadline: Duration) -> Result<Arc<Vec<u8
 
 /// The file's content now, read through sudo and never from memory.
 pub(crate) async fn read_as_root(proxy: &Proxy, deadline: Duration) -> Result<Vec<u8>, Silent> {
-    let command = proxy.commands.read.command();
-    let output = proxy.ssh.exec(&command, "", deadline, FILE_MAX).await;
+    read_by(proxy, &proxy.commands.read, deadline).await
+}
+
+/// A file's content, read by one of the proxy's own commands.
+pub(crate) async fn read_by(
+    proxy: &Proxy,
+    command: &Privileged,
+    deadline: Duration,
+) -> Result<Vec<u8>, Silent> {
+    let output = proxy.ssh.exec(&command.command(), "", deadline, FILE_MAX).await;
     let output = output.map_err(|error: SshError| silence::of_command(error))?;
     if output.ending == Ending::Exited(0) && !output.truncated {
         return Ok(output.stdout);

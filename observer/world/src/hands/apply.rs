@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use haproxy::{Direction, Document, Inventory, Invocation, Item};
+use haproxy::{Direction, Document, Inventory, Item};
 use observer_core::drive::Answer;
 use observer_core::sighting::{Admission, Seen};
 use tokio::time::{Instant, sleep};
@@ -25,6 +25,7 @@ use crate::eyes::proxy::{admission, rows, table};
 use crate::eyes::proxy_file::read_as_root;
 use crate::pair_world::{Applied, ApplyStep, Inner, NewFile, Proxy};
 use crate::ssh::Command;
+use crate::survey::proxy_files;
 use crate::text::shown;
 
 /// How long one write, one reload with its proofs, and one look may take.
@@ -42,7 +43,7 @@ pub(crate) async fn prepare(
     let until = Instant::now() + deadline;
     insist_on_real_path(proxy, LOOK).await.map_err(Fault::words)?;
     nobody_waits(world, proxy, file).await?;
-    loads_what_is_checked(proxy).await?;
+    loads_what_is_checked(world, proxy, file).await?;
     no_address_is_taken(proxy, file).await?;
     proxy_proofs::can_be_loaded(proxy, LOOK).await?;
     if file.before == file.after {
@@ -179,32 +180,16 @@ async fn nobody_waits(world: &Inner, proxy: &Proxy, file: &NewFile) -> Result<()
     Ok(())
 }
 
-/// The running service loads the files that our check loads, in the same order.
-async fn loads_what_is_checked(proxy: &Proxy) -> Result<(), String> {
-    const SCRIPT: &str = r#"pid=$(systemctl show --value --property MainPID "$1") || exit 1
-[ "${pid:-0}" -gt 0 ] || exit 1
-tr '\0' '\n' <"/proc/$pid/cmdline""#;
-    let command = Command::new("/bin/sh").arg("-c").arg(SCRIPT).arg("sh").arg(&proxy.access.unit);
-    let output = proxy.ssh.exec(&command, "", LOOK, 64 * 1024).await;
-    // Some systems hide processes from other accounts: then the configuration's word stands.
-    let Some(output) = output.ok().filter(|output| output.succeeded()) else { return Ok(()) };
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let words: Vec<&str> = text.lines().collect();
-    let loads = Invocation::parse(words.get(1..).unwrap_or_default()).sources;
-    let checked = &proxy.commands.sources;
-    if loads.is_empty() || loads == *checked {
-        return Ok(());
+/// The running service loads the files that our check loads, in the same order, and the pair's
+/// servers stand in the one that is changed.
+async fn loads_what_is_checked(world: &Inner, proxy: &Proxy, file: &NewFile) -> Result<(), String> {
+    let reading = proxy_files::read(world, proxy, Ok(&file.before), Instant::now() + LOOK);
+    // What cannot be read, such as a process that is hidden, leaves the configuration's word.
+    let Ok((_, files)) = reading.await else { return Ok(()) };
+    match files.fault(&file.proxy) {
+        Some((what, fix)) => Err(shown(format!("{what}: {fix}").as_bytes())),
+        None => Ok(()),
     }
-    Err(shown(
-        format!(
-            "{} loads {}, and what is checked is {}: write files = {loads:?} for this proxy in the \
-             pair's file, and install its sudoers file anew",
-            proxy.access.unit,
-            loads.join(", "),
-            checked.join(", "),
-        )
-        .as_bytes(),
-    ))
 }
 
 /// `haproxy -c` binds nothing. A reload that finds an address taken refuses users for seconds

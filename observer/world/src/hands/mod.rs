@@ -36,6 +36,7 @@ pub(crate) use apply::{apply, prepare};
 pub(crate) use files::pass;
 pub(crate) use proofs::prove;
 pub(crate) use reload::reload;
+pub(crate) use rewrite::insist_on_real_path;
 pub(crate) use run::{Machine, Put, hash};
 pub(crate) use turns::Turns;
 

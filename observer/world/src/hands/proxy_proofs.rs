@@ -6,6 +6,7 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use haproxy::Document;
 use haproxy::runtime::{Command, ProcessTable, ServerRow, Target};
 use observer_core::drive::Answer;
 use observer_core::sighting::{Admission, UnitState};
@@ -189,7 +190,7 @@ pub(super) async fn file_keeps_out(
     deadline: Duration,
 ) -> Answer {
     let file = match read(proxy, deadline).await {
-        Ok(bytes) => report(world, proxy, &bytes),
+        Ok(bytes) => report(world, proxy, &Document::parse(&bytes)),
         Err(silent) => Err(silent),
     };
     let file = match file {
@@ -253,7 +254,7 @@ pub(super) async fn file_says(
 ) -> Answer {
     let until = Instant::now() + deadline;
     let file = match read(proxy, deadline).await {
-        Ok(bytes) => report(world, proxy, &bytes),
+        Ok(bytes) => report(world, proxy, &Document::parse(&bytes)),
         Err(silent) => Err(silent),
     };
     let file = match file {

@@ -82,7 +82,7 @@ pub(super) async fn restore(proxy: &Proxy, deadline: Duration) -> Result<(), Fau
 }
 
 /// What is written must be what HAProxy loads: behind a symbolic link, the file it leads to.
-pub(super) async fn insist_on_real_path(proxy: &Proxy, deadline: Duration) -> Result<(), Fault> {
+pub(crate) async fn insist_on_real_path(proxy: &Proxy, deadline: Duration) -> Result<(), Fault> {
     Rewrite::new(proxy, deadline).insist_on_real_path().await
 }
 

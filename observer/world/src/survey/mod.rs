@@ -6,6 +6,7 @@
 mod bouncer;
 mod host;
 mod proxy;
+pub(crate) mod proxy_files;
 mod script;
 
 use std::time::Duration;

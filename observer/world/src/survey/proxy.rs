@@ -1,18 +1,17 @@
 //! Surveys one proxy: what runs, what its file says, what the linter and HAProxy say of the file,
 //! and whether users reach the application through it.
 
-use std::sync::Arc;
-
 use futures_util::future::join_all;
-use haproxy::lint::{Context, Severity, Sharing, lint};
-use haproxy::{Document, SectionKind, View};
+use haproxy::lint::{Context, Finding, Severity, Sharing, lint_files};
+use haproxy::{SectionKind, View};
 use observer_core::policy::Probed;
 use observer_core::sighting::{FileServer, Seen, ServerReport};
 use observer_core::validate::{
-    Datum, FileCheck, Health, LintFinding, LintSubject, LintWeight, ProxySurvey, Unread,
+    Datum, FileCheck, Health, LintFinding, LintSubject, LintWeight, ProxyFiles, ProxySurvey, Unread,
 };
 use tokio::time::Instant;
 
+use super::proxy_files::{self, Loaded};
 use super::script::Questions;
 use super::{clock, health, in_time, left, unread};
 use crate::access::HttpProbe;
@@ -22,9 +21,9 @@ use crate::sudo::obstacle;
 use crate::text::shown;
 
 pub(super) async fn survey(world: &Inner, proxy: &Proxy, until: Instant) -> ProxySurvey {
-    let (running, (file, findings, application), check, machine, clock) = tokio::join!(
+    let (running, of_files, check, machine, clock) = tokio::join!(
         in_time(until, running(world, proxy, until)),
-        of_file(world, proxy, until),
+        of_files(world, proxy, until),
         in_time(until, check(proxy, until)),
         in_time(until, machine(proxy, until)),
         in_time(until, clock(&proxy.ssh, until)),
@@ -33,7 +32,8 @@ pub(super) async fn survey(world: &Inner, proxy: &Proxy, until: Instant) -> Prox
         Ok((at_boot, rights)) => (Ok(at_boot), Ok(rights)),
         Err(why) => (Err(why.clone()), Err(why)),
     };
-    ProxySurvey { running, file, findings, check, rights, at_boot, clock, application }
+    let OfFiles { file, files, findings, application } = of_files;
+    ProxySurvey { running, file, files, findings, check, rights, at_boot, clock, application }
 }
 
 async fn running(world: &Inner, proxy: &Proxy, until: Instant) -> Datum<Vec<ServerReport>> {
@@ -45,45 +45,72 @@ async fn running(world: &Inner, proxy: &Proxy, until: Instant) -> Datum<Vec<Serv
     }
 }
 
-type OfFile = (Datum<Vec<FileServer>>, Datum<Vec<LintFinding>>, Vec<(String, Datum<Health>)>);
-
-async fn of_file(world: &Inner, proxy: &Proxy, until: Instant) -> OfFile {
-    let reading =
-        async { proxy_file::read(proxy, left(until)).await.map_err(|silent| unread(&silent)) };
-    let bytes: Arc<Vec<u8>> = match in_time(until, reading).await {
-        Ok(bytes) => bytes,
-        Err(why) => return (Err(why.clone()), Err(why), Vec::new()),
-    };
-    let servers = proxy_file::report(world, proxy, &bytes).map_err(|silent| unread(&silent));
-    let servers = servers.map(|report| report.servers);
-    let document = Document::parse(&bytes);
-    let findings = findings(world, proxy, &document);
-    let application = application(world, proxy, &document, until).await;
-    (servers, Ok(findings), application)
+/// What is read of the files and nothing else.
+struct OfFiles {
+    file: Datum<Vec<FileServer>>,
+    files: Datum<ProxyFiles>,
+    findings: Datum<Vec<LintFinding>>,
+    application: Vec<(String, Datum<Health>)>,
 }
 
-fn findings(world: &Inner, proxy: &Proxy, document: &Document) -> Vec<LintFinding> {
+async fn of_files(world: &Inner, proxy: &Proxy, until: Instant) -> OfFiles {
+    let reading = async {
+        let changed = proxy_file::read(proxy, left(until)).await;
+        let changed = changed.as_ref().map(|bytes| bytes.as_slice()).map_err(unread);
+        proxy_files::read(world, proxy, changed, until).await
+    };
+    let (loaded, files) = match in_time(until, reading).await {
+        Ok(read) => read,
+        Err(why) => {
+            let (file, files, findings) = (Err(why.clone()), Err(why.clone()), Err(why));
+            return OfFiles { file, files, findings, application: Vec::new() };
+        }
+    };
+    let servers = proxy_file::report(world, proxy, loaded.joined());
+    let file = servers.map(|report| report.servers).map_err(|silent| unread(&silent));
+    let findings = Ok(findings(world, proxy, &loaded));
+    let application = application(world, proxy, &loaded, until).await;
+    OfFiles { file, files: Ok(files), findings, application }
+}
+
+fn findings(world: &Inner, proxy: &Proxy, loaded: &Loaded) -> Vec<LintFinding> {
     let members = proxy_file::members(world, proxy);
     let context = Context { members: Some(&members), sharing: Sharing::OneMaster };
-    let found = lint(document, context).into_iter().filter_map(|finding| {
+    let files = loaded.files();
+    let found = lint_files(&files, context).into_iter().filter_map(|(file, finding)| {
         let weight = match finding.rule.severity {
             Severity::Error => LintWeight::Error,
             Severity::Warning => LintWeight::Warning,
             Severity::Info => return None,
         };
         let room = finding.rule.id.starts_with('W');
+        // Where there is one file only, everybody knows which.
+        let file = file.filter(|_| files.len() > 1).map(|file| format!("{} ", files[file].0));
         let line = finding.line.map_or_else(String::new, |line| format!("line {line}: "));
-        let text = format!("{line}{} ({})", finding.rule.title, finding.subject);
+        let place = file.unwrap_or_default() + &line;
+        let text = format!("{place}{} ({})", finding.rule.title, finding.subject);
         Some(LintFinding {
             rule: finding.rule.id.to_owned(),
             weight,
             about: if room { LintSubject::WaitingRoom } else { LintSubject::Rest },
             // The subject comes from the file, which others write.
             text: shown(text.as_bytes()),
-            fix: shown(finding.fix.as_bytes()),
+            fix: shown(fix(&finding).as_bytes()),
         })
     });
     found.collect()
+}
+
+/// What to do, with what the pair's own configuration can do about it.
+fn fix(finding: &Finding) -> String {
+    match finding.rule.id {
+        "P05" => format!(
+            "{}, or name the pair's servers in its file by [[proxy.server]] with backend, server \
+             and host",
+            finding.fix
+        ),
+        _ => finding.fix.clone(),
+    }
 }
 
 /// HAProxy's own word on the file, by the very command that a rewrite uses.
@@ -123,7 +150,7 @@ async fn machine(proxy: &Proxy, until: Instant) -> Datum<OfMachine> {
 async fn application(
     world: &Inner,
     proxy: &Proxy,
-    document: &Document,
+    loaded: &Loaded,
     until: Instant,
 ) -> Vec<(String, Datum<Health>)> {
     let is_probed = world.spec.services.iter().any(|service| service.probed == Probed::Health);
@@ -136,12 +163,13 @@ async fn application(
         let answer = in_time(until, asking).await;
         (format!("{address}:{port}"), answer)
     };
-    join_all(listeners(world, proxy, document).into_iter().map(ask)).await
+    join_all(listeners(world, proxy, loaded).into_iter().map(ask)).await
 }
 
 /// Where the proxy takes plain HTTP for the application of the pair: each frontend whose default
 /// backend has a server of the pair.
-fn listeners(world: &Inner, proxy: &Proxy, document: &Document) -> Vec<(String, u16)> {
+fn listeners(world: &Inner, proxy: &Proxy, loaded: &Loaded) -> Vec<(String, u16)> {
+    let document = loaded.joined();
     let Ok(own) = haproxy::pointed_at(document, &proxy_file::members(world, proxy)) else {
         return Vec::new();
     };
@@ -161,7 +189,7 @@ fn listeners(world: &Inner, proxy: &Proxy, document: &Document) -> Vec<(String, 
         let plain = section.binds.iter().filter(|bind| {
             !bind.words.iter().any(|word| word.is("ssl") || word.is("accept-proxy"))
         });
-        found.extend(plain.filter_map(|bind| address(&bind.address)));
+        found.extend(plain.filter_map(|bind| address(&loaded.address(&bind.address))));
     }
     found.sort();
     found.dedup();

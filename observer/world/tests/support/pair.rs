@@ -111,6 +111,12 @@ pub fn with_real_config(sshd: &Sshd, haproxy: &Haproxy, real: &Path) -> PairWorl
     connected(spec(), hosts, proxies)
 }
 
+/// The same, with the proxy's access as a test has changed it.
+pub fn with_access(sshd: &Sshd, access: ProxyAccess) -> PairWorld {
+    let hosts = vec![host(sshd, "node-a", NODE_A), host(sshd, "node-b", NODE_B)];
+    connected(spec(), hosts, vec![access])
+}
+
 /// The same, with a request that proves what was loaded.
 pub fn with_probe(sshd: &Sshd, haproxy: &Haproxy, probe: HttpProbe) -> PairWorld {
     let hosts = vec![host(sshd, "node-a", NODE_A), host(sshd, "node-b", NODE_B)];

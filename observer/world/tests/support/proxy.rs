@@ -62,6 +62,29 @@ impl Haproxy {
         self.path("haproxy.cfg")
     }
 
+    /// The same behind two files: `global` and `defaults` in one, the pair in the other.
+    pub fn start_split() -> Self {
+        let mut haproxy = Self::start();
+        haproxy.kill();
+        let whole = haproxy.file();
+        let (base, rest) = whole.split_once("frontend app_in").unwrap();
+        fs::write(haproxy.path("base.cfg"), base).unwrap();
+        fs::write(haproxy.config(), format!("frontend app_in{rest}")).unwrap();
+        haproxy.run();
+        haproxy
+    }
+
+    /// What it loads, in order.
+    pub fn loads(&self) -> Vec<PathBuf> {
+        let base = self.path("base.cfg");
+        let base = Some(base).filter(|base| base.exists());
+        base.into_iter().chain([self.config()]).collect()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
+    }
+
     pub fn file(&self) -> String {
         fs::read_to_string(self.config()).unwrap()
     }
@@ -73,8 +96,7 @@ impl Haproxy {
             .arg("-W")
             .arg("-S")
             .arg(self.path("master.sock"))
-            .arg("-f")
-            .arg(self.config())
+            .args(self.loads().iter().flat_map(|file| [Path::new("-f"), file]))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -13,6 +13,7 @@ mod observer;
 mod parity;
 mod power;
 mod proxy;
+mod proxy_files;
 mod replication;
 mod settings;
 mod takeover;
@@ -72,6 +73,7 @@ pub const CHECKS: &[Check] = &[
     proxy::PROXY_ANSWERS,
     proxy::PROXY_USERS,
     proxy::PROXY_FILE,
+    proxy_files::PROXY_FILES,
     proxy::PROXY_CHECK,
     proxy::PROXY_RIGHTS,
     proxy::WAITING_ROOM,

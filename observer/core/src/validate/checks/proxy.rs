@@ -14,7 +14,7 @@ use crate::words::{HostName, ProxyName};
 /// Findings that one line of evidence holds.
 const FINDINGS_MAX: usize = 3;
 
-fn read<'a, T>(
+pub(super) fn read<'a, T>(
     inputs: &Inputs<'a>,
     proxy: &ProxyName,
     pick: fn(&'a ProxySurvey) -> Result<&'a T, &'a Unread>,
@@ -133,7 +133,7 @@ pub(super) const PROXY_CHECK: Check = Check {
     readies: ALL,
     why: "a file that HAProxy rejects cannot be rewritten, and a restart fails on it",
     after: "the next reload fails, and a restart leaves users without a proxy",
-    fix: "mend the line that `haproxy -c -f /etc/haproxy/haproxy.cfg` names",
+    fix: "mend the line that `haproxy -c` names, with every file behind its own `-f`",
     examine: Examine::Proxies(accepted),
 };
 

@@ -4,8 +4,10 @@
 //! what was shown: beside it first, with its owner and mode, then renamed over it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use haproxy::{Document, Members, State, pointed_at};
@@ -134,24 +136,37 @@ struct Local {
     path: PathBuf,
     bytes: Vec<u8>,
     members: Option<Members>,
+    /// Every file that HAProxy loads, in order; none where that was not told.
+    loaded: Vec<(String, Vec<u8>)>,
 }
 
 impl Local {
     fn read(target: &Target, common: &Common) -> Result<Self, Failure> {
         let named = target.file.as_deref().unwrap_or(Path::new(""));
         let name = named.display().to_string();
-        let unreadable = |why: std::io::Error| {
-            Failure::Usage(format!("{name}: {why}\n  fix: name a file that you can read"))
-        };
-        let path = fs::canonicalize(named).map_err(unreadable)?;
-        let bytes = fs::read(&path).map_err(unreadable)?;
+        let path = fs::canonicalize(named).map_err(|why| unreadable(named, &why))?;
+        let bytes = fs::read(&path).map_err(|why| unreadable(named, &why))?;
         let members = members(target, common.pair.as_deref())?;
-        Ok(Self { name, path, bytes, members })
+        let mut loaded = Vec::new();
+        for file in opened(&target.files)? {
+            let content = fs::read(&file).map_err(|why| unreadable(&file, &why))?;
+            // The same file may be named in another way.
+            let is_it = fs::canonicalize(&file).is_ok_and(|real| real == path);
+            let called = if is_it { name.clone() } else { file.display().to_string() };
+            loaded.push((called, content));
+        }
+        if !loaded.is_empty() && !loaded.iter().any(|(called, _)| *called == name) {
+            return Err(Failure::Usage(format!(
+                "{name} is not among --files\n  fix: give every file and folder behind `-f` of the \
+                 service, in order"
+            )));
+        }
+        Ok(Self { name, path, bytes, members, loaded })
     }
 
     fn source(&self) -> Source<'_> {
-        let members = self.members.as_ref();
-        Source { proxy: None, file: &self.name, bytes: &self.bytes, members }
+        let (members, loaded) = (self.members.as_ref(), Ok(self.loaded.as_slice()));
+        Source { proxy: None, file: &self.name, bytes: &self.bytes, members, loaded }
     }
 
     /// Shows the difference, asks, and writes.
@@ -203,6 +218,33 @@ impl Local {
         fs::rename(draft, &self.path)?;
         File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all()
     }
+}
+
+fn unreadable(file: &Path, why: &std::io::Error) -> Failure {
+    let file = file.display();
+    Failure::Usage(format!("{file}: {why}\n  fix: name a file that you can read"))
+}
+
+/// The files that HAProxy takes, folders opened in its order.
+fn opened(sources: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for source in sources {
+        if !source.is_dir() {
+            files.push(source.clone());
+            continue;
+        }
+        let failed = |why| unreadable(source, &why);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(source).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            if source.join(&name).is_file() {
+                names.push(name.into_encoded_bytes());
+            }
+        }
+        let taken = haproxy::load_order(names.iter().map(Vec::as_slice));
+        files.extend(taken.into_iter().map(|name| source.join(OsStr::from_bytes(name))));
+    }
+    Ok(files)
 }
 
 fn confirm(name: &str) -> Result<(), Failure> {

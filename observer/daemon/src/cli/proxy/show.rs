@@ -45,6 +45,9 @@ pub(super) fn lint(report: &LintReport, look: Look) -> String {
                    add --host NAME=ADDRESS for each host";
         let _ = writeln!(text, "{}", wrap(&format!("  {why}"), 2, look));
     }
+    if let Some(why) = &report.alone {
+        let _ = writeln!(text, "{}", wrap(&format!("  {}", one_line(why)), 2, look));
+    }
     text.push_str(&findings(&report.findings, look));
     text
 }
@@ -54,7 +57,8 @@ pub(super) fn findings(all: &[FindingView], look: Look) -> String {
     let mut text = String::new();
     for found in all {
         let tone = if found.is_error() { Tone::Bad } else { Tone::Warn };
-        let line = found.line.map_or_else(String::new, |line| format!("line {line}: "));
+        let file = found.file.as_ref().map_or_else(String::new, |file| one_line(file) + " ");
+        let line = found.line.map_or_else(String::new, |line| format!("{file}line {line}: "));
         let head = look.paint(tone, &format!("{} {}", found.severity, found.id));
         let what = format!("  {line}{head} {} ({})", found.title, one_line(&found.subject));
         let _ = writeln!(text, "{}", wrap(&what, 4, look));
