@@ -192,8 +192,8 @@ impl Drive {
     }
 
     /// Goes on in the middle of a repair of the slave, where repeating what came before would do
-    /// harm: at the proof that it streams, if it is `well`, which stopping it would end; else at the
-    /// rewind or clone that was ordered last, which may still run beside whatever is done there.
+    /// harm: at the proof that it streams, if it is `well`, which stopping it would end; else at
+    /// the rewind or clone that was ordered last, which may still run beside whatever is done.
     pub fn go_on_in_the_middle(&mut self, well: bool) {
         let Goal::Repair(_) = self.plan().goal else { return };
         let steps = &self.plan().steps;

@@ -3,12 +3,13 @@
 //! lets every effect lose its reply, run late, or run twice.
 //!
 //! Only honoured with `HA_OBSERVER_CRASH_AT`, `HA_OBSERVER_HALT_AT` or `HA_OBSERVER_EFFECTS` set,
-//! and said loudly at the start. The first two know the same places. `record:N` is right after the Nth journal record of this life
-//! was durable; `effect:N` right after the Nth effect was performed and before anybody is told of
-//! its reply. `ordered:N` and `proven:N` are right after the journal has that step N of a plan, as
-//! its dry run counts, was ordered or proven for the first time in this life. `file:N` is a place
-//! of the change of a proxy's file: 1 it is recorded, 2 the new content is in its place, 3 HAProxy
-//! is about to be told, 4 it is proven, 5 the old content is back.
+//! and said loudly at the start. The first two know the same places. `record:N` is right after the
+//! Nth journal record of this life was durable; `effect:N` right after the Nth effect was
+//! performed and before anybody is told of its reply. `ordered:N` and `proven:N` are right after
+//! the journal has that step N of a plan, as its dry run counts, was ordered or proven for the
+//! first time in this life. `file:N` is a place of the change of a proxy's file: 1 it is recorded,
+//! 2 the new content is in its place, 3 HAProxy is about to be told, 4 it is proven, 5 the old
+//! content is back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
