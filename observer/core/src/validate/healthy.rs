@@ -246,7 +246,11 @@ fn proxy() -> ProxySurvey {
 }
 
 fn bouncer() -> BouncerSurvey {
-    let settings = [("admin_users", "postgres, ha-observer"), ("query_wait_timeout", "120")];
+    let settings = [
+        ("admin_users", "postgres, ha-observer"),
+        ("query_wait_timeout", "120"),
+        ("server_login_retry", "1"),
+    ];
     let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     let database = BouncerDatabase {
         name: "desk".to_owned(),

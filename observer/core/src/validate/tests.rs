@@ -267,6 +267,8 @@ const OF_THE_BOUNCERS: &[(&str, Break)] = &[
     }),
     // The shipped hold_limit is 30 s.
     ("bouncer-wait", |survey, _| configure(survey, "query_wait_timeout", "30")),
+    // PgBouncer's own default.
+    ("bouncer-login-retry", |survey, _| configure(survey, "server_login_retry", "15")),
     ("bouncer-pool-mode", |survey, _| {
         bouncer(survey).databases[0].pool_mode = "session".to_owned();
     }),

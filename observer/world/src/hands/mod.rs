@@ -24,6 +24,7 @@ mod slots;
 mod synchrony;
 mod turns;
 mod units;
+mod unseen_workers;
 
 use std::time::Duration;
 

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::Fault;
 use super::admission::{ends, is_absent, is_tunnel};
 use super::run::Machine;
+use super::unseen_workers::unseen_workers;
 use crate::eyes::machine;
 use crate::eyes::proxy::{NoTable, admission, converse, own_rows, rows, table};
 use crate::eyes::proxy_file::{read, report};
@@ -56,6 +57,18 @@ pub(super) async fn is_out(
         return Answer::NotYet(format!("{sessions} sessions have not ended"));
     }
     let sum = |rows: &[&ServerRow]| rows.iter().map(|row| row.sessions).sum::<u64>();
+    if proxy.access.master_socket.is_none() {
+        match unseen_workers(proxy, left()).await {
+            Ok(0) => {}
+            Ok(workers) => {
+                return Answer::NotYet(format!(
+                    "{workers} workers from before a reload still serve, and without a master \
+                     socket nobody can ask them whom"
+                ));
+            }
+            Err(why) => return Answer::Unknown(why),
+        }
+    }
     match old_rows(world, proxy, host, left()).await {
         Ok(old) => {
             let old: Vec<&ServerRow> = old.iter().collect();

@@ -93,6 +93,30 @@ fn wait(inputs: &Inputs<'_>, bouncer: &BouncerSurvey) -> Examined {
     }
 }
 
+/// What a session may wait beyond the switchover for a login that the pause cut off, in seconds.
+const LOGIN_RETRY_MAX_S: f64 = 2.0;
+
+pub(super) const BOUNCER_LOGIN_RETRY: Check = Check {
+    id: "bouncer-login-retry",
+    title: "the PgBouncer tries a login again soon",
+    severity: Severity::Warning,
+    readies: PLANNED,
+    why: "a pause cuts off the logins under way, and after one that failed the PgBouncer tries \
+          none for `server_login_retry`",
+    after: "sessions wait so much longer than the switchover takes, or see an error",
+    fix: "set `server_login_retry = 1` in pgbouncer.ini, and reload it",
+    examine: Examine::Bouncers(login_retry),
+};
+
+fn login_retry(_: &Inputs<'_>, bouncer: &BouncerSurvey) -> Examined {
+    let setting = bouncer.settings.get("server_login_retry");
+    let Some(seconds) = setting.and_then(|text| text.parse::<f64>().ok()) else {
+        return Ok(Outcome::Unknown("server_login_retry is not shown".to_owned()));
+    };
+    let evidence = format!("server_login_retry is {seconds} s");
+    if seconds <= LOGIN_RETRY_MAX_S { Outcome::passed(evidence) } else { Outcome::failed(evidence) }
+}
+
 pub(super) const BOUNCER_POOL_MODE: Check = Check {
     id: "bouncer-pool-mode",
     title: "clients of the PgBouncer keep a connection for a transaction at most",

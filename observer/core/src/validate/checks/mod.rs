@@ -85,6 +85,7 @@ pub const CHECKS: &[Check] = &[
     bouncer::BOUNCER_PAUSED,
     bouncer::BOUNCER_LEADS_PAST,
     bouncer::BOUNCER_WAIT,
+    bouncer::BOUNCER_LOGIN_RETRY,
     bouncer::BOUNCER_POOL_MODE,
     bouncer::BOUNCER_DATABASES,
 ];
