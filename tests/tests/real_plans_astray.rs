@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tests::lab::{POSTGRES_UNIT, Result, SCHEDULER_UNIT, Whom, wait_for};
 use tests::stage::{DONE, OBSERVER_UNIT, Promise, Stage, StageSpec, Told, UNDONE, other, texts};
 
@@ -123,13 +123,8 @@ fn small_repairs(stage: &Stage, master: &str) -> Result<()> {
 
 /// Users are led to the master and nowhere else, and the singleton runs there only.
 fn as_it_should_be(stage: &Stage, master: &str) -> Result<()> {
-    let status = stage.status()?;
-    let told = || texts(&stage.events().unwrap_or_default());
-    assert_eq!(status["proxies"][0]["lets_in"], json!([master]), "{status}\n{}", told());
-    stage.wait_scheduler(master, &[other(master)])?;
-    let streaming = "select count(*) from pg_stat_replication where state = 'streaming'";
-    assert_eq!(stage.lab.machine(master).sql("postgres", streaming)?, "1", "{}", told());
-    Ok(())
+    stage.assert_in_order(master)?;
+    stage.wait_scheduler(master, &[other(master)])
 }
 
 /// Each plan that was opened was closed, once, and none was left in between.

@@ -101,6 +101,17 @@ impl Stage {
         self.wait_protected()
     }
 
+    /// Asserts that users are led to `master` and nowhere else, and that its slave streams.
+    #[track_caller]
+    pub fn assert_in_order(&self, master: &str) -> Result<()> {
+        let (told, status) = (texts(&self.events()?), self.status()?);
+        let only = serde_json::json!([master]);
+        assert_eq!(status["proxies"][0]["lets_in"], only, "{status}\n{told}");
+        let streaming = "select count(*) from pg_stat_replication where state = 'streaming'";
+        assert_eq!(self.lab.machine(master).sql("postgres", streaming)?, "1", "{told}");
+        Ok(())
+    }
+
     /// Waits until the singleton runs on `host` and on none of the machines in `not_on`.
     pub fn wait_scheduler(&self, host: &str, not_on: &[&str]) -> Result<()> {
         wait_for(&format!("the scheduler to run on {host} only"), SCHEDULER_LIMIT, || {

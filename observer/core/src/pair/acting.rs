@@ -116,7 +116,7 @@ impl Pair {
 
     /// True while a plan is open, about to be, or not closed yet.
     pub(super) fn has_plan(&self) -> bool {
-        self.drive.is_some() || self.memory.open.is_some() || self.is_opening()
+        self.is_plan_open() || self.is_opening()
     }
 
     /// Learns the master at first sight.

@@ -400,6 +400,7 @@ impl Pair {
         Protection { protected, cause, sentence }
     }
 
+    /// True while a plan is open, in our hands or left by an earlier life.
     fn is_plan_open(&self) -> bool {
         self.drive.is_some() || self.memory.open.is_some()
     }
