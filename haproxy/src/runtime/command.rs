@@ -66,6 +66,17 @@ pub enum Target {
     Pid(u32),
 }
 
+impl Target {
+    /// What stands before each command on a line, so that this process takes it.
+    pub fn prefix(self) -> String {
+        match self {
+            Target::Worker | Target::Master => String::new(),
+            Target::CurrentWorker => "@1 ".to_owned(),
+            Target::Pid(pid) => format!("@!{pid} "),
+        }
+    }
+}
+
 /// A batch that could not be sent, or whose answers could not be told apart.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadBatch {
@@ -113,11 +124,7 @@ impl Batch {
 
     /// The line to write, its end included. After it HAProxy answers and closes the connection.
     pub fn render(&self) -> String {
-        let prefix = match self.target {
-            Target::Worker | Target::Master => String::new(),
-            Target::CurrentWorker => "@1 ".to_owned(),
-            Target::Pid(pid) => format!("@!{pid} "),
-        };
+        let prefix = self.target.prefix();
         let mut parts: Vec<String> =
             self.commands.iter().map(|command| format!("{prefix}{command}")).collect();
         // `reload` replaces the process that holds the connection, which ends it.

@@ -4,6 +4,7 @@
 //! host's address, or because the running process does: the file may be newer than the process.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -109,6 +110,14 @@ pub(crate) async fn rows(
     parse(&converse(proxy, target, vec![Command::ShowStat], deadline).await?)
 }
 
+/// The socket at which a process takes commands; none where no master socket is configured.
+pub(crate) fn socket(proxy: &Proxy, target: Target) -> Option<&PathBuf> {
+    match target {
+        Target::Worker => Some(&proxy.access.runtime_socket),
+        _ => proxy.access.master_socket.as_ref(),
+    }
+}
+
 /// Sends commands to one process and returns its whole answer as text.
 pub(crate) async fn converse(
     proxy: &Proxy,
@@ -116,15 +125,8 @@ pub(crate) async fn converse(
     commands: Vec<Command>,
     deadline: Duration,
 ) -> Result<String, NoTable> {
-    let socket = match target {
-        Target::Worker => &proxy.access.runtime_socket,
-        _ => match &proxy.access.master_socket {
-            Some(socket) => socket,
-            None => {
-                return Err(NoTable::Unreadable("no master socket is configured".to_owned()));
-            }
-        },
-    };
+    let none = || NoTable::Unreadable("no master socket is configured".to_owned());
+    let socket = socket(proxy, target).ok_or_else(none)?;
     let batch = Batch::new(target, commands).map_err(|bad| NoTable::Unreadable(bad.to_string()))?;
     let path = socket.to_string_lossy();
     let answer = ask(&proxy.ssh, &path, &batch.render(), deadline, TABLE_MAX).await;

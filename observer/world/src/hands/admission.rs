@@ -22,7 +22,7 @@ use super::{Fault, rewrite};
 use crate::access::ProxyServer;
 use crate::eyes::machine;
 use crate::eyes::proxy::{
-    NoTable, OwnRow, TABLE_MAX, converse, own_rows, rows, server_name, table,
+    NoTable, OwnRow, TABLE_MAX, converse, own_rows, rows, server_name, socket, table,
 };
 use crate::haproxy_socket::{AskError, ask};
 use crate::pair_world::{Inner, Proxy};
@@ -185,12 +185,8 @@ async fn end_left_behind(
     let ids = sessions.iter().filter(|session| leads_there(session)).map(|session| &session.id);
     // A handle is a pointer that HAProxy printed; anything else is not sent back to it.
     let ids: Vec<&String> = ids.filter(|id| is_handle(id)).collect();
-    let (socket, prefix) = match target {
-        Target::Pid(worker) => (proxy.access.master_socket.as_ref(), format!("@!{worker} ")),
-        _ => (Some(&proxy.access.runtime_socket), String::new()),
-    };
-    let Some(socket) = socket else { return };
-    let path = socket.to_string_lossy();
+    let Some(socket) = socket(proxy, target) else { return };
+    let (path, prefix) = (socket.to_string_lossy(), target.prefix());
     // A line that HAProxy reads whole has room for some hundred handles.
     for ids in ids.chunks(SESSIONS_PER_LINE) {
         let order = |id: &&String| format!("{prefix}shutdown session {id};");

@@ -152,54 +152,58 @@ async fn of_standbys(world: &Inner, proof: &Proof, deadline: Duration) -> Result
     })
 }
 
+/// The state of the database's unit; where it cannot be told, what a proof answers then.
+pub(super) async fn database_unit(
+    world: &Inner,
+    host: &Host,
+    deadline: Duration,
+) -> Result<UnitState, Answer> {
+    match machine::units(world, host, deadline).await {
+        Ok(report) => report.unit(DATABASE_UNIT).map(|unit| unit.state).ok_or_else(|| {
+            Answer::Unknown(format!("systemd knows no {}", host.access.database.unit))
+        }),
+        Err(silent) => Err(Answer::Unknown(format!("its unit: {silent}"))),
+    }
+}
+
 async fn unit_settled(world: &Inner, host: &Host, deadline: Duration) -> Answer {
     let unit = &host.access.database.unit;
-    match machine::units(world, host, deadline).await {
-        Ok(report) => match report.unit(DATABASE_UNIT).map(|unit| unit.state) {
-            Some(UnitState::Activating | UnitState::Deactivating) => {
-                Answer::NotYet(format!("{unit} has not finished what systemd does with it"))
-            }
-            Some(state) => Answer::Shown(format!("{unit} is {state}")),
-            None => Answer::Unknown(format!("systemd knows no {unit}")),
-        },
-        Err(silent) => Answer::Unknown(format!("its unit: {silent}")),
+    match database_unit(world, host, deadline).await {
+        Ok(UnitState::Activating | UnitState::Deactivating) => {
+            Answer::NotYet(format!("{unit} has not finished what systemd does with it"))
+        }
+        Ok(state) => Answer::Shown(format!("{unit} is {state}")),
+        Err(answer) => answer,
     }
 }
 
 /// One that runs outside its unit would die with the session that started it.
 async fn database_answers(world: &Inner, host: &Host, deadline: Duration) -> Answer {
-    let (units, seen) =
-        tokio::join!(machine::units(world, host, deadline), host.database.look(deadline));
+    let (unit, seen) =
+        tokio::join!(database_unit(world, host, deadline), host.database.look(deadline));
     if let Err(failure) = seen {
         return not_yet(&failure);
     }
-    match units.map(|report| report.unit(DATABASE_UNIT).map(|unit| unit.state)) {
+    match unit {
         // A unit may take a while longer to notice that its server is up.
-        Ok(Some(UnitState::Active | UnitState::Activating)) => {
+        Ok(UnitState::Active | UnitState::Activating) => {
             Answer::Shown("it answers queries, and runs under its unit".to_owned())
         }
-        Ok(Some(state)) => Answer::NotYet(format!("it answers queries, and its unit is {state}")),
-        Ok(None) => Answer::Unknown(format!("systemd knows no {}", host.access.database.unit)),
-        Err(silent) => Answer::Unknown(format!("its unit: {silent}")),
+        Ok(state) => Answer::NotYet(format!("it answers queries, and its unit is {state}")),
+        Err(answer) => answer,
     }
 }
 
 pub(super) async fn database_stopped(world: &Inner, host: &Host, deadline: Duration) -> Answer {
-    let (units, knock) =
-        tokio::join!(machine::units(world, host, deadline), host.database.knock(deadline));
-    let state = match units {
-        Ok(report) => report.unit(DATABASE_UNIT).map(|unit| unit.state),
-        Err(silent) => return Answer::Unknown(format!("its unit: {silent}")),
-    };
-    match (state, knock) {
-        (None, _) => Answer::Unknown(format!("systemd knows no {}", host.access.database.unit)),
+    let (unit, knock) =
+        tokio::join!(database_unit(world, host, deadline), host.database.knock(deadline));
+    match (unit, knock) {
+        (Err(answer), _) => answer,
         (
-            Some(UnitState::Stopped | UnitState::NeverStarted | UnitState::Failed),
+            Ok(UnitState::Stopped | UnitState::NeverStarted | UnitState::Failed),
             Err(Failure::NotRunning(_)),
         ) => Answer::Shown("its unit does not run and its socket refuses".to_owned()),
-        (Some(state), Err(Failure::NotRunning(_))) => {
-            Answer::NotYet(format!("its unit is {state}"))
-        }
+        (Ok(state), Err(Failure::NotRunning(_))) => Answer::NotYet(format!("its unit is {state}")),
         (_, Ok(_)) => Answer::NotYet("its socket still answers".to_owned()),
         (_, Err(failure)) => not_yet(&failure),
     }

@@ -4,14 +4,13 @@
 
 use std::time::Duration;
 
-use observer_core::digest::DATABASE_UNIT;
 use observer_core::drive::Answer;
 use observer_core::sighting::UnitState;
 use observer_core::words::{Lsn, human_bytes};
 use tokio::time::Instant;
 
 use super::Fault;
-use super::proofs::{database_stopped, not_yet};
+use super::proofs::{database_stopped, database_unit, not_yet};
 use super::run::Machine;
 use crate::commands::slot_name;
 use crate::eyes::machine;
@@ -161,8 +160,8 @@ pub(super) async fn streams(
     upstream: &Host,
     deadline: Duration,
 ) -> Answer {
-    let (units, seen, of_upstream) = tokio::join!(
-        machine::units(world, slave, deadline),
+    let (unit, seen, of_upstream) = tokio::join!(
+        database_unit(world, slave, deadline),
         slave.database.look(deadline),
         upstream.database.look(deadline)
     );
@@ -170,15 +169,10 @@ pub(super) async fn streams(
         (Ok(seen), Ok(of_upstream)) => (seen, of_upstream),
         (Err(failure), _) | (_, Err(failure)) => return not_yet(&failure),
     };
-    match units.map(|report| report.unit(DATABASE_UNIT).map(|unit| unit.state)) {
-        Ok(Some(UnitState::Active)) => {}
-        Ok(Some(state)) => {
-            return Answer::NotYet(format!("it answers, and its unit is {state}"));
-        }
-        Ok(None) => {
-            return Answer::Unknown(format!("systemd knows no {}", slave.access.database.unit));
-        }
-        Err(silent) => return Answer::Unknown(format!("its unit: {silent}")),
+    match unit {
+        Ok(UnitState::Active) => {}
+        Ok(state) => return Answer::NotYet(format!("it answers, and its unit is {state}")),
+        Err(answer) => return answer,
     }
     if !seen.in_recovery {
         return Answer::NotYet("it is a primary".to_owned());
