@@ -35,7 +35,8 @@ pub struct Entry {
     pub last_report: Option<(At, DatabaseReport)>,
     /// For file sets: what was last said of them, however long ago.
     pub last_files: Option<(At, Vec<FileSetReport>)>,
-    /// When this machine or database was last seen on its way down, which is by order.
+    /// When this machine or database was last seen on its way down, which is by order; none once
+    /// it has been seen up again.
     pub going_down_at: Option<At>,
     /// When this database was last seen to fall: gone, or starting, without having been stopped.
     pub fell_at: Option<At>,
@@ -143,7 +144,8 @@ impl Snapshot {
                 entry.class = class;
                 entry.last_report = report.or(entry.last_report.take());
                 entry.last_files = files.or(entry.last_files.take());
-                entry.going_down_at = going_down_at.or(entry.going_down_at);
+                let still = entry.going_down_at.filter(|_| !is_up(&sighting));
+                entry.going_down_at = going_down_at.or(still);
                 entry.latest = sighting;
             }
             None => {
@@ -307,10 +309,20 @@ fn going_down(sighting: &Sighting) -> bool {
     }
 }
 
+/// Whether what went down is up again, so that the order is done with. A single session that was
+/// ended from outside says *shutting down* too, and the next one tells otherwise.
+fn is_up(sighting: &Sighting) -> bool {
+    match &sighting.seen {
+        Ok(Seen::Machine(report)) => report.system == SystemState::Running,
+        Ok(Seen::Database(_)) => true,
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sighting::{Silent, Vantage};
+    use crate::sighting::{LeaseSeen, MachineReport, Silent, Vantage};
 
     fn port(host: &str) -> Look {
         Look::Port { host: host.into(), from: Vantage::Observer }
@@ -342,6 +354,26 @@ mod tests {
         assert!(snapshot.is_blind());
         snapshot.take(sighting(port("b"), 6, Ok(Seen::PortOpen)));
         assert_eq!(snapshot.get(&port("a")).unwrap().streak, 0, "that silence was our own");
+    }
+
+    /// A session ended by hand says *shutting down* as an administrator's stop does. The next one
+    /// is answered, and what dies soon after is dead, not being restarted.
+    #[test]
+    fn what_is_up_again_is_no_longer_on_its_way_down() {
+        let machine = |at, system| {
+            let (units, lease) = (Vec::new(), LeaseSeen::None);
+            let report = MachineReport { system, units, tombstone: false, lease };
+            sighting(Look::Machine("a".into()), at, Ok(Seen::Machine(report)))
+        };
+        let mut snapshot = Snapshot::default();
+        let going_down_at = |snapshot: &Snapshot| {
+            snapshot.get(&Look::Machine("a".into())).and_then(|entry| entry.going_down_at)
+        };
+        snapshot.take(machine(1, SystemState::Stopping));
+        snapshot.take(sighting(Look::Machine("a".into()), 2, Err(Silent::Timeout)));
+        assert_eq!(going_down_at(&snapshot), Some(At(1)), "silence is no word of an end");
+        snapshot.take(machine(3, SystemState::Running));
+        assert_eq!(going_down_at(&snapshot), None);
     }
 
     #[test]

@@ -100,16 +100,24 @@ impl StageSpec {
 pub struct Stage {
     /// The machines.
     pub lab: Lab,
+    prints_logs: bool,
 }
 
 impl Stage {
     /// Boots, installs, starts, and waits until the pair is protected.
     pub fn set(spec: &StageSpec) -> Result<Self> {
-        let stage = Self { lab: Lab::boot(spec.lab.clone())? };
+        let stage = Self { lab: Lab::boot(spec.lab.clone())?, prints_logs: true };
         stage.install(spec)?;
         stage.start_observer()?;
         stage.wait_protected()?;
         Ok(stage)
+    }
+
+    /// The same, ending in silence: for programs whose output somebody reads.
+    #[must_use]
+    pub fn without_logs(mut self) -> Self {
+        self.prints_logs = false;
+        self
     }
 
     /// A stage on which an old master that is back waits for a person.
@@ -328,6 +336,9 @@ impl Stage {
 impl Drop for Stage {
     #[expect(clippy::print_stdout, reason = "the harness keeps it, and shows it after a failure")]
     fn drop(&mut self) {
+        if !self.prints_logs {
+            return;
+        }
         let words = ["journalctl", "--unit", OBSERVER_UNIT, "--output", "short-precise"];
         let quiet = ["--no-pager", "--no-hostname", "--lines", "2000"];
         match self.observer().exec_within(TOLD_LIMIT, &[&words[..], &quiet].concat()) {

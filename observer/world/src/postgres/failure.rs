@@ -125,14 +125,24 @@ pub(super) fn from_error(error: &tokio_postgres::Error) -> Failure {
 }
 
 fn from_answer(answer: &DbError) -> Failure {
+    let orphaned = answer.routine().is_some_and(|routine| ORPHANED_IN.contains(&routine));
+    if answer.code().code() == "57P01" && orphaned {
+        return Failure::Lost(shown(answer.message().as_bytes()));
+    }
     from_sqlstate(answer.code().code(), answer.message())
 }
+
+/// Where a session finds that the server's first process is gone. It ends with the SQLSTATE of an
+/// administrator's stop, though nobody has stopped anything: the server has been killed
+/// (`src/backend/libpq/be-secure.c`). Unlike the words, these names are never translated.
+const ORPHANED_IN: [&str; 2] = ["secure_read", "secure_write"];
 
 /// Reads an error answer of the server.
 pub(super) fn from_sqlstate(sqlstate: &str, message: &str) -> Failure {
     let text = shown(message.as_bytes());
     match sqlstate {
         "57P03" => not_accepting(text),
+        "57P01" if text.contains("unexpected postmaster exit") => Failure::Lost(text),
         "57P01" => Failure::ShuttingDown,
         "57P02" => Failure::InCrashRecovery,
         "53300" => Failure::TooManyConnections(text),
@@ -174,6 +184,15 @@ mod tests {
         assert_eq!(of("the database system is in recovery mode"), Failure::InCrashRecovery);
         let foreign = of("das Datenbanksystem startet");
         assert!(matches!(&foreign, Failure::NotAccepting(_)) && foreign.is_alive());
+    }
+
+    #[test]
+    fn a_killed_server_was_not_stopped() {
+        let of = |message| from_sqlstate("57P01", message);
+        let stopped = of("terminating connection due to administrator command");
+        assert_eq!(stopped, Failure::ShuttingDown);
+        let killed = of("terminating connection due to unexpected postmaster exit");
+        assert!(matches!(killed, Failure::Lost(_)), "{killed}");
     }
 
     #[test]

@@ -115,7 +115,7 @@ fn main() -> ExitCode {
 /// comes between two runs.
 fn set(policy: Vec<(&'static str, &'static str)>) -> tests::lab::Result<Stage> {
     let lab = LabSpec { turn: Turn::Alongside, ..LabSpec::standard() };
-    Stage::set(&StageSpec { lab, policy, ..StageSpec::standard() })
+    Stage::set(&StageSpec { lab, policy, ..StageSpec::standard() }).map(Stage::without_logs)
 }
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {

@@ -55,7 +55,7 @@ fn boot(screen: &mut Screen) -> Result<Stage> {
     screen.say("");
     screen.live("booting, and installing the observer in its machine …");
     let began = Instant::now();
-    let stage = Stage::standard()?;
+    let stage = Stage::standard()?.without_logs();
     let took = began.elapsed().as_secs_f64();
     screen.settle(&format!("All are up after {took:.0} s, and the observer has looked at them:"));
     ask(screen, &stage, "ha-observer status")?;
