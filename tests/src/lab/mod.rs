@@ -61,8 +61,10 @@ const SERVICE_LIMIT: Duration = Duration::from_secs(30);
 /// Whether a lab may run beside others on this computer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
-    /// It waits until it is the only one that asked so: what tests and measurements want.
+    /// It waits until none but those alongside are up: what measurements want.
     Alone,
+    /// It waits for one of a few places, a place for each core: what tests want, which mostly wait.
+    InTurn,
     /// It runs at once.
     Alongside,
 }
@@ -128,14 +130,14 @@ pub struct LabSpec {
 }
 
 impl LabSpec {
-    /// Alone, one proxy, all services in their roles, no sudo rules, and the binaries that lie
+    /// In turn, one proxy, all services in their roles, no sudo rules, and the binaries that lie
     /// beside the running program (`target/debug` for a test).
     #[must_use]
     pub fn standard() -> Self {
         Self {
             sudoers: |_| None,
             bin_dir: beside_this_program(),
-            turn: Turn::Alone,
+            turn: Turn::InTurn,
             services: Services::InRole,
             proxies: Proxies::One,
             pooler: Pooler::None,
@@ -150,17 +152,14 @@ pub struct Lab {
     assembly: Assembly,
     seed: Seed,
     bin_dir: PathBuf,
-    _turn: Option<Flock<File>>,
+    _turn: Vec<Flock<File>>,
 }
 
 impl Lab {
     /// Boots all machines and starts the services that `spec` asks for.
     pub fn boot(spec: LabSpec) -> Result<Self> {
         let image = assembly::image()?;
-        let turn = match spec.turn {
-            Turn::Alone => Some(run::wait_for_turn()?),
-            Turn::Alongside => None,
-        };
+        let turn = run::wait_for_turn(spec.turn)?;
         let seed = Seed::ensure(&image)?;
         let disks = Disks::Fresh { image: &image, seed: &seed };
         let assembly = Assembly::mount(&spec.proxies.machines(), &spec.bin_dir, &disks)?;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,6 +15,7 @@ use std::time::Duration;
 use nix::fcntl::{Flock, FlockArg};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::Turn;
 use super::command::finish;
 use super::error::{Doing, LabError, Result};
 
@@ -24,6 +26,9 @@ static SIGNALS: Once = Once::new();
 
 /// Cleaning kills, unmounts and deletes a few hundred megabytes at most.
 const CLEAN_LIMIT: Duration = Duration::from_secs(60);
+/// Labs in turn that are up at once, however many cores there are: each has its own databases.
+const PLACES_AT_MOST: usize = 4;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// One run; dropping it removes all that bears its id.
 #[derive(Debug)]
@@ -70,11 +75,33 @@ impl Drop for Run {
     }
 }
 
-/// Waits until no other lab that asked for the computer alone is up.
-pub(crate) fn wait_for_turn() -> Result<Flock<File>> {
-    let path = cache_folder().join("turn.lock");
+/// Waits until a lab may come up beside those that are; it holds the locks for as long as it is.
+pub(crate) fn wait_for_turn(turn: Turn) -> Result<Vec<Flock<File>>> {
+    match turn {
+        Turn::Alongside => Ok(Vec::new()),
+        Turn::Alone => Ok(vec![lock("turn.lock", FlockArg::LockExclusive)?]),
+        Turn::InTurn => Ok(vec![lock("turn.lock", FlockArg::LockShared)?, wait_for_place()?]),
+    }
+}
+
+fn wait_for_place() -> Result<Flock<File>> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    loop {
+        for place in 0..cores.min(PLACES_AT_MOST) {
+            match lock(&format!("place-{place}.lock"), FlockArg::LockExclusiveNonblock) {
+                Err(LabError::Io { source, .. }) if source.kind() == ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Takes a lock of the cache's folder.
+pub(crate) fn lock(name: &str, how: FlockArg) -> Result<Flock<File>> {
+    let path = cache_folder().join(name);
     let file = File::create(&path).doing(|| format!("create {}", path.display()))?;
-    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| LabError::Io {
+    Flock::lock(file, how).map_err(|(_, errno)| LabError::Io {
         doing: format!("lock {}", path.display()),
         source: errno.into(),
     })

@@ -8,12 +8,12 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::FlockArg;
 use sha2::{Digest, Sha256};
 
-use super::error::{Doing, LabError, Result};
+use super::error::{Doing, Result};
 use super::host::{MACHINES, SECOND_PROXY};
-use super::run::cache_folder;
+use super::run::{cache_folder, lock};
 use super::{Assembly, Disks};
 
 const HAPROXY_CFG: &str = include_str!("assets/haproxy.cfg");
@@ -55,11 +55,7 @@ impl Seed {
         let name = format!("seed-{}", identity(image));
         let folder = cache_folder().join(&name);
         if !folder.is_dir() {
-            let lock = cache_folder().join("seed.lock");
-            let file = File::create(&lock).doing(|| format!("create {}", lock.display()))?;
-            let _lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| {
-                LabError::Io { doing: "lock the seeds".to_owned(), source: errno.into() }
-            })?;
+            let _lock = lock("seed.lock", FlockArg::LockExclusive)?;
             if !folder.is_dir() {
                 make(image, &folder)?;
             }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use tests::lab::{Result, Whom};
-use tests::stage::{Booked, Load, OBSERVER_UNIT, Stage};
+use tests::lab::{LabSpec, Result, Turn, Whom};
+use tests::stage::{Booked, Load, OBSERVER_UNIT, Stage, StageSpec};
 
 use crate::blow::{self, Feed};
 use crate::crowd::Crowd;
@@ -55,7 +55,9 @@ fn boot(screen: &mut Screen) -> Result<Stage> {
     screen.say("");
     screen.live("booting, and installing the observer in its machine …");
     let began = Instant::now();
-    let stage = Stage::standard()?.without_logs();
+    let lab = LabSpec { turn: Turn::Alone, ..LabSpec::standard() };
+    let spec = StageSpec { lab, ..StageSpec::standard() };
+    let stage = Stage::set(&spec)?.without_logs();
     let took = began.elapsed().as_secs_f64();
     screen.settle(&format!("All are up after {took:.0} s, and the observer has looked at them:"));
     ask(screen, &stage, "ha-observer status")?;

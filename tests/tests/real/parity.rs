@@ -11,7 +11,7 @@ use serde_json::Value;
 use tests::lab::{DESK_UNIT, Machine, Result, SCHEDULER_UNIT, wait_for};
 use tests::stage::{OBSERVER_UNIT, REFUSED, Stage, Told};
 
-const PROFILE: &str = include_str!("../../systemd/examples/serviceops.toml");
+const PROFILE: &str = include_str!("../../../systemd/examples/serviceops.toml");
 const PAIR: &str = "/etc/ha-observer/pairs/serviceops.toml";
 const SOON: Duration = Duration::from_secs(30);
 const NOT_CONFIRMED: i32 = 10;

@@ -1,0 +1,40 @@
+//! Every scenario on real machines, one module each. One program, so that as many of them run at
+//! once as the computer has places for, whatever file they stand in.
+
+mod bouncer;
+mod files;
+mod fork;
+mod full_disk;
+mod guard;
+mod holds;
+mod hostile;
+mod lab_boots;
+mod lease;
+mod maintenance;
+mod master_dies;
+mod observer_dies;
+mod old_master;
+mod operator;
+mod parity;
+mod plans_astray;
+mod power_fence;
+mod proxy;
+mod proxy_apply;
+mod proxy_files;
+mod rejoin;
+mod rejoin_late;
+mod repairs;
+mod repairs_observer_dies;
+mod singletons;
+mod switchover;
+mod switchover_interrupted;
+mod switchover_observer_dies;
+mod switchover_power;
+mod switchover_proxies;
+mod switchover_slave_unfit;
+mod switchover_ten_times;
+mod switchover_verbs;
+mod sync;
+mod two_proxies;
+mod upgrade;
+mod validate;
