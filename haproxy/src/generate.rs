@@ -190,6 +190,7 @@ impl Writer {
             {waiting}
             timeout client 8h
             timeout server 8h
+            timeout server-fin 1s
             timeout check 1s"
         );
         self.section("defaults tcp", &lines);

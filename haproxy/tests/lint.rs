@@ -74,6 +74,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ("P10", "cookie a", "port 80"),
     ("P11", "inter 200ms fastinter 100ms", "inter 2s"),
     ("P12", "    option httpchk GET /health\n", "    mode tcp\n"),
+    ("P13", "    option httpchk GET /health\n", "    mode tcp\n"),
     ("R01", "level admin", "level operator"),
     ("R02", " expose-fd listeners", ""),
     ("R03", "defaults\n", "defaults\n    load-server-state-from-file global\n"),

@@ -178,6 +178,34 @@ fn sessions_are_counted_and_ended() {
     running.until("the session has ended", || row(&running, "app/a").sessions == 0);
 }
 
+/// A client leaves while its server is silent: no order ends its session, only the time limit.
+#[test]
+fn who_left_is_told_and_stays() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let Some(running) = start(listener.local_addr().unwrap().port()) else { return };
+    let mut client = UnixStream::connect(running.path("web.sock")).unwrap();
+    client.write_all(b"hello").unwrap();
+    let mut peer: TcpStream = listener.accept().unwrap().0;
+    peer.read_exact(&mut [0; 5]).unwrap();
+    let on_a = || {
+        let sessions = Session::parse(&running.order(vec![Command::ShowSessions])[0]).unwrap();
+        sessions.into_iter().find(|session| session.server.as_deref() == Some("a"))
+    };
+    assert!(on_a().is_some_and(|session| !session.client_left));
+    drop(client);
+    // Later versions keep this elsewhere, and it is not read.
+    let version = support::version(&support::binary().expect("it was started"));
+    if (version.major, version.minor) >= (2, 8) {
+        return;
+    }
+    running.until("its client is seen to have left", || on_a().is_some_and(|s| s.client_left));
+    assert_eq!(one(&running, set("a", AdminState::Maint)), Ok(()));
+    assert_eq!(one(&running, Command::ShutdownSessions(server("app", "a"))), Ok(()));
+    assert!(on_a().is_some_and(|session| session.client_left), "it stays whatever is ordered");
+    drop(peer);
+    running.until("it ends with its server", || on_a().is_none());
+}
+
 /// With no real server in use a client waits, and is served by the one that becomes ready: no
 /// reload, no failed connection. The waiting room is the one that the crate adds to a file.
 #[test]

@@ -101,6 +101,9 @@ fn backend<'a>(linter: &mut Linter<'_, 'a>, section: &Section<'a>) {
         let fix = "option httpchk, option pgsql-check, or tcp-check send and tcp-check expect";
         linter.report("P12", section.line, &*subject, fix);
     }
+    if !mode_is_http(view, section) && view.setting_on(section, "timeout server-fin").is_none() {
+        linter.report("P13", section.line, &*subject, "timeout server-fin 1s");
+    }
     let mut cookies: BTreeMap<String, &Server<'_>> = BTreeMap::new();
     for server in &section.servers {
         let Some(cookie) = server.value("cookie") else { continue };

@@ -141,6 +141,11 @@ pub const RULES: &[Rule] = &[
         "a TCP backend is checked by connecting only",
         "a service that hangs, or is not ready, passes",
     ),
+    warning(
+        "P13",
+        "sessions whose clients have left stay",
+        "no order ends them while their host is silent, and for hours a dead host counts as in use",
+    ),
     error(
         "R01",
         "no runtime socket with level admin",

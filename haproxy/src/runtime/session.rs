@@ -17,7 +17,15 @@ pub struct Session {
     pub server: Option<String>,
     /// Its age as HAProxy writes it, such as `1m4s`.
     pub age: String,
+    /// True if its client has sent its end and all that it sent was passed on, the end too. Such a
+    /// session of TCP mode waits for the server to close as well, until `timeout server-fin` or
+    /// `timeout server`, and no order ends it before (`stream_shutdown` in `src/stream.c`). Told by
+    /// HAProxy before 2.8 alone; later it is false.
+    pub client_left: bool,
 }
+
+/// The flags of a request channel that say so: shut for reading, and for writing.
+const SHUT_ON_BOTH_SIDES: u64 = 0x20 | 0x2000;
 
 impl Session {
     /// Reads the answer to `show sess`. The session that asks is in it, with frontend `GLOBAL`.
@@ -42,13 +50,33 @@ impl Session {
             backend: named("be"),
             server: named("srv"),
             age: field("age")?,
+            client_left: field("rq[f")
+                .and_then(|flags| request_flags(&flags))
+                .is_some_and(|flags| flags & SHUT_ON_BOTH_SIDES == SHUT_ON_BOTH_SIDES),
         })
     }
+}
+
+/// The hexadecimal number with an `h` behind it.
+fn request_flags(text: &str) -> Option<u64> {
+    u64::from_str_radix(text.split_once("h,")?.0, 16).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_that_left_is_told_from_one_that_is_there() {
+        let row = |request: &str| {
+            format!("0x55: src=127.0.0.1:5 fe=f be=b srv=a age=2s calls=4 cpu=0 {request}\n")
+        };
+        let left = |request| Session::parse(&row(request)).unwrap()[0].client_left;
+        assert!(left("rq[f=84a020h,i=0,an=00h,rx=,wx=,ax=] scf=[8,0h,fd=12]"));
+        assert!(!left("rq[f=848000h,i=0,an=00h,rx=7h59m,wx=,ax=] scf=[8,0h,fd=12]"));
+        assert!(!left("rq[f=848020h,i=5,an=00h,rx=,wx=,ax=] scf=[8,0h,fd=12]"), "not passed on");
+        assert!(!left(""));
+    }
 
     #[test]
     fn rows_of_2_6_are_read() {

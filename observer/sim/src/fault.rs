@@ -24,6 +24,9 @@ pub enum Fault {
     WakeDatabase(HostName),
     StopDatabase(HostName),
     StartDatabase(HostName),
+    /// A person starts a standby without the file that makes one of it: as a primary, on the
+    /// timeline of its master.
+    StartWithoutSignal(HostName),
     RestartDatabase(HostName),
     PromoteByHand(HostName),
     /// A person makes the first a standby of the second, as it is.

@@ -109,6 +109,7 @@ impl World {
                 return true;
             }
             Fault::PromoteByHand(host) => self.promote_by_hand(host),
+            Fault::StartWithoutSignal(host) => self.start_without_signal(host),
             Fault::FollowByHand(host, upstream) => {
                 self.follow_by_hand(host, upstream, now);
                 return true;
@@ -164,6 +165,16 @@ impl World {
         if was_standby && !machine.database.in_recovery {
             machine.database.rows.push(own);
         }
+        self.promoted_by_hand.push(host);
+    }
+
+    fn start_without_signal(&mut self, host: HostName) {
+        let own = u64::MAX - self.promoted_by_hand.len() as u64;
+        let machine = self.machine_mut(&host);
+        machine.tombstone = false;
+        machine.end_database(Postmaster::Running);
+        machine.database.in_recovery = false;
+        machine.database.rows.push(own);
         self.promoted_by_hand.push(host);
     }
 

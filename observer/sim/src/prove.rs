@@ -195,7 +195,10 @@ impl World {
                     runs && whole && standby.in_recovery
                 })
             }
-            Proof::Streams { host, upstream } => self.prove_streams(host, upstream),
+            Proof::Streams { host, upstream } => match self.cannot_stream(host, upstream) {
+                true => Answer::Never("no start makes it stream".to_owned()),
+                false => self.prove_streams(host, upstream),
+            },
             Proof::Cloned { host, upstream } => {
                 let answer = self.prove_streams(host, upstream);
                 self.unless_failed(host, &Task::Clone(upstream.clone()), answer)
@@ -216,6 +219,16 @@ impl World {
             }
             _ => Answer::Unknown("not a proof between hosts".to_owned()),
         }
+    }
+
+    /// True of a database that is down, could not be rewound, and holds what its master does not.
+    fn cannot_stream(&self, host: &HostName, upstream: &HostName) -> bool {
+        let (machine, master) = (self.machine(host), &self.machine(upstream).database);
+        let own = &machine.database;
+        let tried =
+            matches!(machine.job, Job::Done(Task::Rewind(_)) | Job::Failed(Task::Rewind(_), _));
+        let down = matches!(own.postmaster, Postmaster::Stopped | Postmaster::Crashed);
+        down && tried && !own.rewound && !master.rows.starts_with(&own.rows)
     }
 
     fn prove_streams(&self, host: &HostName, upstream: &HostName) -> Answer {

@@ -239,7 +239,13 @@ fn evaluate_world(run: &Run, demand: &Demand) -> (bool, String) {
     match demand {
         Demand::Streams(host) => {
             let database = &run.world.machine(host).database;
-            (database.heard_at.is_some(), format!("{:?}", database.postmaster))
+            // Not only by its own word: what it holds is what a primary has written.
+            let mut others = run.world.spec.others(host).map(|other| run.world.machine(other));
+            let holds = others.any(|other| {
+                !other.database.in_recovery && other.database.rows.starts_with(&database.rows)
+            });
+            let streams = database.heard_at.is_some() && holds;
+            (streams, format!("{:?}, true copy: {holds}", database.postmaster))
         }
         Demand::SameFiles => {
             let sets = run.world.machines.values().map(|machine| &machine.files.there);
@@ -365,6 +371,7 @@ fn fault(words: &[&str]) -> Option<Fault> {
         "wake-database" => Fault::WakeDatabase(host()?),
         "stop-database" => Fault::StopDatabase(host()?),
         "start-database" => Fault::StartDatabase(host()?),
+        "start-without-signal" => Fault::StartWithoutSignal(host()?),
         "restart-database" => Fault::RestartDatabase(host()?),
         "promote-by-hand" => Fault::PromoteByHand(host()?),
         "follow-by-hand" => Fault::FollowByHand(host()?, HostName::new(words.get(2)?)),

@@ -221,8 +221,10 @@ impl World {
         if !tries || !fits || !master.slots.contains(host) {
             return false;
         }
-        // One that streams already is known to be of the same history.
-        standby.heard_at.is_some() || master.rows.starts_with(&standby.rows)
+        // One that streams already is known to be of the same history. PostgreSQL goes by it, and
+        // takes what was written beside the master, on its own timeline, for the master's.
+        let same_history = (standby.timeline, &standby.history) == (source.0, &master.history);
+        standby.heard_at.is_some() || same_history || master.rows.starts_with(&standby.rows)
     }
 
     /// Performs an effect now. None: the way there is silent, so nothing is done or answered.
@@ -265,6 +267,9 @@ impl World {
                 Reply::Did
             }),
             Effect::SetLease { host, length_ms } => self.set_lease(host, *length_ms, now),
+            Effect::StartDatabase { host } if self.wrote_beside_its_master(host) => {
+                self.on_host(host, |_| Reply::Refused("it wrote beside its master".to_owned()))
+            }
             Effect::StartDatabase { host } | Effect::RestartDatabase { host } => {
                 let reply = self.perform_on_host(effect, now);
                 if reply == Some(Reply::Did) {
@@ -281,6 +286,22 @@ impl World {
             }
             effect => self.perform_on_host(effect, now),
         }
+    }
+
+    /// True if `host` would start as a standby of a primary on whose timeline it has written.
+    fn wrote_beside_its_master(&self, host: &HostName) -> bool {
+        let machine = self.machine(host);
+        let own = &machine.database;
+        let was_primary = own.postmaster == Postmaster::Stopped && !own.in_recovery;
+        let mut others = self.spec.others(host).map(|other| self.machine(other));
+        let on_its_own = |other: &Machine| {
+            let theirs = &other.database;
+            other.is_up()
+                && theirs.postmaster == Postmaster::Running
+                && !theirs.in_recovery
+                && theirs.timeline == own.timeline
+        };
+        machine.tombstone && was_primary && !own.rewound && others.any(on_its_own)
     }
 
     fn promote(&mut self, host: &HostName, epoch: u64, now: At) -> Option<Reply> {

@@ -114,6 +114,25 @@ async fn sessions_that_may_finish_do() {
     assert!(!is_ended(&session));
 }
 
+/// A client leaves while its host is silent, as one that lost its power is. No order ends such a
+/// session, and nobody sends anything through it: it must not hold a failover up.
+#[tokio::test]
+async fn who_has_left_holds_no_fence_up() {
+    let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
+    let world = behind(&sshd, &haproxy);
+    let (gone, _) = haproxy.visit().unwrap();
+    let (stays, _) = haproxy.visit().unwrap();
+    haproxy.deafen_nodes();
+    drop(gone);
+    wait_until("the client is seen to have left", PATIENCE, || {
+        haproxy.sessions().iter().any(|session| session.client_left)
+    });
+    assert_eq!(perform(&world, take_out("node-a", Sessions::End)).await, Reply::Did);
+    let text = proven(&world, is_out("node-a")).await;
+    assert!(text.contains("1 sessions whose clients have left"), "{text}");
+    assert!(is_ended(&stays), "who is there is not let go on");
+}
+
 /// After a reload the old worker goes on with its sessions, out of reach of the runtime socket.
 #[tokio::test]
 async fn what_a_reload_left_behind_is_fenced_too() {

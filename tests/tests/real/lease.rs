@@ -73,8 +73,13 @@ fn nothing_stops_because_the_observer_is_away() -> Result<()> {
 
     stage.reconfigure(&StageSpec::standard())?;
     wait_state(&stage, "node-a", TIMER, "inactive")?;
-    let left = stage.lab.machine("node-a").exec(&["test", "-e", "/run/ha-observer-lease"])?;
-    assert!(!left.status.success(), "its folder is gone");
+    wait_for("its folder to be gone", SOON, || {
+        let left = stage.lab.machine("node-a").exec(&["test", "-e", "/run/ha-observer-lease"]);
+        match left.map_err(|error| error.to_string())?.status.success() {
+            true => Err("it is there".to_owned()),
+            false => Ok(()),
+        }
+    })?;
     stage.wait_protected()
 }
 

@@ -78,7 +78,11 @@ pub(super) fn rejoin(spec: &PairSpec, slave: &HostName, master: &HostName) -> Ve
         ..steps::make_slot(master, slave)
     });
     plan.push(steps::follow(slave, master));
-    plan.push(steps::start_slave(spec, slave, streams(slave, master)));
+    // Looked at first: what could not be rewound cannot stream, and is told so without a start.
+    plan.push(Step {
+        first: First::Look,
+        ..steps::start_slave(spec, slave, streams(slave, master))
+    });
     plan.push(clone(spec, slave, master));
     plan.extend(steps::slave_services(spec, slave));
     plan.push(steps::drop_slot(slave, master));

@@ -354,9 +354,11 @@ impl Drive {
         if self.stage != Stage::Looking {
             return None;
         }
+        // Only what was certainly ordered can have ended in vain.
+        let in_vain = self.last_reply == LastReply::Did || matches!(answer, Answer::Never(_));
         match answer {
             Answer::Shown(_) if self.withdrawing => Some(self.withdrawn(now)),
-            Answer::Failed(why) if self.withdrawing => {
+            Answer::Failed(why) | Answer::Never(why) if self.withdrawing => {
                 self.why = why;
                 Some(self.not_withdrawn(now))
             }
@@ -368,13 +370,15 @@ impl Drive {
                 self.stage = Stage::Recording(Then::NextStep);
                 Some(Want::Record(self.mark(Mark::Proven { evidence, took_ms }, now)))
             }
-            // Only what was certainly ordered can have ended in vain.
-            Answer::Failed(why) if self.last_reply == LastReply::Did => {
+            Answer::Failed(why) | Answer::Never(why) if in_vain => {
                 self.promotion_seen |= self.withdrawing;
                 self.why = why;
                 self.fail(now)
             }
-            Answer::NotYet(why) | Answer::Unknown(why) | Answer::Failed(why) => {
+            Answer::NotYet(why)
+            | Answer::Unknown(why)
+            | Answer::Failed(why)
+            | Answer::Never(why) => {
                 // A refusal says more than the missing proof that follows from it.
                 if self.last_reply != LastReply::Refused {
                     self.why = why;

@@ -43,6 +43,8 @@ pub enum Answer {
     Unknown(String),
     /// What was ordered has ended without it: waiting longer is in vain.
     Failed(String),
+    /// Nothing that the step orders can make it so, and it is not ordered.
+    Never(String),
 }
 
 /// What the drive wants done.

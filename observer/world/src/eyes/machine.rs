@@ -31,7 +31,7 @@ echo '=== ha-observer machine'
 cat /proc/sys/kernel/random/boot_id
 systemctl is-system-running 2>/dev/null
 echo '=== ha-observer units'
-systemctl show --property=LoadState,ActiveState,Result,ActiveEnterTimestampMonotonic -- "$@"
+systemctl show --property=LoadState,ActiveState,Job,Result,ActiveEnterTimestampMonotonic -- "$@"
 echo '=== ha-observer lease'
 timer=/run/systemd/transient/ha-observer-lease.timer
 if [ -e $timer ]; then grep '^Description=' $timer; fi
@@ -229,7 +229,10 @@ fn unit_state(block: &str) -> Option<UnitState> {
     }
     let clean = value("Result").is_none_or(|result| result == "success");
     let ran = value("ActiveEnterTimestampMonotonic").is_some_and(|at| at != "0" && !at.is_empty());
+    // What systemd was told and has not begun yet: nothing but its end is told to what is active.
+    let is_told = value("Job").is_some_and(|job| !job.is_empty() && job != "0");
     match value("ActiveState")? {
+        "active" if is_told => Some(UnitState::Deactivating),
         "active" | "reloading" | "refreshing" => Some(UnitState::Active),
         "activating" => Some(UnitState::Activating),
         "deactivating" => Some(UnitState::Deactivating),

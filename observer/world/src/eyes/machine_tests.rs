@@ -103,6 +103,14 @@ fn a_banner_that_imitates_us_does_not_hide_the_report() {
     assert_eq!(report.system, SystemState::Running);
 }
 
+/// `systemctl --no-block` returns before systemd has begun: until then the unit is active still.
+#[test]
+fn what_was_told_to_end_is_not_active() {
+    let told = "LoadState=loaded\nActiveState=active\nJob=1234\nResult=success";
+    assert_eq!(unit_state(told), Some(UnitState::Deactivating));
+    assert_eq!(unit_state(&told.replace("1234", "")), Some(UnitState::Active));
+}
+
 #[test]
 fn a_unit_that_ran_and_was_forgotten_was_stopped() {
     let ran = RanInThisBoot::default();

@@ -256,7 +256,10 @@ async fn proven(
                 },
                 Err(why) => why,
             },
-            Answer::NotYet(why) | Answer::Failed(why) | Answer::Unknown(why) => why,
+            Answer::NotYet(why)
+            | Answer::Failed(why)
+            | Answer::Unknown(why)
+            | Answer::Never(why) => why,
         };
         if Instant::now() >= until {
             return Err(why);

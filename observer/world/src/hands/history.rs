@@ -72,6 +72,59 @@ async fn of_its_own(
     Ok(Some(within(&own?, timeline, &of_own?, &histories_of_source?)))
 }
 
+/// Whether `host` streams from `source`; never, if it is stopped with what its source does not have.
+pub(super) async fn streams_if_it_can(
+    world: &Inner,
+    host: &Host,
+    source: &Host,
+    deadline: Duration,
+) -> Answer {
+    let until = Instant::now() + deadline;
+    let answer = streams(world, host, source, deadline).await;
+    if matches!(answer, Answer::Shown(_) | Answer::Failed(_)) {
+        return answer;
+    }
+    let left = || until.saturating_duration_since(Instant::now());
+    if matches!(on_history_of(host, source, left()).await, Ok(Answer::Shown(_))) {
+        return answer;
+    }
+    match of_its_own(host, source, left()).await {
+        Ok(Some(Err(why))) => Answer::Never(why),
+        _ => answer,
+    }
+}
+
+/// Refuses to start a standby that was shut down as a primary on the very timeline of a primary
+/// that runs. PostgreSQL and `pg_rewind` go by timelines: they would take what it wrote for what
+/// the other wrote, and its data would differ for ever without a word. It can only be cloned.
+pub(super) async fn refuse_what_wrote_beside(
+    world: &Inner,
+    host: &Host,
+    deadline: Duration,
+) -> Result<(), Fault> {
+    let until = Instant::now() + deadline;
+    let left = || until.saturating_duration_since(Instant::now());
+    if machine::tombstone(host, left()).await != Ok(true) {
+        return Ok(());
+    }
+    // What cannot be read is told by the start itself.
+    let own = match control(host, left()).await {
+        Ok(own) if own.was_shut_down() => own,
+        _ => return Ok(()),
+    };
+    for other in world.hosts.values().filter(|other| other.access.name != host.access.name) {
+        let Ok(seen) = other.database.look(left()).await else { continue };
+        if !seen.in_recovery && Timeline(seen.timeline) == own.timeline {
+            return Err(Fault::Refused(format!(
+                "it was shut down as a primary on timeline {}, which is {}'s: its data may \
+                 differ, and it can only be cloned, by `rejoin`",
+                own.timeline.0, other.access.name
+            )));
+        }
+    }
+    Ok(())
+}
+
 pub(super) async fn on_history_of(
     host: &Host,
     source: &Host,

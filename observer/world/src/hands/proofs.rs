@@ -15,7 +15,7 @@ use observer_core::words::{Epoch, Lsn, ServiceName, Timeline, human_bytes};
 use tokio::time::Instant;
 
 use super::proxy_proofs::{drained, file_keeps_out, file_says, is_in, is_out};
-use super::slave_proofs::{lag_within, not_promoted, replayed_shutdown, shut_down, streams};
+use super::slave_proofs::{lag_within, not_promoted, replayed_shutdown, shut_down};
 use super::{
     Fault, bouncers, files, follow, history, host_of, lease, power, proxy_of, slots, synchrony,
 };
@@ -73,7 +73,7 @@ async fn look_for(
         Proof::IsPrimary { host, after } => {
             is_primary(host_of(world, host)?, *after, deadline).await
         }
-        Proof::CanWrite { host } => can_write(host_of(world, host)?, epoch, deadline).await,
+        Proof::CanWrite { host } => can_write(world, host_of(world, host)?, epoch, deadline).await,
         Proof::TombstoneStands { host } => tombstone(host_of(world, host)?, deadline).await,
         Proof::ServiceReady { host, service } => {
             service_ready(world, host_of(world, host)?, service, deadline).await
@@ -126,7 +126,7 @@ async fn of_standbys(world: &Inner, proof: &Proof, deadline: Duration) -> Result
         }
         Proof::Streams { host, upstream } => {
             let (slave, upstream) = (host_of(world, host)?, host_of(world, upstream)?);
-            streams(world, slave, upstream, deadline).await
+            history::streams_if_it_can(world, slave, upstream, deadline).await
         }
         Proof::Cloned { host, upstream } => {
             let (slave, upstream) = (host_of(world, host)?, host_of(world, upstream)?);
@@ -244,7 +244,13 @@ async fn is_primary(host: &Host, after: Timeline, deadline: Duration) -> Answer 
     }
 }
 
-async fn can_write(host: &Host, epoch: Epoch, deadline: Duration) -> Answer {
+/// A server that was told to stop or to restart commits for a moment more: that shows nothing.
+async fn can_write(world: &Inner, host: &Host, epoch: Epoch, deadline: Duration) -> Answer {
+    let until = Instant::now() + deadline;
+    if let unsettled @ Answer::NotYet(_) = unit_settled(world, host, deadline).await {
+        return unsettled;
+    }
+    let deadline = until.saturating_duration_since(Instant::now());
     match host.database.heartbeat(epoch.0, host.access.name.as_str(), deadline).await {
         Ok(beat) => {
             Answer::Shown(format!("a row was committed in {} ms", beat.latency.as_millis()))

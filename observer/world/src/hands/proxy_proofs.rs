@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use haproxy::Document;
-use haproxy::runtime::{Command, ProcessTable, ServerRow, Target};
+use haproxy::runtime::{Command, ProcessTable, ServerRow, Session, Target};
 use observer_core::drive::Answer;
 use observer_core::sighting::{Admission, UnitState};
 use observer_core::words::HostName;
@@ -53,8 +53,12 @@ pub(super) async fn is_out(
     let ending = proxy.ending.lock().unwrap_or_else(PoisonError::into_inner).get(host).copied();
     let counts = |row: &ServerRow| ending.is_some_and(|ordered| ends(ordered, row));
     let sessions: u64 = own.iter().filter(|row| counts(row)).map(|row| row.sessions).sum();
-    if sessions > 0 {
-        return Answer::NotYet(format!("{sessions} sessions have not ended"));
+    let clients_left = match sessions {
+        0 => 0,
+        _ => sessions_of_nobody(proxy, &own, left()).await,
+    };
+    if sessions > clients_left {
+        return Answer::NotYet(format!("{} sessions have not ended", sessions - clients_left));
     }
     let sum = |rows: &[&ServerRow]| rows.iter().map(|row| row.sessions).sum::<u64>();
     if proxy.access.master_socket.is_none() {
@@ -69,14 +73,19 @@ pub(super) async fn is_out(
             Err(why) => return Answer::Unknown(why),
         }
     }
+    let of_nobody = match clients_left {
+        0 => String::new(),
+        some => format!("; {some} sessions whose clients have left wait for the host's last word"),
+    };
     match old_rows(world, proxy, host, left()).await {
         Ok(old) => {
             let old: Vec<&ServerRow> = old.iter().collect();
             let must_end: Vec<&ServerRow> = old.iter().copied().filter(|row| counts(row)).collect();
             match (sum(&must_end), sum(&old)) {
-                (0, 0) => Answer::Shown(format!("{} servers in maintenance", own.len())),
+                (0, 0) => Answer::Shown(format!("{} servers in maintenance{of_nobody}", own.len())),
                 (0, old) => Answer::Shown(format!(
-                    "{} servers in maintenance; workers of before a reload finish {old} sessions",
+                    "{} servers in maintenance{of_nobody}; workers of before a reload finish \
+                     {old} sessions",
                     own.len()
                 )),
                 (held, _) => {
@@ -86,6 +95,21 @@ pub(super) async fn is_out(
         }
         Err(why) => Answer::Unknown(why),
     }
+}
+
+/// How many of the servers' sessions have lost their clients. Nobody sends anything through them any
+/// more and no order ends them: while the host is silent they would hold a fence up for hours.
+async fn sessions_of_nobody(proxy: &Proxy, servers: &[&ServerRow], deadline: Duration) -> u64 {
+    let asked = converse(proxy, Target::Worker, vec![Command::ShowSessions], deadline).await;
+    let sessions = asked.ok().and_then(|answer| Session::parse(&answer).ok()).unwrap_or_default();
+    let of_nobody = sessions.iter().filter(|session| {
+        let leads_there = |row: &&ServerRow| {
+            session.backend.as_deref() == Some(row.backend.as_str())
+                && session.server.as_deref() == Some(row.server.as_str())
+        };
+        session.client_left && servers.iter().any(leads_there)
+    });
+    of_nobody.count() as u64
 }
 
 /// Out, and no request is left with the host. What is no HTTP is not waited for: a database's
@@ -191,7 +215,9 @@ async fn is_out_of_the_file(
     match file_keeps_out(world, proxy, host, left).await {
         Answer::Shown(why) => Answer::Shown(told(&why)),
         Answer::NotYet(why) => Answer::NotYet(told(&why)),
-        Answer::Unknown(why) | Answer::Failed(why) => Answer::Unknown(told(&why)),
+        Answer::Unknown(why) | Answer::Failed(why) | Answer::Never(why) => {
+            Answer::Unknown(told(&why))
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) async fn perform(
     let (host, commands) = commands(world, effect)?;
     if matches!(effect, Effect::StartDatabase { .. }) {
         super::job::refuse_beside_jobs(host, deadline).await?;
+        let left = until.saturating_duration_since(Instant::now());
+        super::history::refuse_what_wrote_beside(world, host, left).await?;
     }
     let machine = Machine::host(host);
     let Some((last, first)) = commands.split_last() else { return Ok(()) };

@@ -6,6 +6,8 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -21,11 +23,14 @@ pub struct Haproxy {
     pub dir: TempDir,
     pub port: u16,
     process: Option<Child>,
-    _nodes: [Node; 2],
+    nodes: [Node; 2],
 }
 
-/// A TCP server that says its name to whoever connects, and keeps the connection.
-struct Node;
+/// A TCP server that says its name to whoever connects, and keeps the connection until its client
+/// leaves; or for good, when it is made deaf.
+struct Node {
+    deaf: Arc<AtomicBool>,
+}
 
 impl Haproxy {
     /// A proxy that lets users in to node-a, and node-b is `disabled`.
@@ -33,7 +38,7 @@ impl Haproxy {
         let dir = tempfile::tempdir().unwrap();
         let (port, service) = (free_port(), free_port());
         let nodes = [Node::start(NODE_A, service), Node::start(NODE_B, service)];
-        let mut haproxy = Self { dir, port, process: None, _nodes: nodes };
+        let mut haproxy = Self { dir, port, process: None, nodes };
         let text = format!(
             "# Kept to the byte.\n\
              global\n    \
@@ -121,6 +126,20 @@ impl Haproxy {
         let _ = process.wait();
     }
 
+    /// From now on its nodes answer nothing, not even the end of a connection.
+    pub fn deafen_nodes(&self) {
+        self.nodes.iter().for_each(|node| node.deaf.store(true, Ordering::SeqCst));
+    }
+
+    /// Its sessions, as its own socket tells them.
+    pub fn sessions(&self) -> Vec<haproxy::runtime::Session> {
+        let mut socket = UnixStream::connect(self.path("admin.sock")).unwrap();
+        socket.write_all(b"show sess\n").unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        haproxy::runtime::Session::parse(&answer).unwrap()
+    }
+
     /// Opens a session as a user does, and says which node answered; none while nobody does.
     pub fn visit(&self) -> Option<(TcpStream, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
@@ -141,15 +160,21 @@ impl Node {
     fn start(address: &'static str, port: u16) -> Self {
         let listener = TcpListener::bind((address, port)).unwrap();
         // The thread ends with the test's process; health checks open and close at once.
+        let deaf = Arc::new(AtomicBool::new(false));
+        let is_deaf = deaf.clone();
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
+                let is_deaf = is_deaf.clone();
                 std::thread::spawn(move || {
                     let _ = stream.write_all(address.as_bytes());
                     let _ = stream.read(&mut [0; 64]);
+                    while is_deaf.load(Ordering::SeqCst) {
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
                 });
             }
         });
-        Self
+        Self { deaf }
     }
 }
 
