@@ -72,7 +72,7 @@ async fn of_its_own(
     Ok(Some(within(&own?, timeline, &of_own?, &histories_of_source?)))
 }
 
-/// Whether `host` streams from `source`; never, if it is stopped with what its source does not have.
+/// Whether `host` streams from `source`; never, if it is stopped with what its source has not.
 pub(super) async fn streams_if_it_can(
     world: &Inner,
     host: &Host,

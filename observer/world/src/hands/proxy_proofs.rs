@@ -53,13 +53,15 @@ pub(super) async fn is_out(
     let ending = proxy.ending.lock().unwrap_or_else(PoisonError::into_inner).get(host).copied();
     let counts = |row: &ServerRow| ending.is_some_and(|ordered| ends(ordered, row));
     let sessions: u64 = own.iter().filter(|row| counts(row)).map(|row| row.sessions).sum();
-    let clients_left = match sessions {
-        0 => 0,
-        _ => sessions_of_nobody(proxy, &own, left()).await,
+    let of_nobody = match sessions {
+        0 => String::new(),
+        _ => match sessions_of_nobody(proxy, &own, left()).await {
+            some if some >= sessions => {
+                format!("; {some} sessions whose clients have left wait for the host's last word")
+            }
+            some => return Answer::NotYet(format!("{} sessions have not ended", sessions - some)),
+        },
     };
-    if sessions > clients_left {
-        return Answer::NotYet(format!("{} sessions have not ended", sessions - clients_left));
-    }
     let sum = |rows: &[&ServerRow]| rows.iter().map(|row| row.sessions).sum::<u64>();
     if proxy.access.master_socket.is_none() {
         match unseen_workers(proxy, left()).await {
@@ -73,10 +75,6 @@ pub(super) async fn is_out(
             Err(why) => return Answer::Unknown(why),
         }
     }
-    let of_nobody = match clients_left {
-        0 => String::new(),
-        some => format!("; {some} sessions whose clients have left wait for the host's last word"),
-    };
     match old_rows(world, proxy, host, left()).await {
         Ok(old) => {
             let old: Vec<&ServerRow> = old.iter().collect();
@@ -97,8 +95,8 @@ pub(super) async fn is_out(
     }
 }
 
-/// How many of the servers' sessions have lost their clients. Nobody sends anything through them any
-/// more and no order ends them: while the host is silent they would hold a fence up for hours.
+/// How many of the servers' sessions have lost their clients. Nobody sends anything through them
+/// any more and no order ends them: while the host is silent they would hold a fence up for hours.
 async fn sessions_of_nobody(proxy: &Proxy, servers: &[&ServerRow], deadline: Duration) -> u64 {
     let asked = converse(proxy, Target::Worker, vec![Command::ShowSessions], deadline).await;
     let sessions = asked.ok().and_then(|answer| Session::parse(&answer).ok()).unwrap_or_default();
