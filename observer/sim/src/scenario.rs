@@ -234,16 +234,19 @@ fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
     }
 }
 
+/// Whether what it holds is what a primary has written, whatever it says of itself.
+fn is_true_copy(run: &Run, host: &HostName) -> bool {
+    let mut others = run.world.spec.others(host).map(|other| &run.world.machine(other).database);
+    let rows = &run.world.machine(host).database.rows;
+    others.any(|other| !other.in_recovery && other.rows.starts_with(rows))
+}
+
 /// What is demanded of the machines themselves, whatever the observer believes.
 fn evaluate_world(run: &Run, demand: &Demand) -> (bool, String) {
     match demand {
         Demand::Streams(host) => {
             let database = &run.world.machine(host).database;
-            // Not only by its own word: what it holds is what a primary has written.
-            let mut others = run.world.spec.others(host).map(|other| run.world.machine(other));
-            let holds = others.any(|other| {
-                !other.database.in_recovery && other.database.rows.starts_with(&database.rows)
-            });
+            let holds = is_true_copy(run, host);
             let streams = database.heard_at.is_some() && holds;
             (streams, format!("{:?}, true copy: {holds}", database.postmaster))
         }

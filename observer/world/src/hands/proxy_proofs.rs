@@ -75,16 +75,15 @@ pub(super) async fn is_out(
             Err(why) => return Answer::Unknown(why),
         }
     }
+    let out = format!("{} servers in maintenance{of_nobody}", own.len());
     match old_rows(world, proxy, host, left()).await {
         Ok(old) => {
             let old: Vec<&ServerRow> = old.iter().collect();
             let must_end: Vec<&ServerRow> = old.iter().copied().filter(|row| counts(row)).collect();
             match (sum(&must_end), sum(&old)) {
-                (0, 0) => Answer::Shown(format!("{} servers in maintenance{of_nobody}", own.len())),
+                (0, 0) => Answer::Shown(out),
                 (0, old) => Answer::Shown(format!(
-                    "{} servers in maintenance{of_nobody}; workers of before a reload finish \
-                     {old} sessions",
-                    own.len()
+                    "{out}; workers of before a reload finish {old} sessions"
                 )),
                 (held, _) => {
                     Answer::NotYet(format!("workers of before a reload still hold {held} sessions"))
