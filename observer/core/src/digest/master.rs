@@ -355,7 +355,7 @@ impl<'a> View<'a> {
         }
         let bad = self.inputs.snapshot.entries().filter(|(look, entry)| {
             // That its disk or its files are not shown says nothing of how the master is.
-            let shows = !matches!(look, Look::Disk(_) | Look::Files(_));
+            let shows = !matches!(look, Look::Disk(_) | Look::Files(_) | Look::Readiness { .. });
             look.host() == Some(self.master) && shows && entry.class != Class::Good
         });
         bad.map(|(_, entry)| entry.since).min()
@@ -406,6 +406,8 @@ fn describe(entry: &Entry, now: At) -> String {
         Ok(Seen::PortOpen) => "takes connections".to_owned(),
         Ok(Seen::ApplicationWell) => "healthy".to_owned(),
         Ok(Seen::ApplicationIll(why)) => format!("not well: {why}"),
+        Ok(Seen::Ready(what)) => format!("ready: {what}"),
+        Ok(Seen::NotReady(what)) => format!("not ready: {what}"),
         Ok(Seen::Files(_) | Seen::Proxy(_) | Seen::ProxyFile(_) | Seen::Bouncer(_)) => {
             "answers".to_owned()
         }
