@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use tests::lab::{Machine, Result, wait_for};
+use serde_json::Value;
+use tests::lab::{DESK_UNIT, Machine, Result, wait_for};
 use tests::stage::{DONE, Promise, Stage, StageSpec, Told, texts};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -32,6 +33,18 @@ fn install(machine: &Machine) -> Result<()> {
     Ok(())
 }
 
+/// The step of that name was proven by these words, and users were let in after it.
+#[track_caller]
+fn proven_before_users(events: &[Value], name: &str, words: &str) -> Value {
+    let proven = events.of_kind("step-proven");
+    let place = |name: &str| proven.iter().position(|event| event["name"] == name);
+    let (start, let_in) = (place(name), place("let in at proxy"));
+    assert!(start.is_some() && start < let_in, "{name}: {}", texts(events));
+    let start = proven[start.unwrap_or_default()].clone();
+    assert!(start["evidence"].to_string().contains(words), "{start}");
+    start
+}
+
 /// Users wait until the portal is ready on the new master, and notice no more than that. Then it
 /// never becomes ready on the other host: past the pivot the step is passed after its deadline.
 #[test]
@@ -54,14 +67,8 @@ fn users_are_let_in_once_the_probe_is_satisfied() -> Result<()> {
     stage.wait_written(&users, "node-a")?;
     stage.assert_ended(&stage.switch_over("rehearsal")?, DONE)?;
     stage.wait_written(&users, "node-b")?;
-    let events = stage.events()?;
-    let proven = events.of_kind("step-proven");
-    let place = |name: &str| proven.iter().position(|event| event["name"] == name);
-    let (start, let_in) = (place("start portal"), place("let in at proxy"));
-    assert!(start.is_some() && start < let_in, "{}", texts(&events));
-    let start = &proven[start.unwrap_or_default()];
+    let start = proven_before_users(&stage.events()?, "start portal", "exit code 0");
     assert!(start["took_ms"].as_u64() >= Some(1_900), "{start}");
-    assert!(start["evidence"].to_string().contains("exit code 0"), "{start}");
     stage.wait_protected()?;
     let booked = stage.finish(users, "node-b")?;
     booked.assert_unnoticed();
@@ -90,5 +97,60 @@ fn users_are_let_in_once_the_probe_is_satisfied() -> Result<()> {
     assert_eq!(told.status.code(), NOT_READY, "{}", told.stdout);
     assert!(told.stdout.contains("service-ready"), "{}", told.stdout);
     assert!(told.stdout.contains("exit code 3: queue is shut"), "{}", told.stdout);
+    Ok(())
+}
+
+/// Sees by itself whether the desk can be used on its host.
+const BESIDE: &str = "[Unit]\nDescription=Beside the desk\n\n[Service]\nUser=desk\n\
+    ExecStart=/usr/bin/sleep infinity\n";
+const BY_HTTP: &str = "\n[[service]]\nname = \"front\"\nunit = \"front.service\"\n\
+    placement = \"master\"\nusers = \"wait\"\n[service.probe]\nkind = \"http\"\nport = 8080\n\
+    path = \"/healthcheck\"\nstatus = \"200-299\"\nbody = \"ok\"\n";
+const BY_TCP: &str = "\n[[service]]\nname = \"gate\"\nunit = \"gate.service\"\n\
+    placement = \"master\"\nusers = \"wait\"\n[service.probe]\nkind = \"tcp\"\nport = 8080\n\
+    listens_at = \"address\"\n";
+
+/// The master loses its power. The front's probe is a request that only a new master answers as it
+/// should, and the gate's a connection: both are seen before users are let in. Then the
+/// desk is stopped on the master in a pause, and `status` says what the probes see.
+#[test]
+fn a_failover_waits_for_the_probes() -> Result<()> {
+    let stage = Stage::asking()?;
+    let sections = vec![BY_HTTP.to_owned(), BY_TCP.to_owned()];
+    let spec = StageSpec { sections, ..StageSpec::asking() };
+    for node in ["node-a", "node-b"] {
+        let machine = stage.lab.machine(node);
+        for unit in ["front", "gate"] {
+            let path = format!("/etc/systemd/system/{unit}.service");
+            machine.put_file(&path, BESIDE.as_bytes(), 0o644, "root:root")?;
+        }
+        machine.run(&["systemctl", "daemon-reload"])?;
+    }
+    let a = stage.lab.machine("node-a");
+    a.run(&["systemctl", "start", "front.service", "gate.service"])?;
+    stage.reconfigure(&spec)?;
+    stage.install_rules(&spec)?;
+    wait_for("validate to find both ready", SOON, || {
+        let told = stage.ask(&["validate", "--all"]).map_err(|error| error.to_string())?.stdout;
+        let both = told.contains("front: status 200") && told.contains("gate: it listens");
+        if both { Ok(()) } else { Err(told) }
+    })?;
+    stage.wait_protected()?;
+    let users = stage.start_http(LOAD)?;
+    stage.wait_written(&users, "node-a")?;
+    a.power_loss()?;
+    stage.wait_master("node-b", SOON)?;
+    stage.wait_written(&users, "node-b")?;
+    stage.finish(users, "node-b")?.assert_kept(Promise::LastInFlight);
+    let events = stage.events()?;
+    proven_before_users(&events, "start front", "status 200");
+    proven_before_users(&events, "start gate", "it listens at port 8080");
+
+    stage.ask(&["pause", "--reason", "the desk is stopped"])?.success()?;
+    stage.lab.machine("node-b").run(&["systemctl", "stop", DESK_UNIT])?;
+    stage.wait_status("both to be told as not ready", SOON, |status| {
+        let seen = |place: usize| status["hosts"][1]["unready"][place]["seen"].clone();
+        seen(0) == "nobody listens at port 8080" && seen(1) == "nobody listens at port 8080"
+    })?;
     Ok(())
 }
