@@ -217,6 +217,13 @@ impl<'a> View<'a> {
     }
 
     fn application_down(self, application: &Entry) -> Master {
+        // systemd's word counts only if it was asked after the application was found gone: one that
+        // a person has just stopped still ran when it was asked before.
+        let machine = self.entry(Look::Machine(self.master.clone()));
+        let said_before = |entry: &Entry| entry.latest.asked_at < application.since;
+        if machine.is_some_and(|entry| entry.latest.seen.is_ok() && said_before(entry)) {
+            return Master::Suspect;
+        }
         let units = self.inputs.spec.services.iter().filter(|s| s.probed == Probed::Health);
         let states: Vec<UnitState> = units
             .filter_map(|service| {
@@ -415,3 +422,7 @@ fn describe(entry: &Entry, now: At) -> String {
     };
     format!("{what} ({} looks, {for_how_long})", entry.streak)
 }
+
+#[cfg(test)]
+#[path = "master_tests.rs"]
+mod tests;
