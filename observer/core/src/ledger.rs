@@ -95,13 +95,15 @@ impl Snapshot {
 
     /// True if there is no answer at all, only silence: the fault may be ours.
     pub fn is_blind(&self) -> bool {
-        self.entries.values().all(|entry| entry.class == Class::Silent)
+        let mut entries = self.entries.iter().filter(|(look, _)| !is_slow(look));
+        entries.all(|(_, entry)| entry.class == Class::Silent)
     }
 
     /// True if nothing on `host` answers anybody, and the machine itself has not for so many
     /// rounds.
     pub fn is_silent(&self, host: &HostName, rounds: u32) -> bool {
-        let mut entries = self.entries.iter().filter(|(look, _)| look.host() == Some(host));
+        let of_host = |look: &Look| look.host() == Some(host) && !is_slow(look);
+        let mut entries = self.entries.iter().filter(|(look, _)| of_host(look));
         let machine = self.get(&Look::Machine(host.clone()));
         entries.all(|(_, entry)| entry.class == Class::Silent)
             && machine.is_some_and(|entry| entry.streak >= rounds)
@@ -219,6 +221,11 @@ impl Snapshot {
             entry.since = now;
         }
     }
+}
+
+/// Whether a look may take far longer than others, so that its last answer says little of now.
+fn is_slow(look: &Look) -> bool {
+    matches!(look, Look::Readiness { .. })
 }
 
 impl Entry {

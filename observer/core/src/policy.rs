@@ -28,6 +28,23 @@ pub struct PairSpec {
 }
 
 impl PairSpec {
+    /// The services that have a readiness probe of their own, and must be ready on `host`.
+    ///
+    /// Not those that run on every host: beside a standby such a one need not be.
+    pub fn probed_on<'a>(
+        &'a self,
+        host: &'a HostName,
+        master: &'a HostName,
+    ) -> impl Iterator<Item = &'a ServiceSpec> {
+        self.services.iter().filter(move |service| {
+            service.readiness.is_some()
+                && match service.placement {
+                    Placement::All | Placement::Master => host == master,
+                    Placement::Slave => host != master,
+                }
+        })
+    }
+
     /// The hosts other than `host`.
     pub fn others<'a>(&'a self, host: &'a HostName) -> impl Iterator<Item = &'a HostName> {
         self.hosts.iter().filter(move |other| *other != host)
@@ -59,10 +76,44 @@ pub struct ServiceSpec {
     pub unit: String,
     /// Where it runs.
     pub placement: Placement,
-    /// True for the service whose answer is the application's health.
+    /// Whether the application's health answers for it.
     pub probed: Probed,
+    /// A readiness probe of its own, where it has one.
+    #[serde(default)]
+    pub readiness: Option<ReadinessSpec>,
+    /// Whether users are let in to a new master before it is ready there.
+    #[serde(default)]
+    pub users: UserWait,
     /// How long starting may take, in milliseconds.
     pub start_deadline_ms: u64,
+    /// How long stopping may take, in milliseconds; none where each plan says it by itself.
+    #[serde(default)]
+    pub stop_deadline_ms: Option<u64>,
+}
+
+/// A readiness probe of a service's own. What it asks is the world's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ReadinessSpec {
+    /// How long one answer may take, in milliseconds: [`PROBE_MAX_MS`] at most.
+    pub deadline_ms: u64,
+}
+
+/// The longest that one answer of a readiness probe may take, in milliseconds: a look that hangs
+/// must end long before the deadline of a start.
+pub const PROBE_MAX_MS: u64 = 10_000;
+/// How much longer than the probe the look at it may take, in milliseconds: for the way there, and
+/// for the end of a command that has to be killed.
+pub const PROBE_WAY_MS: u64 = 2_000;
+
+/// Whether users are let in to a new master before a service is ready there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UserWait {
+    /// They are let in once it is ready, or once its start has taken too long.
+    Wait,
+    /// They do not need it.
+    #[default]
+    GoOn,
 }
 
 /// On which hosts a service runs.
@@ -77,7 +128,7 @@ pub enum Placement {
     Slave,
 }
 
-/// Whether a service has a readiness probe that answers for the application.
+/// Whether the application's health answers for a service.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Probed {

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::files::FileSetReport;
-use crate::words::{At, BouncerName, HostName, Lsn, ProxyName, Timeline};
+use crate::words::{At, BouncerName, HostName, Lsn, ProxyName, ServiceName, Timeline};
 
 /// A place we look from.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -57,6 +57,13 @@ pub enum Look {
         /// Where the connection starts.
         from: Vantage,
     },
+    /// Whether the readiness probe of a service is satisfied, asked on the host itself.
+    Readiness {
+        /// The host looked at.
+        host: HostName,
+        /// The service.
+        service: ServiceName,
+    },
     /// The proxy's runtime table of servers, with its own checks' results.
     Proxy(ProxyName),
     /// What the proxy's configuration file would do at the next start.
@@ -75,7 +82,8 @@ impl Look {
             | Look::Disk(host)
             | Look::Files(host)
             | Look::Port { host, .. }
-            | Look::Application { host, .. } => Some(host),
+            | Look::Application { host, .. }
+            | Look::Readiness { host, .. } => Some(host),
             Look::Proxy(_) | Look::ProxyFile(_) | Look::Bouncer(_) => None,
         }
     }
@@ -91,6 +99,7 @@ impl fmt::Display for Look {
             Look::Files(host) => write!(f, "file sets on {host}"),
             Look::Port { host, from } => write!(f, "database port of {host} from {from}"),
             Look::Application { host, from } => write!(f, "application on {host} from {from}"),
+            Look::Readiness { host, service } => write!(f, "readiness of {service} on {host}"),
             Look::Proxy(proxy) => write!(f, "runtime table of {proxy}"),
             Look::ProxyFile(proxy) => write!(f, "haproxy.cfg of {proxy}"),
             Look::Bouncer(bouncer) => write!(f, "admin console of {bouncer}"),
@@ -178,6 +187,10 @@ pub enum Seen {
     ApplicationWell,
     /// Answer to [`Look::Application`]: it answers, and says it is not well.
     ApplicationIll(String),
+    /// Answer to [`Look::Readiness`]: the probe is satisfied with what it saw.
+    Ready(String),
+    /// Answer to [`Look::Readiness`]: it is not, and what it saw.
+    NotReady(String),
     /// Answer to [`Look::Proxy`].
     Proxy(ProxyReport),
     /// Answer to [`Look::ProxyFile`].
@@ -463,9 +476,12 @@ impl Sighting {
         match &self.seen {
             Err(_) => Class::Silent,
             Ok(Seen::Refused) => Class::Dead,
-            Ok(Seen::DatabaseBusy(_) | Seen::ApplicationIll(_) | Seen::CannotWrite(_)) => {
-                Class::Busy
-            }
+            Ok(
+                Seen::DatabaseBusy(_)
+                | Seen::ApplicationIll(_)
+                | Seen::CannotWrite(_)
+                | Seen::NotReady(_),
+            ) => Class::Busy,
             Ok(Seen::Machine(report)) if report.system != SystemState::Running => Class::Busy,
             Ok(
                 Seen::Machine(_)
@@ -475,6 +491,7 @@ impl Sighting {
                 | Seen::Files(_)
                 | Seen::PortOpen
                 | Seen::ApplicationWell
+                | Seen::Ready(_)
                 | Seen::Proxy(_)
                 | Seen::ProxyFile(_)
                 | Seen::Bouncer(_),

@@ -1,8 +1,8 @@
 //! What can go wrong, as the scenario language and the fuzzer say it.
 
-use observer_core::words::{BouncerName, HostName, ProxyName};
+use observer_core::words::{BouncerName, HostName, ProxyName, ServiceName};
 
-use crate::machine::ServiceState;
+use crate::machine::{ServiceState, Warmup};
 
 /// One thing that happens to the world.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,6 +50,12 @@ pub enum Fault {
     KillApplication(HostName),
     BreakApplication(HostName),
     StopApplication(HostName),
+    /// What it takes for this service to be ready there once it is started.
+    WarmUp(HostName, ServiceName, Warmup),
+    /// It runs on and is no longer ready.
+    LoseReadiness(HostName, ServiceName),
+    /// It is ready, from now on as soon as it is started.
+    GainReadiness(HostName, ServiceName),
     /// All singletons of a host, into one state.
     Singletons(HostName, ServiceState),
     KillSshd(HostName),

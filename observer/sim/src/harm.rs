@@ -6,7 +6,7 @@ use observer_core::words::{At, HostName};
 
 use crate::disk::Disk;
 use crate::fault::Fault;
-use crate::machine::{OnPromote, Postmaster, Power, Running, ServiceState, Switch};
+use crate::machine::{OnPromote, Postmaster, Power, Running, ServiceState, Switch, Warmup};
 use crate::network::OBSERVER;
 use crate::world::World;
 
@@ -67,6 +67,17 @@ impl World {
             Fault::BreakApplication(host) => self.application(&host, ServiceState::Broken),
             Fault::StopApplication(host) => self.application(&host, ServiceState::Stopped),
             Fault::Singletons(host, state) => self.singletons(&host, state),
+            Fault::WarmUp(host, service, warmup) => {
+                self.machine_mut(&host).warmups.insert(service, warmup);
+            }
+            Fault::LoseReadiness(host, service) => {
+                self.machine_mut(&host).warming.insert(service, Warmup::Never);
+            }
+            Fault::GainReadiness(host, service) => {
+                let machine = self.machine_mut(&host);
+                machine.warmups.remove(&service);
+                machine.warming.remove(&service);
+            }
             Fault::LetStop(host) => self.machine_mut(&host).stubborn = false,
             Fault::RefuseToStop(host) => self.machine_mut(&host).stubborn = true,
             Fault::KillSshd(host) => {
@@ -196,7 +207,7 @@ impl World {
             self.start_database(host, now);
         }
         for service in services {
-            self.machine_mut(host).start_service(&service);
+            self.machine_mut(host).start_service(&service, now);
         }
     }
 

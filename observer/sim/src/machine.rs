@@ -41,6 +41,11 @@ pub struct Machine {
     pub database: Database,
     /// The application's services, true while running.
     pub services: BTreeMap<ServiceName, ServiceState>,
+    /// What it takes for a service to be ready once its unit is started; at once where nothing is
+    /// said.
+    pub warmups: BTreeMap<ServiceName, Warmup>,
+    /// The services that are not ready, and when each will be.
+    pub warming: BTreeMap<ServiceName, Warmup>,
     /// Whether its services refuse to stop.
     pub stubborn: bool,
     /// What runs there for a while by itself, and what became of the last.
@@ -135,6 +140,15 @@ pub enum ServiceState {
     NeverStarted,
     /// Dies again whenever it is started.
     Broken,
+}
+
+/// What it takes for a service to be ready.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Warmup {
+    /// So many milliseconds from its start; or, once it was started, until that moment.
+    Until(At),
+    /// It never is.
+    Never,
 }
 
 /// What the postmaster does.
@@ -256,6 +270,8 @@ impl Machine {
                 heard_at: None,
             },
             services,
+            warmups: BTreeMap::new(),
+            warming: BTreeMap::new(),
             stubborn: false,
             job: Job::None,
             rewinds_beside_clone: 0,
@@ -349,6 +365,7 @@ impl Machine {
             self.database.settles_at = Some(now.plus(UNIT_SETTLES_MS));
         }
         self.database.settles_at = self.database.settles_at.filter(|at| *at > now);
+        self.warming.retain(|_, warmup| !matches!(warmup, Warmup::Until(at) if *at <= now));
         self.fall_for_want_of_room(now);
     }
 
@@ -383,8 +400,20 @@ impl Machine {
         self.services.get(service) == Some(&ServiceState::Up)
     }
 
+    /// True if `service` runs and its readiness probe is satisfied.
+    pub fn is_ready(&self, service: &ServiceName) -> bool {
+        self.runs(service) && !self.warming.contains_key(service)
+    }
+
+    /// Starts a service, unless it runs.
+    pub fn start_service(&mut self, service: &ServiceName, now: At) {
+        if !self.runs(service) {
+            self.restart_service(service, now);
+        }
+    }
+
     /// Starts or restarts a service.
-    pub fn start_service(&mut self, service: &ServiceName) {
+    pub fn restart_service(&mut self, service: &ServiceName, now: At) {
         if !self.is_up() {
             return;
         }
@@ -392,6 +421,12 @@ impl Machine {
             && *state != ServiceState::Broken
         {
             *state = ServiceState::Up;
+            let warming = self.warmups.get(service).map(|warmup| match warmup {
+                Warmup::Until(At(ms)) => Warmup::Until(now.plus(*ms)),
+                Warmup::Never => Warmup::Never,
+            });
+            self.warming.remove(service);
+            self.warming.extend(warming.map(|warming| (service.clone(), warming)));
         }
     }
 

@@ -159,6 +159,14 @@ impl World {
                 })
             }
             Proof::TombstoneStands { host } => self.if_host(host, |machine| machine.tombstone),
+            Proof::ServiceReady { host, service } if self.ssh_works(host) => {
+                let machine = self.machine(host);
+                match (machine.runs(service), machine.is_ready(service)) {
+                    (true, false) => Answer::NotYet("status 503: starting".to_owned()),
+                    (true, true) => Answer::Shown("status 200".to_owned()),
+                    (false, _) => Answer::NotYet("its unit is stopped".to_owned()),
+                }
+            }
             Proof::ServiceReady { host, service } | Proof::ServiceRuns { host, service } => {
                 self.if_host(host, |machine| machine.runs(service))
             }

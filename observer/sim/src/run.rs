@@ -12,7 +12,7 @@ use observer_core::event::Event;
 use observer_core::files::PassOrder;
 use observer_core::journal::{Keeper, PauseOrder, Record};
 use observer_core::pair::{DryRun, Input, OperatorOrder, Pair, Ticket, Wish, Work};
-use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec};
+use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec, UserWait};
 use observer_core::sighting::{Look, Seen, Sighting, Silent};
 use observer_core::words::{At, BouncerName, ProxyName};
 
@@ -54,7 +54,10 @@ impl Setup {
             unit: format!("{name}.service"),
             placement,
             probed,
+            readiness: None,
+            users: if probed == Probed::Health { UserWait::Wait } else { UserWait::GoOn },
             start_deadline_ms: 10_000,
+            stop_deadline_ms: None,
         };
         let spec = PairSpec {
             name: "pair".into(),

@@ -14,11 +14,16 @@
 //! Rules of the world (one writer, proof before promote, …) need not be written: every scenario is
 //! checked against all of them after every event.
 
-use observer_core::policy::{Placement, PowerFence, WhenUndone};
-use observer_core::words::{BouncerName, HostName, ProxyName};
+mod settings;
 
+use observer_core::event::{Event, EventKind};
+use observer_core::journal::Way;
+use observer_core::policy::Placement;
+use observer_core::words::{At, BouncerName, HostName, ProxyName, ServiceName};
+
+use self::settings::apply_setting;
 use crate::fault::{Carry, Fault};
-use crate::machine::{Power, Running, ServiceState};
+use crate::machine::{Power, ServiceState, Warmup};
 use crate::run::{Run, Setup};
 
 /// A scenario, parsed.
@@ -67,6 +72,10 @@ enum Demand {
     PausedBouncer(BouncerName),
     BrokenAtMost(u64),
     PoweredOff(HostName),
+    /// Two steps were proven, the first before the second.
+    InOrder(String, String),
+    /// What stands out is told with these words.
+    Remarked(String),
 }
 
 /// Why a scenario failed, with its line.
@@ -173,7 +182,7 @@ fn check(run: &Run, demand: &Demand, wanted: bool, line: usize) -> Result<(), Sc
 }
 
 fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
-    let text = |event: &observer_core::event::Event| event.kind.text();
+    let text = |event: &Event| event.kind.text();
     match demand {
         Demand::Master(host) => {
             let master = run.pair().and_then(|pair| pair.memory().master.clone());
@@ -230,6 +239,7 @@ fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
                 run.events.iter().filter(|event| event.kind.name() == "plan-opened").count();
             (opened == *count, format!("{opened} plans"))
         }
+        Demand::InOrder(..) | Demand::Remarked(_) => evaluate_told(run, demand),
         _ => evaluate_world(run, demand),
     }
 }
@@ -239,6 +249,29 @@ fn is_true_copy(run: &Run, host: &HostName) -> bool {
     let mut others = run.world.spec.others(host).map(|other| &run.world.machine(other).database);
     let rows = &run.world.machine(host).database.rows;
     others.any(|other| !other.in_recovery && other.rows.starts_with(rows))
+}
+
+/// What is demanded of what was told, and in which order.
+fn evaluate_told(run: &Run, demand: &Demand) -> (bool, String) {
+    match demand {
+        Demand::InOrder(first, second) => {
+            let proven = |part: &str| {
+                let is = |event: &Event| {
+                    matches!(&event.kind,
+                    EventKind::StepProven { name, way: Way::Forward, .. } if name == part)
+                };
+                run.events.iter().position(is)
+            };
+            let found = (proven(first), proven(second));
+            (matches!(found, (Some(one), Some(other)) if one < other), format!("{found:?}"))
+        }
+        Demand::Remarked(part) => {
+            let said = run.pair().and_then(|pair| pair.latest());
+            let remarks = said.map(|(digest, _)| digest.remarks.clone()).unwrap_or_default();
+            (remarks.iter().any(|said| said.contains(part.as_str())), format!("{remarks:?}"))
+        }
+        _ => (false, "not a demand of what was told".to_owned()),
+    }
 }
 
 /// What is demanded of the machines themselves, whatever the observer believes.
@@ -354,6 +387,12 @@ fn demand(words: &[&str]) -> Option<Demand> {
         "paused" => Demand::PausedBouncer(BouncerName::new(words.get(1)?)),
         "broken-sessions" => Demand::BrokenAtMost(words.get(2)?.parse().ok()?),
         "powered-off" => Demand::PoweredOff(host(1)?),
+        "remarked" => Demand::Remarked(words[1..].join(" ")),
+        "in-order" => {
+            let line = words[1..].join(" ");
+            let (first, second) = line.split_once(" | ")?;
+            Demand::InOrder(first.to_owned(), second.to_owned())
+        }
         "no-open-plan" => Demand::NoOpenPlan,
         "plans" => Demand::Plans(words.get(1)?.parse().ok()?),
         _ => return None,
@@ -434,7 +473,15 @@ fn fault(words: &[&str]) -> Option<Fault> {
 /// What happens to a service of the application.
 fn of_a_service(words: &[&str]) -> Option<Fault> {
     let host = || words.get(1).map(|name| HostName::new(name));
+    let service = || words.get(2).map(|name| ServiceName::new(name));
     Some(match *words.first()? {
+        "ready-after" => {
+            let ms = words.get(3).and_then(duration)?;
+            Fault::WarmUp(host()?, service()?, Warmup::Until(At(ms)))
+        }
+        "never-ready" => Fault::WarmUp(host()?, service()?, Warmup::Never),
+        "lose-readiness" => Fault::LoseReadiness(host()?, service()?),
+        "gain-readiness" => Fault::GainReadiness(host()?, service()?),
         "kill-application" => Fault::KillApplication(host()?),
         "break-application" => Fault::BreakApplication(host()?),
         "stop-application" => Fault::StopApplication(host()?),
@@ -525,37 +572,4 @@ fn duration(text: &&str) -> Option<u64> {
     }
     let seconds: f64 = text.strip_suffix('s')?.parse().ok()?;
     Some((seconds * 1_000.0) as u64)
-}
-
-fn power_fence(when_undone: WhenUndone) -> PowerFence {
-    PowerFence { deadline_ms: 10_000, when_undone }
-}
-
-fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
-    use observer_core::policy::{
-        Durability, FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnReturn, OnSlaveLost,
-    };
-    let policy = &mut setup.spec.policy;
-    match setting {
-        "mode observe-only" => policy.mode = Mode::ObserveOnly,
-        "mode off" => policy.mode = Mode::Off,
-        "fence stopped" => policy.fence = FenceGrade::Stopped,
-        "fence powered-off" => policy.fence = FenceGrade::PoweredOff,
-        "power-fence" => policy.power_fence = Some(power_fence(WhenUndone::StaysOff)),
-        "power-fence switch-on" => policy.power_fence = Some(power_fence(WhenUndone::SwitchOn)),
-        "on-database-crash fail-over" => policy.on_database_crash = OnDatabaseCrash::FailOver,
-        "on-clean-shutdown fail-over" => policy.on_clean_shutdown = OnCleanShutdown::FailOver,
-        "durability sync" => policy.durability = Durability::Sync,
-        "on-slave-lost wait" => policy.on_slave_lost = OnSlaveLost::Wait,
-        "on-drift show" => policy.on_drift = observer_core::policy::OnDrift::Show,
-        "on-return ask" => policy.on_return = OnReturn::Ask,
-        "three-hosts" => setup.spec.hosts.push(HostName::new("node-c")),
-        "lease 12s" => policy.lease_ms = Some(12_000),
-        "guard in-place" => setup.guarded = Running::Yes,
-        "files" => setup.spec.files = vec![crate::files::one_set()],
-        "no-application" => setup.spec.services.clear(),
-        "application-on-master" => setup.spec.services[0].placement = Placement::Master,
-        _ => return None,
-    }
-    Some(())
 }

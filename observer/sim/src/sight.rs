@@ -44,6 +44,13 @@ impl World {
                     _ => Seen::ApplicationIll("no writable database".to_owned()),
                 }))
             }),
+            Look::Readiness { host, service } => self.over_ssh(host, |machine| {
+                Some(Ok(if machine.is_ready(service) {
+                    Seen::Ready("status 200".to_owned())
+                } else {
+                    Seen::NotReady("status 503: starting".to_owned())
+                }))
+            }),
             Look::Proxy(proxy) => self.see_proxy(proxy),
             Look::ProxyFile(proxy) => self.see_file(proxy),
             Look::Bouncer(bouncer) => self.see_bouncer(bouncer),

@@ -100,11 +100,11 @@ impl World {
         self.proxies.get_mut(proxy).expect("scenarios name configured proxies")
     }
 
-    /// True if the application on `host` serves: every probed service runs.
+    /// True if the application on `host` serves: every service that answers for it is ready.
     pub fn application_serves(&self, host: &HostName) -> bool {
         let machine = self.machine(host);
         let probed = self.spec.services.iter().filter(|s| s.probed == Probed::Health);
-        machine.is_up() && probed.into_iter().all(|service| machine.runs(&service.name))
+        machine.is_up() && probed.into_iter().all(|service| machine.is_ready(&service.name))
     }
 
     /// True if a user at `proxy` would have a write committed on `host`.
@@ -373,9 +373,8 @@ impl World {
                 Effect::LeaveTombstone { .. } => machine.tombstone = true,
                 Effect::LiftTombstone { .. } => machine.tombstone = false,
                 Effect::StopService { service, .. } => machine.stop_service(service),
-                Effect::StartService { service, .. } | Effect::RestartService { service, .. } => {
-                    machine.start_service(service);
-                }
+                Effect::StartService { service, .. } => machine.start_service(service, now),
+                Effect::RestartService { service, .. } => machine.restart_service(service, now),
                 _ => {}
             }
             Reply::Did

@@ -3,11 +3,12 @@
 //! It names things and places only: no password is in here, and nothing is read or opened. What is
 //! *allowed* to be done is the pair's policy, which the core holds.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use observer_core::parity::Item;
 use observer_core::policy::PairSpec;
-use observer_core::words::{BouncerName, FileSetName, HostName, ProxyName};
+use observer_core::words::{BouncerName, FileSetName, HostName, ProxyName, ServiceName};
 
 use crate::keys::Format;
 use crate::ssh::{BadHostKey, HostKey, SshTarget, SshTiming};
@@ -27,6 +28,68 @@ pub struct PairAccess {
     pub files: Vec<FileSetAccess>,
     /// What must be alike on all hosts, and where it is found.
     pub parity: Vec<ParityItem>,
+    /// How each service that has a readiness probe of its own is asked.
+    pub readiness: Vec<ReadinessProbe>,
+}
+
+/// How one service is asked whether it is ready. It is asked on the host itself, through SSH.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadinessProbe {
+    /// The service.
+    pub service: ServiceName,
+    /// How long one answer may take, in milliseconds.
+    pub deadline_ms: u64,
+    /// What is asked, and which answer means ready.
+    pub question: ReadinessQuestion,
+}
+
+/// What a readiness probe asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadinessQuestion {
+    /// One HTTP GET.
+    Http(HttpReadiness),
+    /// Whether somebody listens.
+    Tcp {
+        /// Where.
+        listens_at: ListensAt,
+        /// The TCP port.
+        port: u16,
+    },
+    /// Whether a command ends with 0.
+    Command {
+        /// Program and arguments, without a shell.
+        words: Vec<String>,
+        /// The account that it runs as, by sudo unless it is the one we log in as.
+        user: String,
+    },
+}
+
+/// Where a service listens on its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListensAt {
+    /// 127.0.0.1.
+    Loopback,
+    /// The address at which the host is entered.
+    Address,
+}
+
+/// One HTTP GET, and which answer means ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpReadiness {
+    /// Where it listens.
+    pub listens_at: ListensAt,
+    /// Its TCP port.
+    pub port: u16,
+    /// Path with query.
+    pub path: String,
+    /// Value of the `Host` header, where it is not the address.
+    pub host_header: Option<String>,
+    /// The statuses that mean ready.
+    pub status: RangeInclusive<u16>,
+    /// Headers that must be there with exactly these values.
+    pub headers: Vec<(String, String)>,
+    /// Text that the first 64 KiB of the body must hold.
+    pub body: Option<String>,
 }
 
 /// Where one file set is, the same place on every host, and how a slave fetches it.

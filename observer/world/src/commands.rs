@@ -12,7 +12,9 @@ use std::path::Path;
 use observer_core::policy::PairSpec;
 use observer_core::words::ServiceName;
 
-use crate::access::{FileSetAccess, HostAccess, ParityItem, ProxyAccess, WorldError};
+use crate::access::{
+    FileSetAccess, HostAccess, ParityItem, ProxyAccess, ReadinessProbe, WorldError,
+};
 use crate::quote::quote;
 use crate::ssh::Command;
 
@@ -21,6 +23,7 @@ mod guard;
 mod job;
 mod lease;
 mod parity;
+mod readiness;
 mod standby;
 
 pub(crate) use files::{FOLDER as FILES_FOLDER, PassCommands, setup as files_setup};
@@ -43,6 +46,19 @@ enum RunAs {
 }
 
 impl RunAs {
+    /// The rights of `user` on a machine that is entered as `login`.
+    fn named(machine: &str, login: &str, user: &str) -> Result<Self, WorldError> {
+        Ok(match user {
+            user if user == login => RunAs::Login,
+            "root" => RunAs::Root,
+            "postgres" => RunAs::Postgres,
+            user => {
+                plain(machine, user)?;
+                RunAs::Account(user.to_owned())
+            }
+        })
+    }
+
     /// The account that sudo is asked for, and what its lists of commands are called by.
     fn target(&self, number: usize) -> Option<(&str, String)> {
         match self {
@@ -149,6 +165,8 @@ pub(crate) struct HostCommands {
     pub(crate) lease: LeaseCommands,
     /// What lets it fetch each file set, in the configured order.
     pub(crate) files: Vec<PassCommands>,
+    /// What asks the services that are asked by a command.
+    pub(crate) readiness: BTreeMap<ServiceName, Privileged>,
     /// What compares and copies each item of parity, in the configured order.
     pub(crate) parity: Vec<ParityCommands>,
 }
@@ -246,6 +264,7 @@ impl HostCommands {
             standby: StandbyCommands::new(access, &data, others)?,
             lease: LeaseCommands::new(access, &data, spec, others, proxies)?,
             files: Vec::new(),
+            readiness: BTreeMap::new(),
             parity: Vec::new(),
         })
     }
@@ -259,6 +278,7 @@ impl HostCommands {
         all.extend([&self.kill, &self.leave_tombstone, &self.lift_tombstone]);
         all.extend([&self.see_tombstone, &self.see_last_start, &self.see_disk, &self.see_owner]);
         all.extend(self.services.values().flat_map(UnitCommands::all));
+        all.extend(self.readiness.values().filter(|command| command.run_as != RunAs::Login));
         all
     }
 
@@ -279,6 +299,16 @@ impl HostCommands {
         let data = absolute(access.name.as_str(), &access.database.data_directory)?;
         let files = sets.iter().map(|set| PassCommands::new(access, &data, set, others));
         Ok(Self { files: files.collect::<Result<_, _>>()?, ..self })
+    }
+
+    /// With the commands that ask services whether they are ready.
+    pub(crate) fn asking(
+        self,
+        access: &HostAccess,
+        probes: &[ReadinessProbe],
+    ) -> Result<Self, WorldError> {
+        let readiness = readiness::commands(access, probes)?;
+        Ok(Self { readiness, ..self })
     }
 
     /// With the commands for these items of parity.
@@ -444,7 +474,8 @@ pub(crate) fn sudoers(machine: &str, users: &BTreeMap<&str, Vec<&Privileged>>) -
 }
 
 fn is_look(rule: &str) -> bool {
-    const LOOKS: [&str; 7] = ["test", "stat", "cat", "sha256sum", "grep", "env", "df"];
+    const LOOKS: [&str; 8] =
+        ["test", "stat", "cat", "sha256sum", "grep", "env", "df", readiness::TIMEOUT];
     LOOKS.iter().any(|program| rule.starts_with(&format!("/usr/bin/{program} ")))
 }
 

@@ -4,11 +4,11 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use observer_core::parity::{Item, Mending, Secrecy};
-use observer_core::policy::{Placement, Policy, Probed, ServiceSpec};
+use observer_core::policy::{Placement, Policy, Probed, ServiceSpec, UserWait};
 use observer_core::validate::Severity;
 
 use super::*;
-use crate::access::{DatabaseAccess, ParitySource, SshAccess};
+use crate::access::{DatabaseAccess, ParitySource, ReadinessQuestion, SshAccess};
 use crate::keys::Format;
 
 fn ssh() -> SshAccess {
@@ -25,8 +25,8 @@ fn host(unit: &str, data: &str) -> Result<HostCommands, WorldError> {
     leased(unit, data, None)
 }
 
-fn leased(unit: &str, data: &str, lease_ms: Option<u64>) -> Result<HostCommands, WorldError> {
-    let access = |name: &str| HostAccess {
+fn access(name: &str, unit: &str, data: &str) -> HostAccess {
+    HostAccess {
         name: name.into(),
         ssh: ssh(),
         database: DatabaseAccess {
@@ -44,13 +44,20 @@ fn leased(unit: &str, data: &str, lease_ms: Option<u64>) -> Result<HostCommands,
         },
         application: None,
         power: None,
-    };
+    }
+}
+
+fn leased(unit: &str, data: &str, lease_ms: Option<u64>) -> Result<HostCommands, WorldError> {
+    let access = |name: &str| access(name, unit, data);
     let services = vec![ServiceSpec {
         name: "desk".into(),
         unit: "desk@1.service".to_owned(),
         placement: Placement::All,
         probed: Probed::Unit,
+        readiness: None,
+        users: UserWait::GoOn,
         start_deadline_ms: 1_000,
+        stop_deadline_ms: None,
     }];
     let policy = Policy { lease_ms, ..Policy::default() };
     let (hosts, proxies) = (vec!["node-a".into()], Vec::new());
@@ -124,6 +131,37 @@ fn parity_asks_for_no_more_than_it_uses() {
     assert!(all.contains(&format!("sudo -n -- {keep}")), "{all:?}");
     let spaced = ParityCommands::all("node-a", "x", &[key("/opt/a b/x.env", None)]);
     assert!(matches!(spaced, Err(WorldError::Unspeakable { .. })));
+}
+
+/// A command that asks a service, as one account and with its deadline.
+fn probe(words: &[&str], user: &str) -> ReadinessProbe {
+    let words = words.iter().map(|&word| word.to_owned()).collect();
+    let question = ReadinessQuestion::Command { words, user: user.to_owned() };
+    ReadinessProbe { service: "desk".into(), deadline_ms: 2_500, question }
+}
+
+/// It runs as its own account, ends at its deadline by itself, and fills no log.
+#[test]
+fn a_readiness_probe_is_one_exact_look() {
+    let asking = |probe: ReadinessProbe| {
+        let host = host("a.service", "/data").unwrap();
+        host.asking(&access("node-a", "a.service", "/data"), &[probe])
+    };
+    let commands = asking(probe(&["/opt/desk/ready", "--of=all"], "desk")).unwrap();
+    let line = "sudo -n -u desk -- /usr/bin/timeout --signal=KILL 2.500 /opt/desk/ready --of=all";
+    let known: Vec<String> = commands.all().into_iter().map(Privileged::line).collect();
+    assert!(known.contains(&line.to_owned()), "{known:?}");
+    let text = sudoers("node-a", &BTreeMap::from([("ha-observer", commands.allowed())]));
+    let rule = r"/usr/bin/timeout --signal\=KILL 2.500 /opt/desk/ready --of\=all";
+    let looks = text.split("Cmnd_Alias").find(|part| part.contains(rule)).expect("it is allowed");
+    assert!(looks.contains("!syslog") && looks.contains("ALL=(desk) NOPASSWD"), "{text}");
+    let own = asking(probe(&["/opt/desk/ready", "a b*"], "ha-observer")).unwrap();
+    assert!(own.all().iter().all(|command| !command.line().contains("timeout")), "no sudo");
+    for words in [&["/opt/desk/ready", "a b"][..], &["/opt/desk/ready", "*"], &["/opt/re,ady\n"]] {
+        let refused = asking(probe(words, "desk")).map(drop);
+        assert!(matches!(refused, Err(WorldError::Unspeakable { .. })), "{words:?}");
+    }
+    assert!(asking(probe(&["/opt/desk/ready"], "desk ALL")).is_err());
 }
 
 fn text_of_both() -> String {

@@ -32,6 +32,8 @@ pub struct HttpQuestion {
 pub struct HttpAnswer {
     /// The status code.
     pub status: u16,
+    /// Names, in lower case, and values of the headers, in their order.
+    pub headers: Vec<(String, Vec<u8>)>,
     /// The body, at most the limit of the question.
     pub body: Vec<u8>,
     /// Whether the body went on after the limit.
@@ -112,6 +114,10 @@ where
     driver.spawn(connection);
     let answer = sender.send_request(request).await.map_err(|error| classify(&error))?;
     let status = answer.status().as_u16();
+    let header = |(name, value): (&header::HeaderName, &header::HeaderValue)| {
+        (name.as_str().to_owned(), value.as_bytes().to_vec())
+    };
+    let headers = answer.headers().iter().map(header).collect();
     let (mut body, mut truncated) = (Vec::new(), false);
     let mut rest = answer.into_body();
     while let Some(frame) = rest.frame().await {
@@ -124,7 +130,7 @@ where
             break;
         }
     }
-    Ok(HttpAnswer { status, body, truncated, latency: began.elapsed() })
+    Ok(HttpAnswer { status, headers, body, truncated, latency: began.elapsed() })
 }
 
 fn classify(error: &hyper::Error) -> HttpError {

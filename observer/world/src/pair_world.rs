@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::access::{
     Alarm, BouncerAccess, CommandLine, Connection, HostAccess, PairAccess, ParityItem, ProxyAccess,
-    ProxyServer, WorldError,
+    ProxyServer, ReadinessProbe, WorldError,
 };
 use crate::commands::{self, HostCommands, ProxyCommands};
 use crate::eyes::{FileCache, Lineage, LittleRoom, RanInThisBoot, look};
@@ -45,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) proxies: BTreeMap<ProxyName, Proxy>,
     pub(crate) bouncers: BTreeMap<BouncerName, Bouncer>,
     pub(crate) parity: Vec<ParityItem>,
+    pub(crate) readiness: Vec<ReadinessProbe>,
     /// Makes what a person confirmed recognisable; known to this process alone.
     pub(crate) seal: Salt,
     epoch: Arc<AtomicU64>,
@@ -120,13 +121,14 @@ const ALARMS_MAX: usize = 64;
 impl PairWorld {
     /// Makes the handles. Nothing is sent before the first look or order.
     pub fn connect(access: PairAccess) -> Result<Self, WorldError> {
-        let PairAccess { spec, hosts, proxies, bouncers, files, parity } = access;
+        let PairAccess { spec, hosts, proxies, bouncers, files, parity, readiness } = access;
         let mut known_hosts = BTreeMap::new();
         for host in &hosts {
             let others: Vec<&HostAccess> =
                 hosts.iter().filter(|other| other.name != host.name).collect();
             let mut known = Host::new(host.clone(), &spec, &others, &proxies, &parity)?;
             known.commands = known.commands.fetching(host, &files, &others)?;
+            known.commands = known.commands.asking(host, &readiness)?;
             known.files_setup = commands::files_setup(host, &files, &others)?;
             known_hosts.insert(host.name.clone(), known);
         }
@@ -147,7 +149,8 @@ impl PairWorld {
         let (hosts, proxies, bouncers) = (known_hosts, known_proxies, known_bouncers);
         let written = Mutex::new(Some(written));
         let seal = Salt::new();
-        let inner = Inner { spec, hosts, proxies, bouncers, parity, seal, epoch, written };
+        let inner =
+            Inner { spec, hosts, proxies, bouncers, parity, readiness, seal, epoch, written };
         Ok(Self { inner: Arc::new(inner) })
     }
 

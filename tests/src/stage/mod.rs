@@ -63,6 +63,8 @@ pub struct StageSpec {
     pub guard: Guard,
     /// Whether the slave keeps a copy of the desk's attachments.
     pub files: FileSets,
+    /// More of the pair's file, such as services.
+    pub sections: Vec<String>,
 }
 
 /// Whether a replaced master is kept from starting by its own unit.
@@ -85,6 +87,7 @@ impl StageSpec {
             environment: Vec::new(),
             guard: Guard::InPlace,
             files: FileSets::None,
+            sections: Vec::new(),
         }
     }
 
@@ -162,19 +165,25 @@ impl Stage {
         }
         observer.run(&["systemctl", "daemon-reload"])?;
         observer.run(&["ha-observer", "config", "check"])?;
-        for &name in ["node-a", "node-b"].iter().chain(spec.lab.proxies.names()) {
-            let rules = observer.run(&["ha-observer", "config", "sudoers", name])?;
-            let machine = self.lab.machine(name);
-            let text = format!("{rules}\n");
-            machine.put_file("/etc/sudoers.d/ha-observer", text.as_bytes(), 0o440, "root:root")?;
-            machine.run(&["visudo", "-c", "-q"])?;
-        }
+        self.install_rules(spec)?;
         if spec.files == FileSets::Attachments {
             self.install_files()?;
         }
         if spec.guard == Guard::InPlace {
             self.put_guard("node-a")?;
             self.put_guard("node-b")?;
+        }
+        Ok(())
+    }
+
+    /// Puts the sudoers file that the observer prints now on every machine it enters.
+    pub fn install_rules(&self, spec: &StageSpec) -> Result<()> {
+        for &name in ["node-a", "node-b"].iter().chain(spec.lab.proxies.names()) {
+            let rules = self.observer().run(&["ha-observer", "config", "sudoers", name])?;
+            let machine = self.lab.machine(name);
+            let text = format!("{rules}\n");
+            machine.put_file("/etc/sudoers.d/ha-observer", text.as_bytes(), 0o440, "root:root")?;
+            machine.run(&["visudo", "-c", "-q"])?;
         }
         Ok(())
     }
@@ -233,6 +242,9 @@ impl Stage {
         }
         if spec.files == FileSets::Attachments {
             text = text.replace("\n[policy]", &format!("{}\n[policy]", files::SECTION));
+        }
+        for section in &spec.sections {
+            text = text.replace("\n[policy]", &format!("{section}\n[policy]"));
         }
         if spec.power == PowerSwitch::Controller {
             let section = format!("\n{}[policy]", bmc::FENCE_SECTION);

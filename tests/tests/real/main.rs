@@ -21,6 +21,7 @@ mod power_fence;
 mod proxy;
 mod proxy_apply;
 mod proxy_files;
+mod readiness;
 mod rejoin;
 mod rejoin_late;
 mod repairs;

@@ -217,6 +217,13 @@ impl<'a> View<'a> {
     }
 
     fn application_down(self, application: &Entry) -> Master {
+        // systemd's word counts only if it was asked after the application was found gone: one that
+        // a person has just stopped still ran when it was asked before.
+        let machine = self.entry(Look::Machine(self.master.clone()));
+        let said_before = |entry: &Entry| entry.latest.asked_at < application.since;
+        if machine.is_some_and(|entry| entry.latest.seen.is_ok() && said_before(entry)) {
+            return Master::Suspect;
+        }
         let units = self.inputs.spec.services.iter().filter(|s| s.probed == Probed::Health);
         let states: Vec<UnitState> = units
             .filter_map(|service| {
@@ -355,7 +362,7 @@ impl<'a> View<'a> {
         }
         let bad = self.inputs.snapshot.entries().filter(|(look, entry)| {
             // That its disk or its files are not shown says nothing of how the master is.
-            let shows = !matches!(look, Look::Disk(_) | Look::Files(_));
+            let shows = !matches!(look, Look::Disk(_) | Look::Files(_) | Look::Readiness { .. });
             look.host() == Some(self.master) && shows && entry.class != Class::Good
         });
         bad.map(|(_, entry)| entry.since).min()
@@ -406,6 +413,8 @@ fn describe(entry: &Entry, now: At) -> String {
         Ok(Seen::PortOpen) => "takes connections".to_owned(),
         Ok(Seen::ApplicationWell) => "healthy".to_owned(),
         Ok(Seen::ApplicationIll(why)) => format!("not well: {why}"),
+        Ok(Seen::Ready(what)) => format!("ready: {what}"),
+        Ok(Seen::NotReady(what)) => format!("not ready: {what}"),
         Ok(Seen::Files(_) | Seen::Proxy(_) | Seen::ProxyFile(_) | Seen::Bouncer(_)) => {
             "answers".to_owned()
         }
@@ -413,3 +422,7 @@ fn describe(entry: &Entry, now: At) -> String {
     };
     format!("{what} ({} looks, {for_how_long})", entry.streak)
 }
+
+#[cfg(test)]
+#[path = "master_tests.rs"]
+mod tests;

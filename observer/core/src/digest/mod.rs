@@ -12,6 +12,7 @@ mod loss;
 mod maintenance;
 mod master;
 mod proxies;
+mod readiness;
 mod singletons;
 mod slave;
 mod votes;
@@ -19,6 +20,7 @@ mod votes;
 pub use files::{Age, FileStanding};
 pub use loss::LossEstimate;
 pub use master::DATABASE_UNIT;
+pub use readiness::Unready;
 pub use singletons::{Stray, Strayed};
 
 use std::fmt;
@@ -30,8 +32,8 @@ use crate::journal::Memory;
 use crate::judge::Repair;
 use crate::ledger::Snapshot;
 use crate::plan::Promise;
-use crate::policy::PairSpec;
-use crate::sighting::{Class, DatabaseReport, Look, Seen, Silent};
+use crate::policy::{PairSpec, ServiceSpec};
+use crate::sighting::{Class, DatabaseReport, Look, Seen, Silent, UnitState};
 use crate::words::{At, HostName, Timeline};
 
 /// What one round of looking comes to.
@@ -66,6 +68,9 @@ pub struct Digest {
     /// The singletons that are not where they belong.
     #[serde(default)]
     pub strayed: Vec<Strayed>,
+    /// The services that run and are not ready.
+    #[serde(default)]
+    pub unready: Vec<Unready>,
     /// Since when the master has looked wrong.
     pub trouble_since: Option<At>,
     /// The hosts whose disk is nearly full, or soon will be.
@@ -160,8 +165,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     let master = memory.master.clone();
     let (roles, stale) = roles(inputs);
     let candidate = master.as_ref().and_then(|master| history::candidate(inputs, master));
-    let mut remarks = Vec::new();
-    let mut trouble_since = None;
+    let (mut remarks, mut trouble_since) = (Vec::new(), None);
     let condition = match &master {
         Some(name) => {
             let assessed = master::assess(inputs, name, candidate.as_ref());
@@ -179,6 +183,8 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     remarks.extend(why);
     let strayed = singletons::strayed(inputs, master.as_ref());
     remarks.extend(strayed.iter().map(Strayed::to_string));
+    let unready = readiness::unready(inputs, master.as_ref());
+    remarks.extend(unready.iter().map(Unready::to_string));
     let files = files::standings(inputs, master.as_ref(), candidate.as_ref());
     remarks.extend(files::told(&files));
     let loss = loss::estimate(inputs, master.as_ref(), candidate.as_ref(), &files);
@@ -203,7 +209,6 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         singletons: singletons::assess(inputs, &strayed),
         upkeep: upkeep(&files, &low_disks),
     };
-    let master_ssh = master.as_ref().map_or(Reach::Silent, |name| reach(inputs, name));
     Digest {
         facts,
         adoptable: adoptable(inputs),
@@ -212,16 +217,24 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         candidate,
         loss,
         promise,
-        master_ssh,
+        master_ssh: master.as_ref().map_or(Reach::Silent, |name| reach(inputs, name)),
         tombstone: tombstone(inputs),
         leased: lease::leased(inputs),
         stale,
         strayed,
+        unready,
         trouble_since,
         low_disks,
         files,
         remarks,
         master,
+    }
+}
+
+fn unit_state(inputs: Inputs<'_>, host: &HostName, service: &ServiceSpec) -> Option<UnitState> {
+    match inputs.snapshot.seen(&Look::Machine(host.clone())) {
+        Some(Seen::Machine(report)) => report.unit(&service.unit).map(|unit| unit.state),
+        _ => None,
     }
 }
 

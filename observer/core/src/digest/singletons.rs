@@ -8,11 +8,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Inputs;
+use super::{Inputs, unit_state};
 use crate::facts::Singletons;
 use crate::judge::Repair;
 use crate::policy::{Placement, ServiceSpec};
-use crate::sighting::{Look, Seen, UnitState};
+use crate::sighting::UnitState;
 use crate::words::{HostName, ServiceName};
 
 /// A singleton that is not as it should be.
@@ -100,12 +100,5 @@ pub(super) fn assess(inputs: Inputs<'_>, strayed: &[Strayed]) -> Singletons {
         (true, _) => Singletons::Once,
         (false, true) => Singletons::Owed,
         (false, false) => Singletons::Amiss,
-    }
-}
-
-fn unit_state(inputs: Inputs<'_>, host: &HostName, service: &ServiceSpec) -> Option<UnitState> {
-    match inputs.snapshot.seen(&Look::Machine(host.clone())) {
-        Some(Seen::Machine(report)) => report.unit(&service.unit).map(|unit| unit.state),
-        _ => None,
     }
 }

@@ -6,6 +6,7 @@
 mod bouncers;
 mod failover;
 mod repair;
+mod service_steps;
 mod services;
 mod slave;
 mod steps;

@@ -1,7 +1,7 @@
 //! Stops and starts the services of a host that a person works on.
 
 use super::{Brief, NoPlan, steps};
-use crate::plan::{Effect, First, Goal, OnFailure, Plan, Proof, Step, Undo};
+use crate::plan::{Effect, First, Goal, OnFailure, Plan, Step, Undo};
 use crate::policy::Placement;
 use crate::words::HostName;
 
@@ -15,12 +15,12 @@ pub(super) fn stop(brief: Brief<'_>, host: &HostName) -> Result<Plan, NoPlan> {
             Placement::Master => Undo::NothingToUndo,
             Placement::All | Placement::Slave => Undo::By {
                 effect: Effect::StartService { host: host.clone(), service: service.name.clone() },
-                proof: Proof::ServiceRuns { host: host.clone(), service: service.name.clone() },
+                proof: steps::proof_beside_a_standby(host, service),
             },
         },
         first: First::Look,
         on_failure: OnFailure::GiveUp,
-        deadline_ms: service.start_deadline_ms,
+        deadline_ms: service.stop_deadline_ms.unwrap_or(service.start_deadline_ms),
         ..steps::stop_service(host, service)
     });
     Ok(brief.plan(Goal::StopServices, brief.memory.epoch, kept, stops.collect()))

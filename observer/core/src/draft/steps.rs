@@ -4,13 +4,14 @@
 //! Every effect here may be repeated: doing it twice changes nothing, so a lost reply is answered
 //! by ordering it again, unless the step says otherwise and why.
 
-use super::{Brief, bouncers};
+use super::Brief;
+pub(super) use super::service_steps::{
+    open_to_users, proof_beside_a_standby, slave_services, start_service, stop_service,
+};
 use crate::files::PassKind;
 use crate::plan::{Effect, First, LostReply, OnFailure, Proof, Sessions, Step, Stop, Undo};
-use crate::policy::{
-    Durability, FileSetSpec, PairSpec, Placement, PowerFence, Probed, ServiceSpec, WhenUndone,
-};
-use crate::words::{BouncerName, HostName, Lsn, ProxyName, Timeline};
+use crate::policy::{Durability, FileSetSpec, PairSpec, PowerFence, WhenUndone};
+use crate::words::{HostName, Lsn, ProxyName, Timeline};
 
 /// How long stopping by SIGKILL or leaving a tombstone may take, in milliseconds: an SSH command
 /// takes tens of milliseconds, a loaded host a second or two.
@@ -71,24 +72,6 @@ pub(super) fn still_fenced(spec: &PairSpec, proxy: &ProxyName, host: &HostName) 
         undo: Undo::NothingToUndo,
         ..fence(spec, proxy, host)
     }
-}
-
-/// Lets users in to the new master, and puts the rest right behind them: they need what answers
-/// for the application's health, and do not wait for more. Those at a `paused` PgBouncer come with
-/// them.
-pub(super) fn open_to_users(spec: &PairSpec, heir: &HostName, paused: &[BouncerName]) -> Vec<Step> {
-    let (needed, rest): (Vec<_>, Vec<_>) = spec
-        .services
-        .iter()
-        .filter(|service| service.placement != Placement::Slave)
-        .partition(|service| service.probed == Probed::Health);
-    let mut plan: Vec<Step> = Vec::new();
-    plan.extend(needed.into_iter().map(|service| start_service(heir, service)));
-    plan.extend(spec.proxies.iter().map(|proxy| let_in(spec, proxy, heir)));
-    plan.extend(paused.iter().map(bouncers::resume));
-    plan.extend(rest.into_iter().map(|service| start_service(heir, service)));
-    plan.extend(spec.proxies.iter().map(|proxy| rewrite(spec, proxy, heir)));
-    plan
 }
 
 /// Stops the old master's database.
@@ -212,40 +195,6 @@ pub(super) fn first_write(host: &HostName) -> Step {
         lost_reply: LostReply::LookOnly,
         undo: Undo::ForwardOnly,
         on_failure: OnFailure::Insist,
-        deadline_ms: QUICK_MS,
-    }
-}
-
-/// Starts a service on the new master. It is not worth keeping users out for a scheduler that
-/// does not start, so a failure is said and passed.
-pub(super) fn start_service(host: &HostName, service: &ServiceSpec) -> Step {
-    Step {
-        name: format!("start {}", service.name),
-        // One that runs on every host runs already, unless something is wrong with it.
-        first: if service.placement == Placement::All { First::Look } else { First::Order },
-        effect: Effect::StartService { host: host.clone(), service: service.name.clone() },
-        proof: Proof::ServiceReady { host: host.clone(), service: service.name.clone() },
-        lost_reply: LostReply::Repeat,
-        undo: Undo::ForwardOnly,
-        on_failure: OnFailure::GoOn,
-        deadline_ms: service.start_deadline_ms,
-    }
-}
-
-/// Stops a service that must run nowhere but on the master.
-pub(super) fn stop_service(host: &HostName, service: &ServiceSpec) -> Step {
-    let name = service.name.clone();
-    Step {
-        name: format!("stop {name} on {host}"),
-        first: First::Order,
-        effect: Effect::StopService { host: host.clone(), service: name.clone() },
-        proof: Proof::ServiceStopped { host: host.clone(), service: name.clone() },
-        lost_reply: LostReply::Repeat,
-        undo: Undo::By {
-            effect: Effect::StartService { host: host.clone(), service: name.clone() },
-            proof: Proof::ServiceReady { host: host.clone(), service: name },
-        },
-        on_failure: OnFailure::GoOn,
         deadline_ms: QUICK_MS,
     }
 }
@@ -480,19 +429,6 @@ pub(super) fn start_slave(spec: &PairSpec, host: &HostName, proof: Proof) -> Ste
         on_failure: OnFailure::GoOn,
         deadline_ms: spec.policy.replay_deadline_ms,
     }
-}
-
-/// Starts the services that run on a slave.
-pub(super) fn slave_services(spec: &PairSpec, host: &HostName) -> Vec<Step> {
-    let here = spec.services.iter().filter(|service| service.placement != Placement::Master);
-    // What answers for the application cannot be well beside a standby: its unit's word is enough.
-    here.map(|service| Step {
-        first: First::Look,
-        proof: Proof::ServiceRuns { host: host.clone(), service: service.name.clone() },
-        undo: Undo::NothingToUndo,
-        ..start_service(host, service)
-    })
-    .collect()
 }
 
 /// Makes a slave of a host whose database is stopped and is part of the history of `master`: the

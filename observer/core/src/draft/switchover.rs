@@ -7,7 +7,7 @@
 use super::{Brief, NoPlan, bouncers, steps};
 use crate::files::PassKind;
 use crate::plan::{Goal, OnFailure, Plan, Step, Undo};
-use crate::policy::{Durability, Placement, Probed, ServiceSpec};
+use crate::policy::{Durability, Placement, ServiceSpec, UserWait};
 
 pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     let Brief { spec, memory, digest, .. } = brief;
@@ -31,17 +31,17 @@ pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
             ..steps::keep_out(spec, proxy, master)
         });
     }
-    // Users need what answers for the application's health; the rest is stopped while they work.
+    // What users wait for is stopped once they are held; the rest is stopped while they work.
     let of_master = |service: &&ServiceSpec| service.placement == Placement::Master;
     let (needed, rest): (Vec<_>, Vec<_>) = spec
         .services
         .iter()
         .rev()
         .filter(of_master)
-        .partition(|service| service.probed == Probed::Health);
-    let stop = |service| Step {
+        .partition(|service| service.users == UserWait::Wait);
+    let stop = |service: &ServiceSpec| Step {
         on_failure: OnFailure::GiveUp,
-        deadline_ms: policy.stop_deadline_ms,
+        deadline_ms: service.stop_deadline_ms.unwrap_or(policy.stop_deadline_ms),
         ..steps::stop_service(master, service)
     };
     plan.extend(rest.into_iter().map(stop));

@@ -2,6 +2,7 @@
 
 use crate::journal::{Record, Way};
 use crate::plan::{Effect, Proof};
+use crate::policy::{PROBE_MAX_MS, PROBE_WAY_MS};
 use crate::words::{Epoch, PlanId};
 
 /// An effect to be performed.
@@ -73,10 +74,12 @@ pub enum Want {
 }
 
 /// How long one look at a proof may take, in milliseconds. A power switch is given more: management
-/// controllers answer after seconds when they are busy.
+/// controllers answer after seconds when they are busy. So is a readiness probe, which has a
+/// deadline of its own.
 pub(super) fn look_deadline_ms(proof: &Proof) -> u64 {
     match proof {
         Proof::PoweredOff { .. } | Proof::PoweredOn { .. } => 10_000,
+        Proof::ServiceReady { .. } => PROBE_MAX_MS + PROBE_WAY_MS,
         _ => 2_000,
     }
 }

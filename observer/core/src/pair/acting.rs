@@ -36,6 +36,7 @@ impl Pair {
             }
         }
         looks.extend(master.map(|host| Look::Write(host.clone())));
+        looks.extend(master.into_iter().flat_map(|master| self.readiness_looks(master)));
         for proxy in &spec.proxies {
             looks.push(Look::Proxy(proxy.clone()));
             looks.push(Look::ProxyFile(proxy.clone()));
@@ -49,11 +50,11 @@ impl Pair {
 
     /// Asks for every look that is due.
     pub(super) fn ask_due(&mut self, now: At) {
-        let deadline_ms = self.spec.policy.timeout_ms;
         let late = self.pace.is_late(&self.spec.policy, now);
         for look in &self.looks {
             if self.pace.due(look, &self.spec.policy, now, late) <= now {
                 self.pace.ask(look, now);
+                let deadline_ms = self.look_deadline_ms(look);
                 self.outbox.push_back(Work::Look { look: look.clone(), deadline_ms });
             }
         }
@@ -371,7 +372,7 @@ impl Pair {
     fn roles_changed(&mut self) {
         self.looks = self.looks_now();
         self.snapshot.retain(&self.looks);
-        self.unanswered = self.looks.iter().cloned().collect();
+        self.unanswered = self.needed_first();
         // The judgement of the world before the change, beside the memory of after it, would be
         // of a world that never was.
         self.latest = None;

@@ -16,6 +16,7 @@ mod orders;
 mod pace;
 mod passes;
 mod promotion;
+mod readiness;
 mod reloads;
 mod upgrade;
 mod work;
@@ -133,7 +134,7 @@ impl Pair {
             spec,
         };
         pair.looks = pair.looks_now();
-        pair.unanswered = pair.looks.iter().cloned().collect();
+        pair.unanswered = pair.needed_first();
         pair.remember_reached();
         pair.ask_due(now);
         pair

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::judge::{Rule, Verdict};
 use crate::ledger::Snapshot;
-use crate::policy::Policy;
+use crate::policy::{PROBE_MAX_MS, PROBE_WAY_MS, Policy};
 use crate::sighting::{Class, Look};
 use crate::words::At;
 
@@ -101,7 +101,8 @@ impl Pace {
         let pause_ms = match mood {
             // A disk fills at its own pace, whatever else is in doubt, and a look at it costs the
             // host a sudo. Files come at theirs.
-            _ if matches!(look, Look::Disk(_) | Look::Files(_)) => {
+            // A readiness probe may be any command.
+            _ if matches!(look, Look::Disk(_) | Look::Files(_) | Look::Readiness { .. }) => {
                 policy.interval_ms * COSTLY_EVERY
             }
             Mood::Easy if is_costly(look) => policy.interval_ms * COSTLY_EVERY,
@@ -109,6 +110,10 @@ impl Pace {
             Mood::Doubtful => policy.suspect_interval_ms,
             Mood::Confirming => CONFIRM_MS.min(policy.suspect_interval_ms),
         };
+        if matches!(look, Look::Readiness { .. }) && asked.in_flight > 0 {
+            // Never two at a time: what hangs on a host must not be asked to hang once more.
+            return last.plus((PROBE_MAX_MS + PROBE_WAY_MS).max(pause_ms));
+        }
         // What was on its way when the alarm came says nothing of it.
         if asked.hurried && asked.in_flight == 0 {
             return now;

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::parity::{Found, Item, ItemReading, Mending, Print, Secrecy};
-use crate::policy::{FenceGrade, Placement, Policy, PowerFence, Probed, ServiceSpec, WhenUndone};
+use crate::policy::{
+    FenceGrade, Placement, Policy, PowerFence, Probed, ReadinessSpec, ServiceSpec, UserWait,
+    WhenUndone,
+};
 use crate::sighting::{Admission, CheckResult, FileServer, LeaseSeen, ServerReport, UnitState};
 
 pub(super) fn spec() -> PairSpec {
@@ -13,7 +16,10 @@ pub(super) fn spec() -> PairSpec {
         unit: format!("{name}.service"),
         placement,
         probed: Probed::Unit,
+        readiness: (placement == Placement::Master).then_some(ReadinessSpec { deadline_ms: 2_000 }),
+        users: UserWait::GoOn,
         start_deadline_ms: 1_000,
+        stop_deadline_ms: None,
     };
     PairSpec {
         name: "desk".into(),
@@ -170,6 +176,10 @@ fn master() -> HostSurvey {
         contents: Ok(vec![contents]),
         replication_logins: BTreeMap::new(),
         application: Some(Ok(Health::Well)),
+        services: BTreeMap::from([(
+            "desk-scheduler".into(),
+            Ok(ServiceAnswer::Ready("status 200".to_owned())),
+        )]),
         power: Some(Ok(Power::On)),
     }
 }
@@ -191,6 +201,7 @@ fn slave() -> HostSurvey {
         contents: Ok(Vec::new()),
         replication_logins: BTreeMap::from([("node-a".into(), Ok(ReplicationLogin::AsksPassword))]),
         application: Some(Ok(Health::Ill("status 503".to_owned()))),
+        services: BTreeMap::new(),
         power: Some(Ok(Power::On)),
     }
 }

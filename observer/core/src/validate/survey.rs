@@ -10,7 +10,7 @@ use strum::IntoStaticStr;
 use crate::parity::ItemReading;
 use crate::policy::PairSpec;
 use crate::sighting::{FileServer, LeaseSeen, ServerReport, UnitState};
-use crate::words::{BouncerName, HostName, ProxyName};
+use crate::words::{BouncerName, HostName, ProxyName, ServiceName};
 
 /// Something that was read, or the reason why it was not.
 pub type Datum<T> = Result<T, Unread>;
@@ -68,9 +68,22 @@ pub struct HostSurvey {
     pub replication_logins: BTreeMap<HostName, Datum<ReplicationLogin>>,
     /// What its application answers; none where no probe is configured.
     pub application: Option<Datum<Health>>,
+    /// What the services answer that have a readiness probe of their own, and must be ready there.
+    #[serde(default)]
+    pub services: BTreeMap<ServiceName, Datum<ServiceAnswer>>,
     /// What the power fence says of it; none where there is no power fence.
     #[serde(default)]
     pub power: Option<Datum<Power>>,
+}
+
+/// What a service's readiness probe saw.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceAnswer {
+    /// It is ready.
+    Ready(String),
+    /// It is not.
+    NotReady(String),
 }
 
 /// Whether a machine has power.

@@ -207,6 +207,11 @@ const OF_THE_APPLICATION_AND_PROXIES: &[(&str, Break)] = &[
         let host = survey.hosts.get_mut(&"node-a".into()).unwrap();
         host.application = Some(Ok(Health::Ill("status 500".to_owned())));
     }),
+    ("service-ready", |survey, _| {
+        let host = survey.hosts.get_mut(&"node-a".into()).unwrap();
+        let seen = "exit code 3: queue is closed".to_owned();
+        host.services.insert("desk-scheduler".into(), Ok(ServiceAnswer::NotReady(seen)));
+    }),
     ("application-through-proxy", |survey, _| {
         proxy(survey).application[0].1 = Ok(Health::Refused);
     }),

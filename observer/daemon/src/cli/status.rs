@@ -90,6 +90,11 @@ fn standing_lines(status: &PairStatus, look: Look) -> Vec<String> {
         let line = format!("upgrade {} by {}, {next}{failed}", one_line(&upgrade.name), upgrade.by);
         lines.push(look.paint(Tone::Warn, &line));
     }
+    for unready in status.hosts.iter().flat_map(|host| &host.unready) {
+        let since = human_ms(status.at.since(unready.since));
+        let line = one_line(&format!("{unready} (for {since})"));
+        lines.push(look.paint(Tone::Warn, &line));
+    }
     for host in &status.hosts {
         let Some(kept) = &host.maintenance else { continue };
         let end = match kept.keeper {

@@ -88,6 +88,7 @@ fn status() -> PairStatus {
                 database: "primary, timeline 4".to_owned(),
                 lag_bytes: None,
                 application: Some("well".to_owned()),
+                unready: Vec::new(),
                 maintenance: None,
             },
             HostStatus {
@@ -97,6 +98,7 @@ fn status() -> PairStatus {
                 database: "standby, streaming, timeline 4".to_owned(),
                 lag_bytes: Some(2_048),
                 application: Some("ill: 503 \x1b[2Jhostile".to_owned()),
+                unready: Vec::new(),
                 maintenance: None,
             },
         ],

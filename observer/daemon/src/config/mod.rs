@@ -13,6 +13,7 @@ mod pair;
 mod parity;
 mod plain;
 mod policy;
+mod readiness;
 mod section;
 mod units;
 

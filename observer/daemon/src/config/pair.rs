@@ -61,13 +61,15 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
     let ssh = root.table("ssh");
     let database = root.table("database");
     let application = root.table("application");
-    let services = policy::services(&root.tables("service"));
+    let tables = root.tables("service");
+    let (services, readiness) = policy::services(&tables);
     let probed = services.iter().any(|service| service.probed == Probed::Health);
     let fence = Fence::read(root.table("fence"), reach);
     let mut readers = Readers { ssh, database, application, fence, reach, names: BTreeSet::new() };
-    let tables = root.tables("host");
-    let hosts: Vec<HostAccess> = tables.iter().map(|host| readers.host(host, probed)).collect();
-    address::check_apart(&tables, &hosts);
+    let host_tables = root.tables("host");
+    let hosts: Vec<HostAccess> =
+        host_tables.iter().map(|host| readers.host(host, probed)).collect();
+    address::check_apart(&host_tables, &hosts);
     let names: Vec<HostName> = hosts.iter().map(|host| host.name.clone()).collect();
     let proxies: Vec<ProxyAccess> =
         root.tables("proxy").iter().map(|proxy| readers.proxy(proxy, &names)).collect();
@@ -92,6 +94,7 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
     readers.finish();
     let section = root.table("policy");
     let mut policy = policy::read(&section);
+    policy::check_stops(&tables, &services, &policy);
     policy.power_fence = readers.fence.power_fence();
     readers.fence.check_grade(&policy, &section);
     let spec = PairSpec {
@@ -103,7 +106,7 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
         files: sets,
         policy,
     };
-    PairAccess { spec, hosts, proxies, bouncers, files, parity }
+    PairAccess { spec, hosts, proxies, bouncers, files, parity, readiness }
 }
 
 const NAME_FIX: &str = "use letters, digits, dots, dashes and underscores, 64 at most";
@@ -303,7 +306,7 @@ fn frontend_probe(section: &Section<'_, '_>) -> Option<HttpProbe> {
     Some(probe)
 }
 
-fn url_path(section: &Section<'_, '_>) -> String {
+pub(super) fn url_path(section: &Section<'_, '_>) -> String {
     let path = section.text("path").unwrap_or_else(|| "/".to_owned());
     let plain = path.bytes().all(|byte| byte.is_ascii_graphic());
     if !path.starts_with('/') || !plain {

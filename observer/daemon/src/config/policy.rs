@@ -7,10 +7,12 @@ use std::collections::BTreeSet;
 
 use observer_core::policy::{
     Durability, FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnDrift, OnReturn, OnSlaveLost,
-    Placement, Policy, Probed, ServiceSpec,
+    Placement, Policy, Probed, ReadinessSpec, ServiceSpec, UserWait,
 };
 use observer_core::words::ServiceName;
 
+use super::access::ReadinessProbe;
+use super::readiness;
 use super::section::Section;
 use super::units;
 
@@ -33,6 +35,7 @@ const ON_LOST: &[(&str, OnSlaveLost)] =
     &[("async", OnSlaveLost::Async), ("wait", OnSlaveLost::Wait)];
 const PLACEMENTS: &[(&str, Placement)] =
     &[("all", Placement::All), ("master", Placement::Master), ("slave", Placement::Slave)];
+const WAITS: &[(&str, UserWait)] = &[("wait", UserWait::Wait), ("go-on", UserWait::GoOn)];
 const PROBES: &[(&str, Probed)] = &[("health", Probed::Health), ("unit", Probed::Unit)];
 
 /// Shortest pace that makes sense: a look over SSH takes 1 to 5 ms, a loaded one tens.
@@ -153,10 +156,27 @@ fn lease(section: &Section<'_, '_>) -> Option<u64> {
     Some(length_ms)
 }
 
-/// Reads every `[[service]]`, in start order.
-pub(super) fn services(sections: &[Section<'_, '_>]) -> Vec<ServiceSpec> {
+/// Notes services whose stop would keep users waiting until everything is taken back.
+pub(super) fn check_stops(sections: &[Section<'_, '_>], services: &[ServiceSpec], policy: &Policy) {
+    for (section, service) in sections.iter().zip(services) {
+        let held = service.users == UserWait::Wait && service.placement == Placement::Master;
+        if held && service.stop_deadline_ms.is_some_and(|ms| ms >= policy.hold_limit_ms) {
+            let hold = units::write_time(policy.hold_limit_ms);
+            section.odd(
+                "stop_deadline",
+                &format!(
+                    "users are held while it stops, and hold_limit ({hold}) would end it first"
+                ),
+                "make it a third of hold_limit, or write users = \"go-on\"",
+            );
+        }
+    }
+}
+
+/// Reads every `[[service]]`, in start order, and the probes that some of them have.
+pub(super) fn services(sections: &[Section<'_, '_>]) -> (Vec<ServiceSpec>, Vec<ReadinessProbe>) {
     let mut names = BTreeSet::new();
-    let mut services = Vec::new();
+    let (mut services, mut probes) = (Vec::new(), Vec::new());
     for section in sections {
         let name = section.required("name", "name the service, like name = \"desk\"");
         let unit = section.required("unit", "name its systemd unit, like unit = \"desk.service\"");
@@ -174,16 +194,33 @@ pub(super) fn services(sections: &[Section<'_, '_>]) -> Vec<ServiceSpec> {
                 "write it as `systemctl` shows it, like desk.service",
             );
         }
+        let probe = readiness::probe(&section.table("probe"), &name);
+        let probed = section.choice("probed", PROBES, Probed::Unit);
+        let users = if probed == Probed::Health { UserWait::Wait } else { UserWait::GoOn };
+        let start_deadline_ms = section.time_ms("start_deadline", 30_000, 1);
+        if probe.as_ref().is_some_and(|probe| probe.deadline_ms > start_deadline_ms) {
+            section.odd(
+                "start_deadline",
+                "is shorter than one answer of the probe may take (`deadline`)",
+                "make it several times as long: the probe is asked until it is satisfied",
+            );
+        }
+        let stop_deadline = section.has("stop_deadline");
+        let stop_deadline_ms = section.time_ms("stop_deadline", 0, 0);
         services.push(ServiceSpec {
             name: ServiceName::new(&name),
             unit,
             placement: section.choice("placement", PLACEMENTS, Placement::All),
-            probed: section.choice("probed", PROBES, Probed::Unit),
-            start_deadline_ms: section.time_ms("start_deadline", 30_000, 1),
+            probed,
+            readiness: probe.as_ref().map(|probe| ReadinessSpec { deadline_ms: probe.deadline_ms }),
+            users: section.choice("users", WAITS, users),
+            start_deadline_ms,
+            stop_deadline_ms: stop_deadline.then_some(stop_deadline_ms),
         });
+        probes.extend(probe);
         section.finish();
     }
-    services
+    (services, probes)
 }
 
 /// A name that systemd takes, with its suffix: it is passed on as one argument.

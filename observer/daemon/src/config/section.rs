@@ -208,6 +208,14 @@ impl<'d, 't> Section<'d, 't> {
         }
     }
 
+    /// A number or a text, as a text: for what may be one number or several.
+    pub(super) fn number_or_text(&self, key: &'static str) -> Option<String> {
+        match self.find(key)?.value {
+            DeValue::Integer(number) => Some(number.as_str().to_owned()),
+            _ => self.text(key),
+        }
+    }
+
     /// A text that must be there.
     pub(super) fn required(&self, key: &'static str, fix: &str) -> String {
         let text = self.text(key);

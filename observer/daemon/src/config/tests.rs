@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use observer_core::parity::Secrecy;
-use observer_core::policy::{FenceGrade, Policy, WhenUndone};
-use observer_world::access::ParityItem;
+use observer_core::policy::{FenceGrade, Policy, UserWait, WhenUndone};
+use observer_world::access::{ParityItem, ReadinessQuestion};
 
 use super::pair::{self, Reach};
 use super::{Findings, OBSERVER_TOML, PAIR_TOML, daemon};
@@ -134,6 +134,46 @@ fn an_item_of_parity_that_cannot_be_compared_is_refused() {
         "name = \"p;\"\nkind = \"unit\"\nunit = \"x; y\"\nseverity = \"sever\"",
     ];
     insta::assert_snapshot!(all.map(with_parity).join("\n"));
+}
+
+/// A default file whose scheduler has a probe with these lines.
+fn with_probe(lines: &str) -> String {
+    changed(&[("#stop_deadline = \"20s\"", &format!("[service.probe]\n{lines}"))])
+}
+
+#[test]
+fn a_readiness_probe_is_read_with_what_it_says_and_no_more() {
+    let lines = "kind = \"http\"\nport = 8081\nstatus = \"200-204\"\nheaders = [\"X-A: b: c\"]";
+    let access = read(&with_probe(lines)).unwrap();
+    let scheduler = &access.spec.services[1];
+    assert_eq!(scheduler.readiness.map(|probe| probe.deadline_ms), Some(2_000));
+    assert_eq!((scheduler.users, scheduler.stop_deadline_ms), (UserWait::GoOn, None));
+    let ReadinessQuestion::Http(http) = &access.readiness[0].question else { panic!() };
+    assert_eq!((http.status.clone(), http.path.as_str()), (200..=204, "/"));
+    assert_eq!(http.headers, [("X-A".to_owned(), "b: c".to_owned())]);
+    let hasty = with_probe("kind = \"tcp\"\nport = 1\ndeadline = \"8s\"")
+        .replace("start_deadline = \"30s\"", "start_deadline = \"4s\"");
+    assert!(odd(&hasty).contains("shorter than one answer"), "{}", odd(&hasty));
+    assert_eq!(access.spec.services[0].users, UserWait::Wait);
+    let stops = changed(&[("#stop_deadline = \"20s\"", "stop_deadline = \"45s\"")]);
+    assert_eq!(read(&stops).unwrap().spec.services[1].stop_deadline_ms, Some(45_000));
+    let held =
+        stops.replace("stop_deadline = \"45s\"", "stop_deadline = \"45s\"\nusers = \"wait\"");
+    assert!(odd(&held).contains("users are held while it stops"), "{}", odd(&held));
+}
+
+#[test]
+fn a_readiness_probe_that_could_not_work_is_refused() {
+    let all = [
+        "port = 8081",
+        "kind = \"https\"\nport = 8081",
+        "kind = \"http\"\npath = \"ready\"\nstatus = \"2xx\"\nheaders = [\"X-State running\"]",
+        "kind = \"http\"\nport = 8081\nstatus = \"299-200\"\nbdoy = \"ready\"",
+        "kind = \"tcp\"\nport = 0\nlistens_at = \"localhost\"\npath = \"/x\"",
+        "kind = \"command\"\ncommand = [\"ready\"]\ndeadline = \"30s\"",
+        "kind = \"command\"\nuser = \"desk\"\ndeadline = 2",
+    ];
+    insta::assert_snapshot!(all.map(|lines| findings(&with_probe(lines))).join("\n"));
 }
 
 /// A file with a power fence, and hosts with or without their own values.

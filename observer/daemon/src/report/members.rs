@@ -2,6 +2,7 @@
 //!
 //! It repeats what was seen and judges nothing: what it means is the digest's.
 
+use observer_core::digest::Unready;
 use observer_core::journal::{Keeper, MaintenanceOrder};
 use observer_core::ledger::Snapshot;
 use observer_core::pair::Pair;
@@ -46,6 +47,9 @@ pub(crate) struct HostStatus {
     pub(crate) lag_bytes: Option<u64>,
     /// Its application; none where no service is probed.
     pub(crate) application: Option<String>,
+    /// The services that run there and are not ready.
+    #[serde(default)]
+    pub(crate) unready: Vec<Unready>,
     /// The maintenance it is in.
     #[serde(default)]
     pub(crate) maintenance: Option<MaintenanceStatus>,
@@ -144,6 +148,7 @@ pub(crate) fn hosts(pair: &Pair) -> Vec<HostStatus> {
             database: database(snapshot, name),
             lag_bytes: lag,
             application: application(snapshot, name),
+            unready: unready(pair, name),
             maintenance: pair.memory().maintenance.get(name).map(MaintenanceStatus::of),
         }
     };
@@ -277,6 +282,12 @@ fn application(snapshot: &Snapshot, host: &HostName) -> Option<String> {
         Ok(_) => "not running".to_owned(),
         Err(silent) => silence(silent),
     })
+}
+
+fn unready(pair: &Pair, host: &HostName) -> Vec<Unready> {
+    let digest = pair.latest().map(|(digest, _)| digest);
+    let all = digest.into_iter().flat_map(|digest| &digest.unready);
+    all.filter(|one| one.host == *host).cloned().collect()
 }
 
 fn is_standby(snapshot: &Snapshot, host: &HostName) -> bool {

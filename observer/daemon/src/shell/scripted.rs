@@ -17,7 +17,7 @@ use observer_core::journal::Record;
 use observer_core::pair::Refusal;
 use observer_core::parity::{Copying, Found, Item, ItemReading, Print};
 use observer_core::plan::{Effect, Proof};
-use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec};
+use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec, UserWait};
 use observer_core::sighting::{
     Admission, BouncerReport, CheckResult, DatabaseReport, FileServer, LeaseSeen, Look,
     MachineReport, ProxyFileReport, ProxyReport, Seen, ServerReport, Silent, SystemState,
@@ -52,7 +52,10 @@ pub(crate) fn spec() -> PairSpec {
             unit: "desk.service".to_owned(),
             placement: Placement::All,
             probed: Probed::Health,
+            readiness: None,
+            users: UserWait::Wait,
             start_deadline_ms: 2_000,
+            stop_deadline_ms: None,
         }],
         policy: Policy {
             interval_ms: 60,
@@ -183,6 +186,7 @@ impl State {
             Look::Files(_) => Seen::Files(Vec::new()),
             Look::Port { .. } => Seen::PortOpen,
             Look::Application { .. } => Seen::ApplicationWell,
+            Look::Readiness { .. } => Seen::Ready("status 200".to_owned()),
             Look::Proxy(_) => Seen::Proxy(ProxyReport {
                 servers: spec().hosts.iter().map(|host| self.server(host)).collect(),
                 process: Some(self.process),

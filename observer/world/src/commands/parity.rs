@@ -66,13 +66,7 @@ impl ParityCommands {
     fn new(machine: &str, login: &str, item: &ParityItem) -> Result<Self, WorldError> {
         let run_as = match item.user.as_deref() {
             None => RunAs::Login,
-            Some(user) if user == login => RunAs::Login,
-            Some("root") => RunAs::Root,
-            Some("postgres") => RunAs::Postgres,
-            Some(user) => {
-                plain(machine, user)?;
-                RunAs::Account(user.to_owned())
-            }
+            Some(user) => RunAs::named(machine, login, user)?,
         };
         let look = match &item.source {
             ParitySource::Command(words) => {
@@ -168,7 +162,7 @@ impl FileCommands {
 }
 
 /// Refuses a word of a command that a sudoers file could not carry.
-fn speakable(machine: &str, word: &str) -> Result<(), WorldError> {
+pub(super) fn speakable(machine: &str, word: &str) -> Result<(), WorldError> {
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"_./@%+-:=,".contains(&byte);
     if !word.is_empty() && word.bytes().all(safe) {
         return Ok(());

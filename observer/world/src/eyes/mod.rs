@@ -11,6 +11,7 @@ pub(crate) mod machine;
 pub(crate) mod port;
 pub(crate) mod proxy;
 pub(crate) mod proxy_file;
+pub(crate) mod readiness;
 pub(crate) mod silence;
 
 use std::time::Duration;
@@ -42,6 +43,9 @@ pub(crate) async fn look(
         }
         Look::Application { host: name, from } => {
             port::application(world, host(world, name)?, from, deadline).await
+        }
+        Look::Readiness { host: name, service } => {
+            readiness::look(world, host(world, name)?, service).await
         }
         Look::Proxy(name) => proxy::look(world, proxy_of(world, name)?, deadline).await,
         Look::ProxyFile(name) => proxy_file::look(world, proxy_of(world, name)?, deadline).await,

@@ -10,7 +10,7 @@ use observer_core::drive::Answer;
 use observer_core::plan::Proof;
 use observer_core::policy::Probed;
 use observer_core::sighting::{Seen, Silent, UnitState};
-use observer_core::validate::Power;
+use observer_core::validate::{Power, ServiceAnswer};
 use observer_core::words::{Epoch, Lsn, ServiceName, Timeline, human_bytes};
 use tokio::time::Instant;
 
@@ -19,7 +19,8 @@ use super::slave_proofs::{lag_within, not_promoted, replayed_shutdown, shut_down
 use super::{
     Fault, bouncers, files, follow, history, host_of, lease, power, proxy_of, slots, synchrony,
 };
-use crate::eyes::{machine, port};
+use crate::access::HttpProbe;
+use crate::eyes::{machine, port, readiness};
 use crate::pair_world::{Host, Inner};
 use crate::postgres::Failure;
 
@@ -273,17 +274,32 @@ async fn service_ready(
     service: &ServiceName,
     deadline: Duration,
 ) -> Answer {
-    let until = Instant::now() + deadline;
-    match service_state(world, host, service, deadline).await {
+    match service_state(world, host, service, deadline.min(HEALTH_MAX)).await {
         Ok(UnitState::Active) => {}
         Ok(state) => return Answer::NotYet(format!("its unit is {state}")),
         Err(answer) => return answer,
     }
-    let probed = world.spec.services.iter().find(|spec| spec.name == *service);
-    let probe = match (&host.access.application, probed.map(|spec| spec.probed)) {
-        (Some(probe), Some(Probed::Health)) => probe,
-        _ => return Answer::Shown("its unit is active".to_owned()),
-    };
+    let known = world.spec.services.iter().find(|spec| spec.name == *service);
+    let mut seen = "its unit is active".to_owned();
+    if known.is_some_and(|spec| spec.readiness.is_some()) {
+        match readiness::ask(world, host, service).await {
+            Ok(ServiceAnswer::Ready(said)) => seen = format!("active, and its probe sees {said}"),
+            Ok(ServiceAnswer::NotReady(said)) => return Answer::NotYet(said),
+            Err(silent) => return Answer::Unknown(silent.to_string()),
+        }
+    }
+    match (&host.access.application, known.map(|spec| spec.probed)) {
+        (Some(probe), Some(Probed::Health)) => health(host, probe, deadline.min(HEALTH_MAX)).await,
+        _ => Answer::Shown(seen),
+    }
+}
+
+/// How long one look at a unit, and one at the application's health, may take: a readiness probe
+/// has a deadline of its own.
+const HEALTH_MAX: Duration = Duration::from_secs(2);
+
+async fn health(host: &Host, probe: &HttpProbe, deadline: Duration) -> Answer {
+    let until = Instant::now() + deadline;
     let half = until.saturating_duration_since(Instant::now()) / 2;
     let mut seen = port::probe_directly(probe, half).await;
     if seen.is_err() {

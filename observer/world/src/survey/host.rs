@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use observer_core::digest::DATABASE_UNIT;
+use observer_core::policy::PROBE_WAY_MS;
 use observer_core::sighting::{MachineReport, Seen};
 use observer_core::validate::{
     DatabaseContents, DatabaseSurvey, Datum, HostSurvey, MachineSurvey, Power, ReplicationLogin,
-    Roles, UnitSurvey, Unread,
+    Roles, ServiceAnswer, UnitSurvey, Unread,
 };
-use observer_core::words::HostName;
+use observer_core::words::{HostName, ServiceName};
 use tokio::time::Instant;
 
 use super::script::{Answers, DatabaseQuestions, Questions};
 use super::{clock, health, in_time, left, unread};
 use crate::commands::GUARD_FILE;
-use crate::eyes::{machine, port, silence};
+use crate::eyes::{machine, port, readiness, silence};
 use crate::hands::hash;
 use crate::pair_world::{Host, Inner};
 use crate::postgres::{Failure, replication_login};
@@ -33,15 +34,25 @@ pub(super) async fn survey(
     roles: &Roles,
     until: Instant,
 ) -> HostSurvey {
-    let (machine, clock, database, application, power) = tokio::join!(
+    let (machine, clock, database, application, services, power) = tokio::join!(
         in_time(until, machine_of(world, host, until)),
         in_time(until, clock(&host.ssh, until)),
         database(world, host, roles, until),
         application(host, until),
+        services(world, host, roles, until),
         power(host, until),
     );
     let (database, contents, replication_logins) = database;
-    HostSurvey { machine, clock, database, contents, replication_logins, application, power }
+    HostSurvey {
+        machine,
+        clock,
+        database,
+        contents,
+        replication_logins,
+        application,
+        services,
+        power,
+    }
 }
 
 async fn machine_of(world: &Inner, host: &Host, until: Instant) -> Datum<MachineSurvey> {
@@ -226,6 +237,25 @@ async fn application(
     let probe = host.access.application.as_ref()?;
     let asking = async { health(port::probe_directly(probe, left(until)).await) };
     Some(in_time(until, asking).await)
+}
+
+/// What the services answer that must be ready there and have a probe of their own. It may take
+/// longer than all else, and keeps nothing else waiting but the report.
+async fn services(
+    world: &Inner,
+    host: &Host,
+    roles: &Roles,
+    until: Instant,
+) -> BTreeMap<ServiceName, Datum<ServiceAnswer>> {
+    let asked = world.spec.probed_on(&host.access.name, &roles.master).map(async |service| {
+        let deadline_ms = service.readiness.map_or(0, |probe| probe.deadline_ms);
+        let own = Instant::now() + Duration::from_millis(deadline_ms + PROBE_WAY_MS);
+        let asking = async {
+            readiness::ask(world, host, &service.name).await.map_err(|silent| unread(&silent))
+        };
+        (service.name.clone(), in_time(until.max(own), asking).await)
+    });
+    join_all(asked).await.into_iter().collect()
 }
 
 /// What the power fence says of the host; none where there is no power fence.

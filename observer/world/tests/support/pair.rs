@@ -131,8 +131,9 @@ pub fn databases(a: HostAccess, b: HostAccess) -> PairWorld {
 }
 
 fn connected(spec: PairSpec, hosts: Vec<HostAccess>, proxies: Vec<ProxyAccess>) -> PairWorld {
-    let (bouncers, files, parity) = Default::default();
-    PairWorld::connect(PairAccess { spec, hosts, proxies, bouncers, files, parity }).unwrap()
+    let (bouncers, files, parity, readiness) = Default::default();
+    let access = PairAccess { spec, hosts, proxies, bouncers, files, parity, readiness };
+    PairWorld::connect(access).unwrap()
 }
 
 pub fn order(epoch: u64, effect: Effect) -> Order {

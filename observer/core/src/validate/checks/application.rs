@@ -4,7 +4,7 @@ use super::{ALL, PLANNED, SWITCHOVER};
 use crate::policy::{Placement, ServiceSpec};
 use crate::sighting::UnitState;
 use crate::validate::{
-    Check, Examine, Examined, Health, Inputs, Outcome, Severity, UnitSurvey, Unread,
+    Check, Examine, Examined, Health, Inputs, Outcome, ServiceAnswer, Severity, UnitSurvey, Unread,
 };
 use crate::words::{HostName, ProxyName};
 
@@ -111,6 +111,39 @@ fn word(state: UnitState) -> &'static str {
         UnitState::Stopped => "stopped",
         UnitState::NeverStarted => "not started since boot",
         UnitState::Failed => "failed",
+    }
+}
+
+pub(super) const SERVICE_READY: Check = Check {
+    id: "service-ready",
+    title: "every service on the master that has a readiness probe is ready",
+    severity: Severity::Severe,
+    readies: SWITCHOVER,
+    why: "a service that is not ready now would not be ready after the change",
+    after: "its start takes its whole start_deadline, and users miss what the service does",
+    fix: "look at that service's own log on the master, and at [service.probe] in the pair's file",
+    examine: Examine::Master(service_ready),
+};
+
+fn service_ready(inputs: &Inputs<'_>, master: &HostName) -> Examined {
+    let answers = &inputs.host(master)?.services;
+    let (mut ready, mut amiss, mut unread) = (Vec::new(), Vec::new(), None);
+    for service in inputs.spec.probed_on(master, master) {
+        let name = &service.name;
+        match answers.get(name) {
+            Some(Ok(ServiceAnswer::Ready(seen))) => ready.push(format!("{name}: {seen}")),
+            Some(Ok(ServiceAnswer::NotReady(seen))) => {
+                amiss.push(format!("{name} is not ready: {seen}"));
+            }
+            Some(Err(why)) => unread = Some(format!("{master}: {name}: {}", why.0)),
+            None => unread = Some(format!("{master}: {name} was not asked")),
+        }
+    }
+    match (unread, amiss.is_empty(), ready.is_empty()) {
+        (_, false, _) => Outcome::failed(amiss.join(", ")),
+        (Some(why), _, _) => Err(Unread(why)),
+        (None, true, true) => Outcome::skipped("no service there has a readiness probe of its own"),
+        (None, true, false) => Outcome::passed(ready.join(", ")),
     }
 }
 

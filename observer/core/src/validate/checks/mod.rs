@@ -67,6 +67,7 @@ pub const CHECKS: &[Check] = &[
     application::APPLICATION,
     application::APPLICATION_THROUGH_PROXY,
     application::SERVICES,
+    application::SERVICE_READY,
     application::SINGLETONS,
     parity::PARITY_SEVERE,
     parity::PARITY,
