@@ -22,6 +22,7 @@ mod job;
 mod lease;
 mod parity;
 mod standby;
+mod verify;
 
 pub(crate) use files::{FOLDER as FILES_FOLDER, PassCommands, setup as files_setup};
 pub(crate) use guard::{GUARD_FILE, guard};
@@ -29,6 +30,7 @@ pub(crate) use job::{JobCommands, Takes};
 pub(crate) use lease::LeaseCommands;
 pub(crate) use parity::{FileCommands, Look as ParityLook, ParityCommands};
 pub(crate) use standby::{Source, StandbyCommands, slot_name};
+pub(crate) use verify::{BEGINS as VERIFY_BEGINS, VerifyCommands};
 
 /// Whose rights a command needs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -149,6 +151,8 @@ pub(crate) struct HostCommands {
     pub(crate) lease: LeaseCommands,
     /// What lets it fetch each file set, in the configured order.
     pub(crate) files: Vec<PassCommands>,
+    /// What says what is in each file set, in the configured order.
+    pub(crate) verify: Vec<VerifyCommands>,
     /// What compares and copies each item of parity, in the configured order.
     pub(crate) parity: Vec<ParityCommands>,
 }
@@ -246,6 +250,7 @@ impl HostCommands {
             standby: StandbyCommands::new(access, &data, others)?,
             lease: LeaseCommands::new(access, &data, spec, others, proxies)?,
             files: Vec::new(),
+            verify: Vec::new(),
             parity: Vec::new(),
         })
     }
@@ -262,11 +267,12 @@ impl HostCommands {
         all
     }
 
-    /// All that its sudoers file allows. A validation does not ask sudo about the items of parity:
-    /// reading them tells by itself, no plan needs to write them, and they may be many.
+    /// All that its sudoers file allows. A validation does not ask sudo about the items of parity,
+    /// nor about verifying files: reading tells by itself, no plan needs it, and they may be many.
     pub(crate) fn allowed(&self) -> Vec<&Privileged> {
         let parity = self.parity.iter().flat_map(ParityCommands::privileged);
-        self.all().into_iter().chain(parity).collect()
+        let verify = self.verify.iter().flat_map(VerifyCommands::all);
+        self.all().into_iter().chain(parity).chain(verify).collect()
     }
 
     /// With the commands that fetch these file sets from any of `others`.
@@ -278,7 +284,9 @@ impl HostCommands {
     ) -> Result<Self, WorldError> {
         let data = absolute(access.name.as_str(), &access.database.data_directory)?;
         let files = sets.iter().map(|set| PassCommands::new(access, &data, set, others));
-        Ok(Self { files: files.collect::<Result<_, _>>()?, ..self })
+        let verify = sets.iter().map(|set| VerifyCommands::new(access, set));
+        let files = files.collect::<Result<_, _>>()?;
+        Ok(Self { files, verify: verify.collect::<Result<_, _>>()?, ..self })
     }
 
     /// With the commands for these items of parity.

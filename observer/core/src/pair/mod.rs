@@ -18,6 +18,7 @@ mod passes;
 mod promotion;
 mod reloads;
 mod upgrade;
+mod verified;
 mod work;
 
 pub use orders::{DryRun, Earlier, OperatorOrder, Refusal, Wish};
@@ -32,6 +33,7 @@ use crate::drive::Drive;
 use crate::event::{Event, EventKind};
 use crate::facts::{Act, Asker, GateFacts, Journal, Past, Pause, Standing, Work as WorkFact};
 use crate::files::Deletions;
+use crate::files::verify::LastVerified;
 use crate::journal::{Memory, Record, Turn};
 use crate::judge::{Cause, Gate, Repair, Rule, Verdict, gate, judge};
 use crate::ledger::Snapshot;
@@ -98,6 +100,8 @@ pub struct Pair {
     passed: BTreeMap<(HostName, FileSetName), At>,
     /// What people asked of the next pass of a file set.
     wanted: BTreeMap<FileSetName, Deletions>,
+    /// What the last verifications of each file set said.
+    verified: BTreeMap<FileSetName, LastVerified>,
     started_at: At,
 }
 
@@ -128,6 +132,7 @@ impl Pair {
             reminded: BTreeSet::new(),
             passed: BTreeMap::new(),
             wanted: BTreeMap::new(),
+            verified: BTreeMap::new(),
             started_at: now,
             memory,
             spec,
@@ -180,6 +185,7 @@ impl Pair {
                 self.tell(EventKind::Validated { plan, ready, against }, now);
             }
             Input::Parity(told) => self.tell(told.into(), now),
+            Input::FilesVerified(verified) => self.note_verification(*verified, now),
             Input::ProxyFile(change) => self.tell(EventKind::ProxyFileChanged(change), now),
             Input::Stop => self.on_stop(now),
             Input::Reconfigured(spec) => {

@@ -296,7 +296,7 @@ fn what_this_process_finds_is_json_like_what_the_daemon_says() {
 }
 
 mod validation {
-    use observer_core::validate::{Inputs, ObserverState, Roles, Survey, validate};
+    use observer_core::validate::{FilesState, Inputs, ObserverState, Roles, Survey, validate};
 
     use super::*;
     use crate::cli::args::{ChangeOfMaster, ValidateArgs};
@@ -322,6 +322,7 @@ mod validation {
             maintenance: Vec::new(),
             unacknowledged: None,
             journal: Journal::Writable,
+            files: FilesState::default(),
         }
     }
 
