@@ -74,7 +74,7 @@ fn a_copy_is_proven_whole_and_what_is_not_is_named() -> Result<()> {
     holds(&found, &["attachments: NOT whole", "content: many-7\n", ", 1 differ"]);
     holds(&stage.ask(&["files"])?.stdout, &["NOT whole", "1 differ"]);
     let told = texts(&stage.events()?);
-    holds(&told, &["files attachments on node-b against node-a: NOT whole"]);
+    holds(&told, &["\"wholeness\":\"not-whole\"", "210 the same, 1 differ"]);
     let judged = stage.ask(&["validate", "-o", "json"])?.stdout;
     let judged: Value = serde_json::from_str(&judged).expect("a validation in JSON");
     let checks = judged["checks"].as_array().expect("checks");
