@@ -180,6 +180,8 @@ async fn any_name_is_compared_and_what_differs_is_found() {
     fs::remove_file(trees.b("out")).unwrap();
     symlink("elsewhere", trees.b("out")).unwrap();
     fs::write(trees.b("-rf"), "longer than it was").unwrap();
+    let long_ago = std::time::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    fs::File::options().write(true).open(trees.b("-rf")).unwrap().set_modified(long_ago).unwrap();
     let expected = ["*: mode", "-: owner", "-rf: size, time", "out: target"];
     for result in [verify(&world, By::Metadata).await, diff(&world, b"").await] {
         assert_eq!(found(&result, Class::Differs), expected);

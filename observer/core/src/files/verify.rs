@@ -403,7 +403,10 @@ impl Sides {
 /// Whether one host says something else of it than before.
 fn moved(before: &Option<Entry>, now: &Option<Entry>) -> bool {
     match (before, now) {
-        (Some(before), Some(now)) => !before.differs(now, Owners::Compared).is_empty(),
+        (Some(before), Some(now)) => {
+            let written = before.is_file() && before.time != now.time;
+            written || !before.differs(now, Owners::Compared).is_empty()
+        }
         (before, now) => before.is_some() != now.is_some(),
     }
 }
