@@ -9,13 +9,14 @@ use strum::IntoStaticStr;
 
 pub use self::file_change::{FileBecame, FileChange};
 use crate::facts::Asker;
+use crate::files::verify::Wholeness;
 use crate::journal::{Outcome, Way};
 use crate::judge::{Cause, Verdict};
 use crate::parity::Standing;
 use crate::plan::{Goal, Ordered, Promise};
 use crate::upgrade::Stage;
 use crate::validate::Readiness;
-use crate::words::{At, Epoch, HostName, PairName, PlanId, ProxyName};
+use crate::words::{At, Epoch, FileSetName, HostName, PairName, PlanId, ProxyName};
 
 /// One event.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -316,6 +317,21 @@ pub enum EventKind {
         /// Where the content before is kept there.
         kept: String,
     },
+    /// A slave's copy of a file set was compared with the master's.
+    FilesVerified {
+        /// The file set.
+        set: FileSetName,
+        /// Whose files they are.
+        master: HostName,
+        /// Who keeps the copy.
+        slave: HostName,
+        /// Who ordered it.
+        by: String,
+        /// Whether the copy is whole.
+        wholeness: Wholeness,
+        /// What was counted.
+        text: String,
+    },
     /// A proxy's file was changed on an order, or was to be.
     ProxyFileChanged(FileChange),
     /// Another process of HAProxy answers than before: it was reloaded or restarted.
@@ -383,13 +399,15 @@ impl EventKind {
             | EventKind::Paused { .. } => Severity::Warning,
             EventKind::PlanClosed { outcome: Outcome::Undone { .. }, .. } => Severity::Severe,
             EventKind::ParityChanged { standing, .. } if standing.is_broken() => Severity::Warning,
-            EventKind::ParityFixed { .. } => Severity::Warning,
+            EventKind::ParityFixed { .. }
+            | EventKind::FilesVerified { wholeness: Wholeness::NotWhole, .. } => Severity::Warning,
             EventKind::ProxyFileChanged(change) => change.severity(),
             EventKind::Validated { against, .. } if !against.is_empty() => Severity::Warning,
             EventKind::Stopping { open_plan: Some(_) } => Severity::Warning,
             EventKind::PlanClosed { .. }
             | EventKind::Validated { .. }
             | EventKind::ParityChanged { .. }
+            | EventKind::FilesVerified { .. }
             | EventKind::Adopted { .. }
             | EventKind::StepOrdered { .. }
             | EventKind::StepProven { .. }
@@ -473,6 +491,7 @@ impl EventKind {
             }
             EventKind::Acknowledged { by } => format!("acknowledged by {by}"),
             EventKind::ParityChanged { .. } | EventKind::ParityFixed { .. } => self.parity_text(),
+            EventKind::FilesVerified { .. } => self.files_text(),
             EventKind::ProxyFileChanged(change) => change.text(),
             EventKind::ProxyReloaded { proxy, before, process } => format!(
                 "HAProxy on {proxy} was reloaded or restarted: process {process} answers, {before} \

@@ -3,6 +3,10 @@
 //! A pass runs on the slave by itself and fetches from the master. Nothing here says whether a set
 //! is behind: that is `digest`'s work. How files are copied is the world's.
 
+pub mod entry;
+pub mod exclude;
+pub mod verify;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

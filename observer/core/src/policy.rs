@@ -65,6 +65,20 @@ pub struct FileSetSpec {
     pub near_deadline_ms: u64,
     /// How long the last pass of a switchover may take while users wait, in milliseconds.
     pub last_deadline_ms: u64,
+    /// Share of the files whose content a verification by sample compares, in percent.
+    pub verify_percent: u8,
+    /// Whether a database names paths that must exist in it.
+    pub named: Naming,
+}
+
+/// Whether a database names the paths that must exist in a file set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Naming {
+    /// It does, by a configured query.
+    ByQuery,
+    /// Nothing does.
+    None,
 }
 
 /// One service of the application.

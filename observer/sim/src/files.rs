@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use observer_core::drive::{Answer, Reply};
 use observer_core::files::{CleanPass, Deletions, FileSetReport, PassKind, PassOrder, PassTrouble};
-use observer_core::policy::FileSetSpec;
+use observer_core::policy::{FileSetSpec, Naming};
 use observer_core::sighting::{Seen, Silent};
 use observer_core::words::{At, Epoch, HostName};
 
@@ -54,6 +54,8 @@ pub fn one_set() -> FileSetSpec {
         stale_after_ms: 20_000,
         near_deadline_ms: 10_000,
         last_deadline_ms: 5_000,
+        verify_percent: 5,
+        named: Naming::None,
     }
 }
 

@@ -111,6 +111,19 @@ pub struct FileSetAccess {
     pub max_deletes_percent: u64,
     /// How many bytes a second are read from the master at most; 0 for no limit.
     pub rate_limit_bytes: u64,
+    /// How long a verification may take, in milliseconds.
+    pub verify_limit_ms: u64,
+    /// What names the paths that must exist, where something does.
+    pub paths: Option<PathsQuery>,
+}
+
+/// A query whose rows are paths that must exist in a set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathsQuery {
+    /// The database of the pair's cluster that it runs in.
+    pub database: String,
+    /// One column: paths relative to the set's folder. Tables are named with their schema.
+    pub sql: String,
 }
 
 /// One item of parity and where it is found, the same place on every host.

@@ -25,6 +25,7 @@ mod lease;
 mod parity;
 mod readiness;
 mod standby;
+mod verify;
 
 pub(crate) use files::{FOLDER as FILES_FOLDER, PassCommands, setup as files_setup};
 pub(crate) use guard::{GUARD_FILE, guard};
@@ -32,6 +33,7 @@ pub(crate) use job::{JobCommands, Takes};
 pub(crate) use lease::LeaseCommands;
 pub(crate) use parity::{FileCommands, Look as ParityLook, ParityCommands};
 pub(crate) use standby::{Source, StandbyCommands, slot_name};
+pub(crate) use verify::{BEGINS as VERIFY_BEGINS, VerifyCommands};
 
 /// Whose rights a command needs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -167,6 +169,8 @@ pub(crate) struct HostCommands {
     pub(crate) files: Vec<PassCommands>,
     /// What asks the services that are asked by a command.
     pub(crate) readiness: BTreeMap<ServiceName, Privileged>,
+    /// What says what is in each file set, in the configured order.
+    pub(crate) verify: Vec<VerifyCommands>,
     /// What compares and copies each item of parity, in the configured order.
     pub(crate) parity: Vec<ParityCommands>,
 }
@@ -265,6 +269,7 @@ impl HostCommands {
             lease: LeaseCommands::new(access, &data, spec, others, proxies)?,
             files: Vec::new(),
             readiness: BTreeMap::new(),
+            verify: Vec::new(),
             parity: Vec::new(),
         })
     }
@@ -282,11 +287,12 @@ impl HostCommands {
         all
     }
 
-    /// All that its sudoers file allows. A validation does not ask sudo about the items of parity:
-    /// reading them tells by itself, no plan needs to write them, and they may be many.
+    /// All that its sudoers file allows. A validation does not ask sudo about the items of parity,
+    /// nor about verifying files: reading tells by itself, no plan needs it, and they may be many.
     pub(crate) fn allowed(&self) -> Vec<&Privileged> {
         let parity = self.parity.iter().flat_map(ParityCommands::privileged);
-        self.all().into_iter().chain(parity).collect()
+        let verify = self.verify.iter().flat_map(VerifyCommands::all);
+        self.all().into_iter().chain(parity).chain(verify).collect()
     }
 
     /// With the commands that fetch these file sets from any of `others`.
@@ -298,7 +304,9 @@ impl HostCommands {
     ) -> Result<Self, WorldError> {
         let data = absolute(access.name.as_str(), &access.database.data_directory)?;
         let files = sets.iter().map(|set| PassCommands::new(access, &data, set, others));
-        Ok(Self { files: files.collect::<Result<_, _>>()?, ..self })
+        let verify = sets.iter().map(|set| VerifyCommands::new(access, set));
+        let files = files.collect::<Result<_, _>>()?;
+        Ok(Self { files, verify: verify.collect::<Result<_, _>>()?, ..self })
     }
 
     /// With the commands that ask services whether they are ready.

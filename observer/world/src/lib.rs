@@ -21,3 +21,4 @@ pub mod sudo;
 pub(crate) mod survey;
 pub mod tcp;
 pub mod text;
+pub mod verify;

@@ -18,8 +18,8 @@ use observer_core::words::{BouncerName, Epoch, HostName, ProxyName};
 use tokio::sync::{mpsc, watch};
 
 use crate::access::{
-    Alarm, BouncerAccess, CommandLine, Connection, HostAccess, PairAccess, ParityItem, ProxyAccess,
-    ProxyServer, ReadinessProbe, WorldError,
+    Alarm, BouncerAccess, CommandLine, Connection, FileSetAccess, HostAccess, PairAccess,
+    ParityItem, ProxyAccess, ProxyServer, ReadinessProbe, WorldError,
 };
 use crate::commands::{self, HostCommands, ProxyCommands};
 use crate::eyes::{FileCache, Lineage, LittleRoom, RanInThisBoot, look};
@@ -46,6 +46,8 @@ pub(crate) struct Inner {
     pub(crate) bouncers: BTreeMap<BouncerName, Bouncer>,
     pub(crate) parity: Vec<ParityItem>,
     pub(crate) readiness: Vec<ReadinessProbe>,
+    /// Where each file set is.
+    pub(crate) files: Vec<FileSetAccess>,
     /// Makes what a person confirmed recognisable; known to this process alone.
     pub(crate) seal: Salt,
     epoch: Arc<AtomicU64>,
@@ -149,8 +151,18 @@ impl PairWorld {
         let (hosts, proxies, bouncers) = (known_hosts, known_proxies, known_bouncers);
         let written = Mutex::new(Some(written));
         let seal = Salt::new();
-        let inner =
-            Inner { spec, hosts, proxies, bouncers, parity, readiness, seal, epoch, written };
+        let inner = Inner {
+            spec,
+            hosts,
+            proxies,
+            bouncers,
+            parity,
+            readiness,
+            files,
+            seal,
+            epoch,
+            written,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 

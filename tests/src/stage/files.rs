@@ -20,7 +20,8 @@ pub enum FileSets {
 /// The set's part of the pair's file.
 pub(super) const SECTION: &str = "\n[[files]]\nname = \"attachments\"\n\
     path = \"/var/lib/desk/attachments\"\nevery = \"2s\"\nstale_after = \"15s\"\n\
-    max_deletes = 50\n";
+    max_deletes = 50\npaths_database = \"desk\"\n\
+    paths_query = \"select attachment from public.tickets\"\n";
 
 /// Says of every file of the set what it is and holds: kind, mode, owner, size, time, links,
 /// target, and the sum of its content; of a large one, of its end. Size and links of a folder are

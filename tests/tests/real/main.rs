@@ -3,6 +3,7 @@
 
 mod bouncer;
 mod files;
+mod files_verify;
 mod fork;
 mod full_disk;
 mod guard;

@@ -1,6 +1,7 @@
-//! As a person reads them: the events of plans, of a rolling upgrade, and of parity.
+//! As a person reads them: the events of plans, of a rolling upgrade, of parity and of file sets.
 
 use super::EventKind;
+use crate::files::verify::Wholeness;
 use crate::journal::{Outcome, Way};
 use crate::words::{HostName, human_ms};
 
@@ -95,6 +96,18 @@ impl EventKind {
             }
             _ => self.name().to_owned(),
         }
+    }
+
+    /// What belongs to file sets, on one line.
+    pub(super) fn files_text(&self) -> String {
+        let EventKind::FilesVerified { set, master, slave, by, wholeness, text } = self else {
+            return self.name().to_owned();
+        };
+        let word = match wholeness {
+            Wholeness::Whole => "whole",
+            Wholeness::NotWhole => "NOT whole",
+        };
+        format!("files {set} on {slave} against {master}: {word}, {text} (for {by})")
     }
 
     /// What belongs to parity, on one line.

@@ -19,6 +19,7 @@ mod promotion;
 mod readiness;
 mod reloads;
 mod upgrade;
+mod verified;
 mod work;
 
 pub use orders::{DryRun, Earlier, OperatorOrder, Refusal, Wish};
@@ -33,6 +34,7 @@ use crate::drive::Drive;
 use crate::event::{Event, EventKind};
 use crate::facts::{Act, Asker, GateFacts, Journal, Past, Pause, Standing, Work as WorkFact};
 use crate::files::Deletions;
+use crate::files::verify::LastVerified;
 use crate::journal::{Memory, Record, Turn};
 use crate::judge::{Cause, Gate, Repair, Rule, Verdict, gate, judge};
 use crate::ledger::Snapshot;
@@ -99,6 +101,8 @@ pub struct Pair {
     passed: BTreeMap<(HostName, FileSetName), At>,
     /// What people asked of the next pass of a file set.
     wanted: BTreeMap<FileSetName, Deletions>,
+    /// What the last verifications of each file set said.
+    verified: BTreeMap<FileSetName, LastVerified>,
     started_at: At,
 }
 
@@ -129,6 +133,7 @@ impl Pair {
             reminded: BTreeSet::new(),
             passed: BTreeMap::new(),
             wanted: BTreeMap::new(),
+            verified: BTreeMap::new(),
             started_at: now,
             memory,
             spec,
@@ -181,6 +186,7 @@ impl Pair {
                 self.tell(EventKind::Validated { plan, ready, against }, now);
             }
             Input::Parity(told) => self.tell(told.into(), now),
+            Input::FilesVerified(verified) => self.note_verification(*verified, now),
             Input::ProxyFile(change) => self.tell(EventKind::ProxyFileChanged(change), now),
             Input::Stop => self.on_stop(now),
             Input::Reconfigured(spec) => {

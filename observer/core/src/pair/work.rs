@@ -3,6 +3,7 @@
 use crate::drive::{Answer, Order, Reply};
 use crate::event::{Event, FileChange};
 use crate::files::PassOrder;
+use crate::files::verify::Verified;
 use crate::journal::Record;
 use crate::parity::Told;
 use crate::plan::{Plan, Proof};
@@ -47,6 +48,8 @@ pub enum Input {
     },
     /// What became known of an item of parity, or was done about it.
     Parity(Told),
+    /// A slave's copy of a file set was compared with the master's.
+    FilesVerified(Box<Verified>),
     /// What became of one proxy's file in an order to change it.
     ProxyFile(FileChange),
     /// Finish the step, leave the plan resumable, ask for nothing more.

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::digest::Age;
+use crate::files::verify::{By, NamedPaths, Tally, Verification, Verified};
 use crate::parity::{Found, Item, ItemReading, Mending, Print, Secrecy};
 use crate::policy::{
-    FenceGrade, Placement, Policy, PowerFence, Probed, ReadinessSpec, ServiceSpec, UserWait,
-    WhenUndone,
+    FenceGrade, FileSetSpec, Naming, Placement, Policy, PowerFence, Probed, ReadinessSpec,
+    ServiceSpec, UserWait, WhenUndone,
 };
 use crate::sighting::{Admission, CheckResult, FileServer, LeaseSeen, ServerReport, UnitState};
 
@@ -26,7 +28,15 @@ pub(super) fn spec() -> PairSpec {
         hosts: vec!["node-a".into(), "node-b".into()],
         proxies: vec!["proxy".into()],
         bouncers: vec!["bouncer".into()],
-        files: Vec::new(),
+        files: vec![FileSetSpec {
+            name: "attachments".into(),
+            every_ms: 10_000,
+            stale_after_ms: 120_000,
+            near_deadline_ms: 600_000,
+            last_deadline_ms: 15_000,
+            verify_percent: 5,
+            named: Naming::ByQuery,
+        }],
         services: vec![
             service("desk", Placement::All),
             service("desk-scheduler", Placement::Master),
@@ -53,7 +63,45 @@ pub(super) fn observer() -> ObserverState {
         maintenance: Vec::new(),
         unacknowledged: None,
         journal: Journal::Writable,
+        files: FilesState {
+            now: At(100_000),
+            standings: vec![standing()],
+            verified: BTreeMap::from([("attachments".into(), verified())]),
+        },
     }
+}
+
+fn standing() -> FileStanding {
+    FileStanding {
+        set: "attachments".into(),
+        host: "node-b".into(),
+        clean: None,
+        unsynced_ms: Some(4_000),
+        running: None,
+        trouble: None,
+        age: Age::Fresh,
+    }
+}
+
+/// A verification that asked the database a minute ago and found nothing amiss.
+fn verified() -> LastVerified {
+    let result = Verification {
+        set: "attachments".into(),
+        master: "node-a".into(),
+        slave: "node-b".into(),
+        by: By::Content,
+        took_ms: 900,
+        entries: 7,
+        bytes: 70,
+        hashed_files: 6,
+        hashed_bytes: 70,
+        looked_twice: 0,
+        tally: Tally { same: 7, ..Tally::default() },
+        database: Some(NamedPaths { named: 6, ..NamedPaths::default() }),
+    };
+    let mut last = LastVerified::default();
+    last.take(&Verified { at: At(40_000), by: "jo".to_owned(), result });
+    last
 }
 
 pub(super) fn survey() -> Survey {

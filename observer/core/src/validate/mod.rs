@@ -13,6 +13,8 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 
@@ -20,9 +22,11 @@ pub use checks::CHECKS;
 pub use report::{CheckReport, Grade, ReadinessReport, Strictness, ValidationReport};
 pub use survey::*;
 
+use crate::digest::FileStanding;
 use crate::facts::Journal;
+use crate::files::verify::LastVerified;
 use crate::policy::{Mode, PairSpec};
-use crate::words::{BouncerName, HostName, PlanId, ProxyName};
+use crate::words::{At, BouncerName, FileSetName, HostName, PlanId, ProxyName};
 
 /// What the pair may be ready for.
 #[derive(
@@ -179,6 +183,19 @@ pub struct ObserverState {
     pub unacknowledged: Option<PlanId>,
     /// Whether the journal can be written.
     pub journal: Journal,
+    /// How the slave's copies of files stand.
+    pub files: FilesState,
+}
+
+/// How the slave's copies of files stand.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct FilesState {
+    /// When this was so.
+    pub now: At,
+    /// Each set, as the passes left it.
+    pub standings: Vec<FileStanding>,
+    /// What the last verifications said.
+    pub verified: BTreeMap<FileSetName, LastVerified>,
 }
 
 /// The whole input of the checks.

@@ -7,6 +7,9 @@ use std::collections::BTreeSet;
 
 use super::healthy::{observer, roles, spec, survey};
 use super::*;
+use crate::digest::Age;
+use crate::files::PassTrouble;
+use crate::files::verify::{Class, Finding, NamedPaths};
 use crate::parity::{Found, Print};
 use crate::policy::{Durability, FenceGrade};
 use crate::sighting::{Admission, LeaseSeen, UnitState};
@@ -115,6 +118,31 @@ fn differ(survey: &mut Survey, item: usize) {
     let found = Found::Value { print: Print("8".to_owned()), shown: None };
     survey.parity[item].hosts.insert("node-b".into(), Ok(found));
 }
+
+fn last(observer: &mut ObserverState) -> &mut LastVerified {
+    observer.files.verified.get_mut(&"attachments".into()).unwrap()
+}
+
+fn named(observer: &mut ObserverState) -> &mut NamedPaths {
+    last(observer).database.as_mut().unwrap().result.database.as_mut().unwrap()
+}
+
+const OF_FILES: &[(&str, Break)] = &[
+    ("files-current", |_, observer| observer.files.standings[0].age = Age::Stale),
+    ("files-current", |_, observer| {
+        observer.files.standings[0].trouble = Some(PassTrouble::Failed("no route".to_owned()));
+    }),
+    ("files-current", |_, observer| {
+        let finding = || Finding { path: "a".to_owned(), what: "content".to_owned() };
+        let tally = &mut last(observer).last.as_mut().unwrap().result.tally;
+        tally.add(Class::Differs, 1, finding);
+    }),
+    ("files-in-database", |_, observer| named(observer).missing_on_slave = 1),
+    ("files-in-database", |_, observer| last(observer).database = None),
+    ("files-in-database", |_, observer| {
+        observer.files.now = At(8 * 86_400_000);
+    }),
+];
 
 const OF_PARITY: &[(&str, Break)] = &[
     ("parity-severe", |survey, _| differ(survey, 0)),
@@ -284,6 +312,7 @@ fn breakages() -> impl Iterator<Item = &'static (&'static str, Break)> {
     let all = [
         OF_THE_OBSERVER_AND_MACHINES,
         OF_PARITY,
+        OF_FILES,
         OF_THE_DATABASE,
         OF_THE_APPLICATION_AND_PROXIES,
         OF_THE_BOUNCERS,
@@ -381,6 +410,15 @@ fn a_pgbouncer_that_is_not_there_is_told_from_one_that_does_not_answer() {
     let mut endless = survey();
     configure(&mut endless, "query_wait_timeout", "0");
     assert_eq!(amiss(&report(&endless, &observer())), BTreeSet::new());
+}
+
+#[test]
+fn a_copy_that_nobody_knows_of_is_not_taken_for_young() {
+    let mut observer = observer();
+    observer.files.standings.clear();
+    let report = report(&survey(), &observer);
+    let check = report.checks.iter().find(|check| check.id == "files-current").unwrap();
+    assert_eq!(check.grade, Grade::Unknown, "{check:?}");
 }
 
 #[test]

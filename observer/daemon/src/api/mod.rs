@@ -13,6 +13,7 @@ mod plans;
 pub(crate) mod types;
 mod upgrade;
 mod validation;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -189,6 +190,8 @@ pub(crate) async fn serve(listener: UnixListener, desk: Arc<Desk>) -> std::io::R
         .route("/v1/pairs/{pair}/proxies/diff", get(files::diff))
         .route("/v1/pairs/{pair}/proxies/change", post(files::change))
         .route("/v1/pairs/{pair}/files/pass", post(passes::pass))
+        .route("/v1/pairs/{pair}/files/verify", post(verify::begin))
+        .route("/v1/pairs/{pair}/files/verify/{number}", get(verify::follow))
         .route("/v1/pairs/{pair}/parity", get(parity::show))
         .route("/v1/pairs/{pair}/parity/fix", post(parity::fix))
         .route("/v1/pairs/{pair}/pause", post(orders::pause))

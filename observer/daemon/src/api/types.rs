@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use observer_core::draft::Services;
+use observer_core::files::verify::Database;
 use observer_core::journal::Keeper;
 use observer_core::pair::Earlier;
 use observer_core::upgrade::Next;
@@ -225,6 +226,51 @@ pub(crate) struct PassRequest {
     /// How many files it may delete; by the set's limits if left out.
     #[serde(default)]
     pub(crate) deletions: Option<u64>,
+}
+
+/// Body of `POST /v1/pairs/{pair}/files/verify`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VerifyRequest {
+    /// The file set.
+    pub(crate) set: FileSetName,
+    /// By what files are compared.
+    #[serde(default)]
+    pub(crate) by: Comparing,
+    /// With `sample`: the share of files whose content is compared, in percent; as configured if
+    /// left out.
+    #[serde(default)]
+    pub(crate) percent: Option<u8>,
+    /// With `sample`: what the choice follows from; another one each time if left out.
+    #[serde(default)]
+    pub(crate) seed: Option<u64>,
+    /// Whether the paths that the database names are looked for, too.
+    #[serde(default)]
+    pub(crate) database: Database,
+    /// Only say what differs now at or below this path, relative to the set's folder (empty: all
+    /// of it). Nothing is looked at twice, and nothing is kept.
+    #[serde(default)]
+    pub(crate) diff: Option<String>,
+}
+
+/// By what files are compared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Comparing {
+    /// Size and time.
+    #[default]
+    Metadata,
+    /// The content of a part of them, too.
+    Sample,
+    /// The content of each, too.
+    Content,
+}
+
+/// Answer to it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct VerifyBegun {
+    /// Its number, for `GET …/files/verify/{number}`. It ends if nobody asks for a minute.
+    pub(crate) number: u64,
 }
 
 /// Answer to an order that was accepted.

@@ -246,11 +246,51 @@ pub(crate) enum FilesAction {
         /// The file set; all of them if left out.
         set: Option<String>,
     },
+    /// Compare the copy with the master's files: is it whole? Exit code 17 if not.
+    Verify(VerifyArgs),
+    /// What differs between the hosts now, one line each; contents are neither compared nor shown.
+    Diff {
+        /// The file set.
+        set: String,
+        /// Only this path and what is below it, relative to the set's folder; of one file its
+        /// state on both hosts.
+        path: Option<String>,
+    },
     /// Let the next pass delete what the last one asked about, once.
     AllowDeletes {
         /// The file set.
         set: String,
     },
+}
+
+/// Options of `files verify`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct VerifyArgs {
+    /// The file set; all of them if left out.
+    pub(crate) set: Option<String>,
+    /// By what files are compared; everything else always by what the file system says.
+    #[arg(long, value_enum, default_value_t = CompareBy::Metadata)]
+    pub(crate) by: CompareBy,
+    /// With `--by sample`: the share of files whose content is compared; else as configured.
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(crate) share: Option<u8>,
+    /// With `--by sample`: choose the same files as an earlier one did, which told its seed.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) seed: Option<u64>,
+    /// Look for every path that the set's `paths_query` names, too.
+    #[arg(long)]
+    pub(crate) database: bool,
+}
+
+/// By what files are compared.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CompareBy {
+    /// Size, time, mode, owner.
+    Metadata,
+    /// The content of a random part of them, too.
+    Sample,
+    /// The content of each, too.
+    Content,
 }
 
 /// Options of `parity`.

@@ -41,7 +41,8 @@ pub(crate) enum Exit {
     NotAlike = 15,
     /// `upgrade`: it stopped, with the pair serving; the message says how to go on or back.
     UpgradeStopped = 16,
-    /// `files`: a copy is older than its limit, or its last pass left something behind.
+    /// `files`: a copy is older than its limit, its last pass left something behind, or it is not
+    /// whole.
     FilesBehind = 17,
 }
 
@@ -66,7 +67,8 @@ Exit codes:
   14  `proxy`: not every proxy was changed; the message names which, and how to repair that
   15  `parity`: an item is not alike on all hosts, or could not be compared
   16  `upgrade`: it stopped, with the pair serving; the message says how to go on or back
-  17  `files`: a copy is older than its limit, or its last pass left something behind";
+  17  `files`: a copy is older than its limit, its last pass left something behind, or it is
+      not whole";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -5,11 +5,14 @@ use std::time::{Duration, Instant};
 
 use observer_core::digest::{Age, FileStanding};
 use observer_core::files::PassTrouble;
+use observer_core::files::verify::{LastVerified, Verified};
 use observer_core::words::{FileSetName, human_bytes, human_ms};
+
+use serde::Serialize;
 
 use super::args::{FilesAction, FilesArgs};
 use super::output::{Look, Tone, one_line, print, wrap};
-use super::{Desk, Exit, Failure, print_json};
+use super::{Desk, Exit, Failure, print_json, verify};
 use crate::api::types::{Accepted, PassRequest};
 use crate::report::view::PairStatus;
 
@@ -22,6 +25,8 @@ pub(super) async fn carry_out(desk: &Desk, args: FilesArgs) -> Result<Exit, Fail
     match args.action {
         None | Some(FilesAction::Status) => show(desk).await,
         Some(FilesAction::Sync { set }) => sync(desk, set.as_deref()).await,
+        Some(FilesAction::Verify(args)) => verify::verify(desk, args).await,
+        Some(FilesAction::Diff { set, path }) => verify::diff(desk, set, path).await,
         Some(FilesAction::AllowDeletes { set }) => allow_deletes(desk, &set).await,
     }
 }
@@ -33,12 +38,23 @@ async fn show(desk: &Desk) -> Result<Exit, Failure> {
 /// Prints how the sets stand; the exit code says whether that is well.
 fn told(desk: &Desk, status: &PairStatus) -> Exit {
     if desk.is_json() {
-        print_json(&status.files);
+        let verified = |one: &FileStanding| status.verified.get(&one.set).cloned();
+        let set = |one: &FileStanding| SetStatus { standing: one.clone(), verified: verified(one) };
+        print_json(&status.files.iter().map(set).collect::<Vec<_>>());
     } else {
         print(&text(status, Look::of_stdout()));
     }
     let good = status.files.iter().all(|one| one.age == Age::Fresh && one.trouble.is_none());
     if good { Exit::Ok } else { Exit::FilesBehind }
+}
+
+/// One set as a program reads it.
+#[derive(Serialize)]
+struct SetStatus {
+    #[serde(flatten)]
+    standing: FileStanding,
+    /// What its last verifications said.
+    verified: Option<LastVerified>,
 }
 
 /// The table, and below it what stands in the way of each set.
@@ -49,6 +65,20 @@ pub(super) fn text(status: &PairStatus, look: Look) -> String {
             .to_owned();
     }
     let mut text = table(&status.files, look);
+    for one in &status.files {
+        let last = status.verified.get(&one.set).and_then(|one| one.last.as_ref());
+        let line = match last {
+            None => format!("{}: never verified; `ha-observer files verify` compares it", one.set),
+            Some(Verified { at, result, .. }) => {
+                let ago = human_ms(status.at.since(*at));
+                let tone = if result.is_whole() { Tone::Good } else { Tone::Bad };
+                let word = if result.is_whole() { "whole" } else { "NOT whole" };
+                let word = look.paint(tone, word);
+                format!("{}: verified {ago} ago: {word}, {}", one.set, result.text())
+            }
+        };
+        text.push_str(&format!("{}\n", wrap(&line, 2, look)));
+    }
     for one in &status.files {
         let Some(trouble) = &one.trouble else { continue };
         let line = look.paint(Tone::Bad, &one_line(&trouble.to_string()));
@@ -135,7 +165,7 @@ async fn allow_deletes(desk: &Desk, name: &str) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn known(sets: &[FileSetName], name: &str) -> Result<FileSetName, Failure> {
+pub(super) fn known(sets: &[FileSetName], name: &str) -> Result<FileSetName, Failure> {
     sets.iter().find(|set| set.as_str() == name).cloned().ok_or_else(|| {
         let names: Vec<&str> = sets.iter().map(FileSetName::as_str).collect();
         Failure::Usage(format!(

@@ -22,6 +22,7 @@ mod rules;
 mod status;
 mod upgrade;
 mod validate;
+mod verify;
 mod when;
 mod why;
 

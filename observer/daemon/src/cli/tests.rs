@@ -298,7 +298,7 @@ fn what_this_process_finds_is_json_like_what_the_daemon_says() {
 }
 
 mod validation {
-    use observer_core::validate::{Inputs, ObserverState, Roles, Survey, validate};
+    use observer_core::validate::{FilesState, Inputs, ObserverState, Roles, Survey, validate};
 
     use super::*;
     use crate::cli::args::{ChangeOfMaster, ValidateArgs};
@@ -324,6 +324,7 @@ mod validation {
             maintenance: Vec::new(),
             unacknowledged: None,
             journal: Journal::Writable,
+            files: FilesState::default(),
         }
     }
 

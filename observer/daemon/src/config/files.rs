@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use observer_core::policy::FileSetSpec;
+use observer_core::policy::{FileSetSpec, Naming};
 use observer_core::words::FileSetName;
-use observer_world::access::FileSetAccess;
+use observer_world::access::{FileSetAccess, PathsQuery};
 
 use super::pair::absolute;
 use super::section::Section;
@@ -46,12 +46,15 @@ fn set(section: &Section<'_, '_>, names: &mut BTreeSet<String>) -> (FileSetSpec,
         let problem = "is shorter than `every`, so that the set would always count as behind";
         section.wrong("stale_after", problem, "make it several times `every`");
     }
+    let paths = paths(section);
     let spec = FileSetSpec {
         name: FileSetName::new(&name),
         every_ms,
         stale_after_ms,
         near_deadline_ms: section.time_ms("near_deadline", 600_000, 1_000),
         last_deadline_ms: section.time_ms("last_deadline", 15_000, 1_000),
+        verify_percent: section.number("verify_percent", 5, 1..=100) as u8,
+        named: if paths.is_some() { Naming::ByQuery } else { Naming::None },
     };
     let access = FileSetAccess {
         name: spec.name.clone(),
@@ -62,6 +65,27 @@ fn set(section: &Section<'_, '_>, names: &mut BTreeSet<String>) -> (FileSetSpec,
         max_deletes: section.number("max_deletes", 1_000, 0..=1_000_000_000),
         max_deletes_percent: section.number("max_deletes_percent", 20, 0..=100),
         rate_limit_bytes: section.size_bytes("rate_limit", 0),
+        verify_limit_ms: section.time_ms("verify_limit", 6 * 3_600_000, 10_000),
+        paths,
     };
     (spec, access)
+}
+
+/// What names the paths that must exist: a query and the database it runs in, or neither.
+fn paths(section: &Section<'_, '_>) -> Option<PathsQuery> {
+    let (sql, database) = (section.text("paths_query"), section.text("paths_database"));
+    match (sql, database) {
+        (Some(sql), Some(database)) => Some(PathsQuery { database, sql }),
+        (Some(_), None) => {
+            let fix = "write paths_database = \"desk\": the database that the query runs in";
+            section.wrong("paths_query", "has no database to run in", fix);
+            None
+        }
+        (None, Some(_)) => {
+            let fix = "write paths_query = \"select path from public.attachments\", or remove it";
+            section.wrong("paths_database", "has no query to run in it", fix);
+            None
+        }
+        (None, None) => None,
+    }
 }

@@ -10,6 +10,7 @@ pub(crate) mod partial;
 pub(crate) mod plan;
 pub(crate) mod proxy;
 pub(crate) mod runs;
+pub(crate) mod verify;
 pub(crate) mod versions;
 pub(crate) mod view;
 pub(crate) mod why;

@@ -2,16 +2,19 @@
 //!
 //! `status` reads this and never waits for the pair itself.
 
+use std::collections::BTreeMap;
+
 use observer_core::digest::FileStanding;
 use observer_core::drive::Drive;
 use observer_core::facts::{Act, Asker, Facts, GateFacts, Journal, Lease};
+use observer_core::files::verify::LastVerified;
 use observer_core::journal::{OpenPlan, Way};
 use observer_core::judge::{Cause, Gate, Rule, Verdict};
 use observer_core::pair::Pair;
 use observer_core::plan::{Effect, Undo};
 use observer_core::policy::Mode;
 use observer_core::upgrade::{Next, Upgrade};
-use observer_core::words::{At, Epoch, HostName, PairName, PlanId, human_ms};
+use observer_core::words::{At, Epoch, FileSetName, HostName, PairName, PlanId, human_ms};
 use serde::{Deserialize, Serialize};
 
 use super::members::{self, BouncerStatus, HostStatus, ProxyStatus};
@@ -66,6 +69,9 @@ pub(crate) struct PairStatus {
     /// Every file set, as the slave has it.
     #[serde(default)]
     pub(crate) files: Vec<FileStanding>,
+    /// What the last verifications of each file set said.
+    #[serde(default)]
+    pub(crate) verified: BTreeMap<FileSetName, LastVerified>,
     /// What must be alike on the hosts; none where nothing is declared, or was compared yet.
     #[serde(default)]
     pub(crate) parity: Option<ParityStatus>,
@@ -229,6 +235,7 @@ fn status(pair: &Pair, basis: Option<&Basis>, now: At) -> PairStatus {
         lease: lease(pair, basis),
         bouncers: members::bouncers(pair),
         files: pair.latest().map(|(digest, _)| digest.files.clone()).unwrap_or_default(),
+        verified: pair.verified().clone(),
         parity: None,
         partial: None,
         loss: pair.latest().map(|(digest, _)| digest.loss.text()),

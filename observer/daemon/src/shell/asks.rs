@@ -18,10 +18,12 @@ use super::files::{FilesAllowed, ReadFile};
 use super::parity::{CopyOrder, FixReply};
 use super::readiness::Unready;
 use super::validation::{self, Asked};
+use super::verify::{CompareOrder, NotCompared};
 use super::world::World;
 use crate::report::parity::ParityReport;
 use crate::report::partial::CarriedOut;
 use crate::report::plan::PlanReport;
+use crate::report::verify::Comparison;
 
 /// How long a power fence may take to say whether a host has power.
 const FENCE_DEADLINE: Duration = Duration::from_secs(8);
@@ -41,6 +43,10 @@ pub(crate) enum Ask {
     Pass(FileSetName, Deletions, oneshot::Sender<Result<(), Refusal>>),
     /// Copy an item of parity, or say what that would change.
     Fix(CopyOrder, FixReply),
+    /// Compare a slave's copy of a file set with the master's; answered once it has begun.
+    Verify(CompareOrder, oneshot::Sender<Result<u64, NotCompared>>),
+    /// How the comparison of this number stands.
+    Verification(u64, oneshot::Sender<Comparison>),
     /// What the power fence says of each host; nothing is switched.
     TestFence(oneshot::Sender<Vec<(HostName, PowerAnswer)>>),
     /// What is in these proxies' files now.
@@ -88,7 +94,11 @@ impl Ask {
                 | OperatorOrder::Acknowledge { .. } => Awaits::Look,
                 _ => Awaits::Nothing,
             },
-            Ask::DryRun(..) | Ask::Pass(..) | Ask::Fix(..) | Ask::MayChangeFiles(_) => Awaits::Look,
+            Ask::DryRun(..)
+            | Ask::Pass(..)
+            | Ask::Fix(..)
+            | Ask::Verify(..)
+            | Ask::MayChangeFiles(_) => Awaits::Look,
             _ => Awaits::Nothing,
         }
     }
@@ -119,7 +129,7 @@ pub(super) fn answer<W: World>(pair: &mut Pair, world: &W, ask: Ask, now: At) {
             let _ = reply.send(pair.want_pass(&set, deletions, now));
         }
         // Answered by the task itself, which keeps what was compared.
-        Ask::Parity(_) | Ask::Fix(..) => {}
+        Ask::Parity(_) | Ask::Fix(..) | Ask::Verify(..) | Ask::Verification(..) => {}
         Ask::TestFence(reply) => {
             let world = world.clone();
             tokio::task::spawn_local(async move {
@@ -130,7 +140,7 @@ pub(super) fn answer<W: World>(pair: &mut Pair, world: &W, ask: Ask, now: At) {
         Ask::ReadFiles(..) | Ask::MayChangeFiles(_) | Ask::Prepare(..) | Ask::Apply(..) => {}
         Ask::UnderWay(..) | Ask::CarriedOut(..) | Ask::Outdated(_) => {}
         Ask::Validate(reply) => {
-            let (asked, world) = (Asked::of(pair), world.clone());
+            let (asked, world) = (Asked::of(pair, now), world.clone());
             // The machines take their time: the pair goes on with its work meanwhile.
             tokio::task::spawn_local(async move {
                 let report = match asked {

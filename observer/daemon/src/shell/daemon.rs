@@ -138,6 +138,7 @@ impl Daemon {
         if let Some(mark) = past.watermark {
             pair.note_position(mark.host, mark.at, mark.lsn);
         }
+        pair.note_verified(past.verified);
         let handle = start(Start {
             pair,
             world,

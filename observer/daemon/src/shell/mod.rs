@@ -18,6 +18,7 @@ pub(crate) mod readiness;
 mod service;
 pub(crate) mod store;
 pub(crate) mod validation;
+pub(crate) mod verify;
 mod world;
 mod writer;
 

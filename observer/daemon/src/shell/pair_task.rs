@@ -35,6 +35,7 @@ use super::clock::Clock;
 use super::crash::CrashPoint;
 use super::parity::{self, Comparing, Found};
 use super::planned::{Appointment, Checked};
+use super::verify::{Over, Verifying};
 use super::world::World;
 use super::writer::{Write, Writer};
 use crate::report::partial::PartialChange;
@@ -113,6 +114,8 @@ pub(super) struct PairTask<W> {
     marked: Option<Watermark>,
     /// Where the comparing of what must be alike stands.
     pub(super) parity: Comparing,
+    /// The comparisons of file sets.
+    pub(super) verifying: Verifying,
     /// A change of the proxies' files that only some of them have.
     pub(super) partial: Option<PartialChange>,
     /// Whether the store has more of it than is known here: an order is under way.
@@ -160,6 +163,7 @@ pub(crate) fn start<W: World, A: Archive>(start: Start<W, A>) -> PairHandle<W> {
     let writing = tokio::spawn(writer.run(written));
     let (checks, checked) = mpsc::unbounded_channel();
     let (parity, compared) = Comparing::new(parity);
+    let (verifying, verified) = Verifying::new();
     let task = PairTask {
         pair,
         checks,
@@ -178,11 +182,13 @@ pub(crate) fn start<W: World, A: Archive>(start: Start<W, A>) -> PairHandle<W> {
         stop_by: None,
         marked: None,
         parity,
+        verifying,
         partial,
         partial_ahead: false,
     };
     let running = tokio::task::spawn_local(async move {
-        let ended = task.run(Inlets { inbox, asked, controlled, checked, compared }).await;
+        let inlets = Inlets { inbox, asked, controlled, checked, compared, verified };
+        let ended = task.run(inlets).await;
         // The task's end closed the line: what waits is still written.
         if writing.await.is_err() {
             tracing::error!("the writer ended badly");
@@ -199,11 +205,13 @@ struct Inlets<W> {
     controlled: mpsc::Receiver<Control<W>>,
     checked: mpsc::UnboundedReceiver<Checked>,
     compared: mpsc::UnboundedReceiver<Found>,
+    verified: mpsc::UnboundedReceiver<Over>,
 }
 
 impl<W: World> PairTask<W> {
     async fn run(mut self, inlets: Inlets<W>) -> Ended {
-        let Inlets { mut inbox, mut asked, mut controlled, mut checked, mut compared } = inlets;
+        let Inlets { mut inbox, mut asked, mut controlled, .. } = inlets;
+        let Inlets { mut checked, mut compared, mut verified, .. } = inlets;
         let mut test_at = Instant::now();
         let mut mark_at = Instant::now() + MARK_EVERY;
         self.work();
@@ -234,6 +242,7 @@ impl<W: World> PairTask<W> {
                 Some(checked) = checked.recv() => self.checked(checked),
                 Some(ask) = asked.recv() => self.asked(ask),
                 Some(found) = compared.recv() => self.parity_found(found),
+                Some(over) = verified.recv() => self.verification_over(over),
                 () = tokio::time::sleep_until(self.parity.due) => self.mind_parity(),
                 () = tokio::time::sleep_until(test_at) => {
                     // Its answer sets the next one; this is for an answer that never comes.

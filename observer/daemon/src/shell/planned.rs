@@ -82,6 +82,8 @@ impl<W: World> PairTask<W> {
             Ask::Outdated(proxy) => self.outdated(&proxy),
             Ask::Parity(reply) => self.asked_parity(reply),
             Ask::Fix(order, reply) => self.asked_fix(order, reply),
+            Ask::Verify(order, reply) => self.asked_verify(order, reply),
+            Ask::Verification(number, reply) => self.asked_verification(number, reply),
             ask => answer(&mut self.pair, &self.world, ask, self.clock.now()),
         }
         self.work();
@@ -150,7 +152,7 @@ impl<W: World> PairTask<W> {
             return;
         }
         let Some(plan) = self.switched.take() else { return };
-        let Ok(asked) = Asked::of(&self.pair) else { return };
+        let Ok(asked) = Asked::of(&self.pair, self.clock.now()) else { return };
         let (world, inputs) = (self.world.clone(), self.inputs.clone());
         tokio::task::spawn_local(async move {
             let report = validation::run(asked, &world).await;
@@ -168,7 +170,7 @@ impl<W: World> PairTask<W> {
 
     fn check(&self, purpose: Purpose) {
         let (world, checks) = (self.world.clone(), self.checks.clone());
-        let asked = Asked::of(&self.pair);
+        let asked = Asked::of(&self.pair, self.clock.now());
         tokio::task::spawn_local(async move {
             let found = world.before_switchover(asked).await;
             // Nobody listens any more only while the daemon stops.

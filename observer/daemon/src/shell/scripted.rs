@@ -13,6 +13,7 @@ use std::time::Duration;
 use observer_core::drive::{Answer, Order, Reply};
 use observer_core::event::Event;
 use observer_core::files::PassOrder;
+use observer_core::files::verify::{Progress, Purpose, Verification, VerifyOrder};
 use observer_core::journal::Record;
 use observer_core::pair::Refusal;
 use observer_core::parity::{Copying, Found, Item, ItemReading, Print};
@@ -29,7 +30,7 @@ use observer_world::access::{Alarm, CommandLine};
 use observer_world::pair_world::{Applied, ApplyStep, NewFile};
 use observer_world::parity::{Change, Copied, Preview};
 use observer_world::power::PowerAnswer;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::archive::{Archive, Sample, Unwritten, Watermark};
 use super::readiness::Unready;
@@ -82,6 +83,8 @@ struct State {
     file: HostName,
     parity: Vec<(Item, BTreeMap<HostName, Option<String>>)>,
     process: u32,
+    /// What comes of a verification.
+    verification: Option<Result<Verification, String>>,
 }
 
 /// The world. Clones share it.
@@ -104,6 +107,7 @@ impl Scripted {
             taken_out: BTreeSet::from(["node-b".into()]),
             file: "node-a".into(),
             parity: Vec::new(),
+            verification: None,
             process: 100,
         };
         Self { state: Rc::new(Mutex::new(state)), log }
@@ -126,6 +130,11 @@ impl Scripted {
         let mut state = self.state.lock().unwrap();
         state.parity.retain(|(known, _)| known.name != item.name);
         state.parity.push((item.clone(), values));
+    }
+
+    /// From now on a verification ends so.
+    pub(crate) fn verifies(&self, result: Result<Verification, String>) {
+        self.state.lock().unwrap().verification = Some(result);
     }
 
     /// Somebody reloads HAProxy.
@@ -337,6 +346,22 @@ impl World for Scripted {
         values.insert(copying.to[0].clone(), value);
         let (host, path) = (copying.to[0].clone(), "/etc/desk".to_owned());
         Ok(vec![Copied { host, path, kept: "/etc/desk.kept".to_owned() }])
+    }
+
+    /// What a test has set, once it has; a diff is never over.
+    async fn verify_files(
+        &self,
+        order: &VerifyOrder,
+        progress: &watch::Sender<Progress>,
+    ) -> Result<Verification, String> {
+        progress.send_modify(|now| now.entries = 7);
+        loop {
+            let set = self.state.lock().unwrap().verification.clone();
+            match (set, &order.purpose) {
+                (Some(result), Purpose::Verify { .. }) => return result,
+                _ => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
     }
 
     /// There is no power fence.

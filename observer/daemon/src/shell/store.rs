@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::archive::{Archive, Sample, StoredEvent, Unwritten, Watermark};
-use super::{files, parity};
+use super::{files, parity, verify};
 use crate::report::partial::PartialChange;
 
 /// Key of the master's log position in the store's memory.
@@ -50,6 +50,8 @@ pub(crate) struct Past {
     pub(crate) watermark: Option<Watermark>,
     /// How each item of parity stood at the last look.
     pub(crate) parity: parity::Memory,
+    /// What the last verifications of file sets said.
+    pub(crate) verified: verify::Memory,
     /// A change of the proxies' files that only some of them have.
     pub(crate) partial: Option<PartialChange>,
     /// The newest moment the store holds for it.
@@ -83,10 +85,12 @@ impl StoreArchive {
             let mark = store.recall(&name, WATERMARK)?;
             let parity = store.recall(&name, parity::KEY)?;
             let partial = store.recall(&name, files::KEY)?;
+            let verified = store.recall(&name, verify::KEY)?;
             let events = store.latest_events(Some(&name), TOLD)?;
-            Ok((rows, mark, (parity, partial), events))
+            Ok((rows, mark, (parity, partial, verified), events))
         });
-        let (rows, mark, (parity, partial), events) = read.await.map_err(|why| why.to_string())?;
+        let (rows, mark, kept, events) = read.await.map_err(|why| why.to_string())?;
+        let (parity, partial, verified) = kept;
         let newest_row = rows.last().map_or(0, |row| row.record.at_ms);
         let newest = newest_row.max(events.last().map_or(0, |event| event.record.at_ms));
         let records = rows.iter().map(record_of).collect::<Result<Vec<Record>, Unwritten>>()?;
@@ -94,7 +98,9 @@ impl StoreArchive {
         let watermark = mark.and_then(|json| serde_json::from_str(&json).ok());
         let parity = parity.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
         let partial = partial.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
-        Ok(Past { records, watermark, parity, partial, newest: At(newest), last_event })
+        let verified = verified.and_then(|json| serde_json::from_str(&json).ok());
+        let (verified, newest) = (verified.unwrap_or_default(), At(newest));
+        Ok(Past { records, watermark, parity, verified, partial, newest, last_event })
     }
 
     /// Tells what an earlier life recorded and had no time to tell; returns the last event's

@@ -29,6 +29,7 @@ use crate::report::view::PairStatus;
 
 mod files;
 mod parity;
+mod verify;
 
 /// Longest wait for something that takes milliseconds.
 const LIMIT: Duration = Duration::from_secs(10);

@@ -8,7 +8,10 @@ use std::time::Duration;
 use observer_core::judge::Cause;
 use observer_core::pair::{Pair, Refusal};
 use observer_core::policy::PairSpec;
-use observer_core::validate::{Inputs, ObserverState, Roles, ValidationReport, validate};
+use observer_core::validate::{
+    FilesState, Inputs, ObserverState, Roles, ValidationReport, validate,
+};
+use observer_core::words::At;
 
 use super::world::World;
 
@@ -26,7 +29,7 @@ pub(crate) struct Asked {
 impl Asked {
     /// Takes from `pair` what its machines do not know. Refused while no master is known: there
     /// are no roles to validate.
-    pub(crate) fn of(pair: &Pair) -> Result<Self, Refusal> {
+    pub(crate) fn of(pair: &Pair, now: At) -> Result<Self, Refusal> {
         let (spec, memory) = (pair.spec().clone(), pair.memory());
         let master = memory.master.as_ref().ok_or(Refusal::Cause(Cause::NoMaster))?;
         let open = memory.open.as_ref().map(|open| open.plan.id);
@@ -40,6 +43,11 @@ impl Asked {
                 .collect(),
             unacknowledged: memory.unacknowledged,
             journal: pair.journal(),
+            files: FilesState {
+                now,
+                standings: pair.latest().map_or_else(Vec::new, |(digest, _)| digest.files.clone()),
+                verified: pair.verified().clone(),
+            },
         };
         Ok(Self { roles: Roles::of(&spec, master), spec, observer })
     }

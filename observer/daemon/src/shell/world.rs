@@ -7,6 +7,7 @@ use std::time::Duration;
 use haproxy::Members;
 use observer_core::drive::{Answer, Order, Reply};
 use observer_core::files::PassOrder;
+use observer_core::files::verify::{Progress, Verification, VerifyOrder};
 use observer_core::pair::Refusal;
 use observer_core::parity::{Copying, Item, ItemReading};
 use observer_core::plan::{Effect, Proof};
@@ -17,7 +18,7 @@ use observer_world::access::{Alarm, CommandLine};
 use observer_world::pair_world::{Applied, ApplyStep, NewFile, PairWorld};
 use observer_world::parity::{Copied, Preview};
 use observer_world::power::PowerAnswer;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::readiness::{self, Unready};
 use super::validation::Asked;
@@ -58,6 +59,13 @@ pub(crate) trait World: Clone + 'static {
         may_go_on: &dyn Fn() -> Result<(), String>,
         deadline: Duration,
     ) -> Result<Vec<Copied>, String>;
+
+    /// Compares a slave's copy of a file set with the master's, and tells how far it is.
+    async fn verify_files(
+        &self,
+        order: &VerifyOrder,
+        progress: &watch::Sender<Progress>,
+    ) -> Result<Verification, String>;
 
     /// Asks the power fence for the power of every host that it is configured for.
     async fn ask_power(&self, deadline: Duration) -> Vec<(HostName, PowerAnswer)>;
@@ -146,6 +154,14 @@ impl World for PairWorld {
         deadline: Duration,
     ) -> Result<Vec<Copied>, String> {
         PairWorld::copy_item(self, copying, seal, may_go_on, deadline).await
+    }
+
+    async fn verify_files(
+        &self,
+        order: &VerifyOrder,
+        progress: &watch::Sender<Progress>,
+    ) -> Result<Verification, String> {
+        PairWorld::verify_files(self, order, progress).await
     }
 
     async fn ask_power(&self, deadline: Duration) -> Vec<(HostName, PowerAnswer)> {

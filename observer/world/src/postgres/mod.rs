@@ -9,6 +9,7 @@ mod failure;
 mod growth;
 mod heartbeat;
 mod look;
+mod paths;
 mod replication;
 mod replication_login;
 mod session;

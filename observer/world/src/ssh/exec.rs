@@ -94,17 +94,7 @@ pub(super) async fn run(
     until: Instant,
     output_limit: usize,
 ) -> Result<ExecOutput, SshError> {
-    let handle = connection.handle.clone();
-    let opening = request(until, async move { handle.channel_open_session().await });
-    let channel = opening.await.map_err(|refusal| {
-        SshError::NotSent(match refusal {
-            RawRefusal::TimedOut => NotSent::TimedOut,
-            RawRefusal::Lost => NotSent::ConnectionLost,
-            RawRefusal::Refused(code) => {
-                NotSent::SessionRefused(format!("code {code}, see MaxSessions in sshd_config"))
-            }
-        })
-    })?;
+    let channel = open_session(connection, until).await?;
     let (mut reader, hangup) = Hangup::split(channel);
     match timeout_at(until, hangup.writer().exec(true, line)).await {
         Ok(Ok(())) => {}
@@ -142,17 +132,35 @@ pub(super) async fn run(
     }
 }
 
+/// Opens a channel for a command.
+pub(super) async fn open_session(
+    connection: &Connection,
+    until: Instant,
+) -> Result<Channel<Msg>, SshError> {
+    let handle = connection.handle.clone();
+    let opening = request(until, async move { handle.channel_open_session().await });
+    opening.await.map_err(|refusal| {
+        SshError::NotSent(match refusal {
+            RawRefusal::TimedOut => NotSent::TimedOut,
+            RawRefusal::Lost => NotSent::ConnectionLost,
+            RawRefusal::Refused(code) => {
+                NotSent::SessionRefused(format!("code {code}, see MaxSessions in sshd_config"))
+            }
+        })
+    })
+}
+
 /// The writing half of a channel, closed when dropped, so that an abandoned call leaves nothing
 /// open on the host.
-struct Hangup(Option<ChannelWriteHalf<Msg>>);
+pub(super) struct Hangup(Option<ChannelWriteHalf<Msg>>);
 
 impl Hangup {
-    fn split(channel: Channel<Msg>) -> (ChannelReadHalf, Self) {
+    pub(super) fn split(channel: Channel<Msg>) -> (ChannelReadHalf, Self) {
         let (reader, writer) = channel.split();
         (reader, Self(Some(writer)))
     }
 
-    fn writer(&self) -> &ChannelWriteHalf<Msg> {
+    pub(super) fn writer(&self) -> &ChannelWriteHalf<Msg> {
         self.0.as_ref().expect("the writer is taken in drop only")
     }
 }
@@ -233,7 +241,7 @@ enum Stream {
     Err,
 }
 
-fn signal_text(signal: &russh::Sig) -> String {
+pub(super) fn signal_text(signal: &russh::Sig) -> String {
     match signal {
         russh::Sig::Custom(name) => crate::text::shown(name.as_bytes()),
         known => format!("{known:?}"),

@@ -9,6 +9,7 @@ mod exec;
 mod link;
 mod login;
 mod open;
+mod piped;
 mod target;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use error::{ConnectError, Nature, NoReply, NotSent, OpenError, SshError};
 pub use exec::{Command, Ending, ExecOutput};
 pub use login::offered_host_key;
 pub use open::SshStream;
+pub(crate) use piped::{Feed, Word, Words};
 pub use target::{BadHostKey, HostKey, SshTarget, SshTiming};
 
 /// A handle to the one connection to a host. Clones share the connection.
@@ -75,6 +77,20 @@ impl Ssh {
         let connection = self.link.connection(until).await;
         let connection = connection.map_err(|error| not_sent(NotSent::Connect(error)))?;
         exec::run(&connection, line, stdin.into(), asked, until, output_limit).await
+    }
+
+    /// Starts `command`, within `deadline`, and leaves its input and output to the caller.
+    pub(crate) async fn start(
+        &self,
+        command: &Command,
+        deadline: Duration,
+    ) -> Result<(Words, Feed), SshError> {
+        let until = Instant::now() + deadline;
+        let not_sent = SshError::NotSent;
+        let line = command.line().map_err(|error| not_sent(error.into()))?;
+        let connection = self.link.connection(until).await;
+        let connection = connection.map_err(|error| not_sent(NotSent::Connect(error)))?;
+        piped::start(connection, line, until).await
     }
 
     /// Opens a stream to the Unix socket at `path` on the host.

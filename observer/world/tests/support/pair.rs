@@ -6,10 +6,10 @@ use std::time::Duration;
 use observer_core::drive::{Answer, Order, Reply};
 use observer_core::journal::Way;
 use observer_core::plan::{Effect, Proof};
-use observer_core::policy::{PairSpec, Policy};
+use observer_core::policy::{FileSetSpec, Naming, PairSpec, Policy};
 use observer_core::words::{Epoch, HostName, PlanId};
 use observer_world::access::{
-    DatabaseAccess, HostAccess, HttpProbe, PairAccess, ProxyAccess, SshAccess,
+    DatabaseAccess, FileSetAccess, HostAccess, HttpProbe, PairAccess, ProxyAccess, SshAccess,
 };
 use observer_world::pair_world::PairWorld;
 
@@ -128,6 +128,24 @@ pub fn with_probe(sshd: &Sshd, haproxy: &Haproxy, probe: HttpProbe) -> PairWorld
 pub fn databases(a: HostAccess, b: HostAccess) -> PairWorld {
     let spec = PairSpec { proxies: Vec::new(), ..spec() };
     connected(spec, vec![a, b], Vec::new())
+}
+
+/// Two hosts that have a file set in the same place.
+pub fn with_files(hosts: [HostAccess; 2], set: FileSetAccess) -> PairWorld {
+    let set_spec = FileSetSpec {
+        name: set.name.clone(),
+        every_ms: 1_000,
+        stale_after_ms: 5_000,
+        near_deadline_ms: 1_000,
+        last_deadline_ms: 1_000,
+        verify_percent: 5,
+        named: Naming::ByQuery,
+    };
+    let spec = PairSpec { proxies: Vec::new(), files: vec![set_spec], ..spec() };
+    let (proxies, bouncers, parity, readiness) = Default::default();
+    let (hosts, files) = (hosts.to_vec(), vec![set]);
+    PairWorld::connect(PairAccess { spec, hosts, proxies, bouncers, files, parity, readiness })
+        .unwrap()
 }
 
 fn connected(spec: PairSpec, hosts: Vec<HostAccess>, proxies: Vec<ProxyAccess>) -> PairWorld {

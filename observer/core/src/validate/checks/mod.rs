@@ -7,6 +7,7 @@ mod activity;
 mod application;
 mod bouncer;
 mod contents;
+mod files;
 mod lease;
 mod machine;
 mod observer;
@@ -71,6 +72,8 @@ pub const CHECKS: &[Check] = &[
     application::SINGLETONS,
     parity::PARITY_SEVERE,
     parity::PARITY,
+    files::FILES_CURRENT,
+    files::FILES_IN_DATABASE,
     proxy::PROXY_ANSWERS,
     proxy::PROXY_USERS,
     proxy::PROXY_FILE,
