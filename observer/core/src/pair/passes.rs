@@ -15,6 +15,9 @@ use crate::policy::FileSetSpec;
 use crate::sighting::{Look, Seen};
 use crate::words::{At, FileSetName, HostName};
 
+/// How long after its order a pass may begin, or be seen to have begun, in milliseconds.
+const BEGINS_WITHIN_MS: u64 = 2_000;
+
 impl Pair {
     /// Orders every pass that is due.
     pub(super) fn pass_due(&mut self, now: At) {
@@ -51,7 +54,7 @@ impl Pair {
         let wanted = self.wanted.get(&set.name).copied();
         let key = (host.clone(), set.name.clone());
         let due = self.passed.get(&key).is_none_or(|at| now.since(*at) >= set.every_ms);
-        let begins = (due || wanted.is_some()) && !self.passes(host, &set.name);
+        let begins = (due || wanted.is_some()) && !self.passes(host, &set.name, now);
         begins.then(|| (key.0, key.1, wanted.unwrap_or_default()))
     }
 
@@ -96,7 +99,13 @@ impl Pair {
         matches!(seen, Some(Seen::Database(report)) if report.in_recovery)
     }
 
-    fn passes(&self, host: &HostName, set: &FileSetName) -> bool {
+    /// True while a pass runs, or was ordered so lately that no look can tell. One ordered beside it
+    /// would change nothing, and what a person allowed it to delete would be lost with it.
+    fn passes(&self, host: &HostName, set: &FileSetName, now: At) -> bool {
+        let ordered = self.passed.get(&(host.clone(), set.clone()));
+        if ordered.is_some_and(|at| now.since(*at) < BEGINS_WITHIN_MS) {
+            return true;
+        }
         let Some(Seen::Files(reports)) = self.snapshot.seen(&Look::Files(host.clone())) else {
             return false;
         };
