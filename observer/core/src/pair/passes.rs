@@ -99,8 +99,8 @@ impl Pair {
         matches!(seen, Some(Seen::Database(report)) if report.in_recovery)
     }
 
-    /// True while a pass runs, or was ordered so lately that no look can tell. One ordered beside it
-    /// would change nothing, and what a person allowed it to delete would be lost with it.
+    /// True while a pass runs, or was ordered so lately that no look can tell. One ordered beside
+    /// it would change nothing, and what a person allowed it to delete would be lost with it.
     fn passes(&self, host: &HostName, set: &FileSetName, now: At) -> bool {
         let ordered = self.passed.get(&(host.clone(), set.clone()));
         if ordered.is_some_and(|at| now.since(*at) < BEGINS_WITHIN_MS) {
