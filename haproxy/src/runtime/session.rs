@@ -1,6 +1,7 @@
 //! `show sess`: the sessions now open, as far as counting them by server needs.
 
 use super::answer::{CliError, error_of};
+use super::stat::ServerRow;
 
 /// One open session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,12 @@ impl Session {
     pub fn parse(answer: &str) -> Result<Vec<Session>, CliError> {
         let rows = answer.lines().filter(|line| !line.is_empty());
         rows.map(|line| Session::row(line).ok_or_else(|| error_of(answer))).collect()
+    }
+
+    /// Whether it is on this server.
+    pub fn is_on(&self, row: &ServerRow) -> bool {
+        self.backend.as_deref() == Some(row.backend.as_str())
+            && self.server.as_deref() == Some(row.server.as_str())
     }
 
     fn row(line: &str) -> Option<Session> {

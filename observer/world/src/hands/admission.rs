@@ -174,12 +174,8 @@ async fn end_left_behind(
         return;
     };
     let leads_there = |session: &Session| {
-        own.iter().any(|own| {
-            own.host == *host
-                && ends(ordered, &own.row)
-                && session.backend.as_deref() == Some(own.row.backend.as_str())
-                && session.server.as_deref() == Some(own.row.server.as_str())
-        })
+        own.iter()
+            .any(|own| own.host == *host && ends(ordered, &own.row) && session.is_on(&own.row))
     };
     let sessions = Session::parse(&answer).unwrap_or_default();
     let ids = sessions.iter().filter(|session| leads_there(session)).map(|session| &session.id);

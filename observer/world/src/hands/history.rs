@@ -85,12 +85,11 @@ pub(super) async fn streams_if_it_can(
         return answer;
     }
     let left = || until.saturating_duration_since(Instant::now());
-    if matches!(on_history_of(host, source, left()).await, Ok(Answer::Shown(_))) {
-        return answer;
-    }
-    match of_its_own(host, source, left()).await {
-        Ok(Some(Err(why))) => Answer::Never(why),
-        _ => answer,
+    let Ok(Some(Err(why))) = of_its_own(host, source, left()).await else { return answer };
+    // What was rewound looks so until it has run.
+    match on_history_of(host, source, left()).await {
+        Ok(Answer::Shown(_)) => answer,
+        _ => Answer::Never(why),
     }
 }
 

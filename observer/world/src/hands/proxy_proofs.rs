@@ -52,28 +52,21 @@ pub(super) async fn is_out(
     }
     let ending = proxy.ending.lock().unwrap_or_else(PoisonError::into_inner).get(host).copied();
     let counts = |row: &ServerRow| ending.is_some_and(|ordered| ends(ordered, row));
-    let sessions: u64 = own.iter().filter(|row| counts(row)).map(|row| row.sessions).sum();
+    let sum = |rows: &[&ServerRow]| rows.iter().map(|row| row.sessions).sum::<u64>();
+    // Only of these: one of nobody's elsewhere must not stand for somebody's here.
+    let counted: Vec<&ServerRow> = own.iter().copied().filter(|row| counts(row)).collect();
+    let sessions = sum(&counted);
     let of_nobody = match sessions {
         0 => String::new(),
-        _ => match sessions_of_nobody(proxy, &own, left()).await {
+        _ => match sessions_of_nobody(proxy, &counted, left()).await {
             some if some >= sessions => {
                 format!("; {some} sessions whose clients have left wait for the host's last word")
             }
             some => return Answer::NotYet(format!("{} sessions have not ended", sessions - some)),
         },
     };
-    let sum = |rows: &[&ServerRow]| rows.iter().map(|row| row.sessions).sum::<u64>();
-    if proxy.access.master_socket.is_none() {
-        match unseen_workers(proxy, left()).await {
-            Ok(0) => {}
-            Ok(workers) => {
-                return Answer::NotYet(format!(
-                    "{workers} workers from before a reload still serve, and without a master \
-                     socket nobody can ask them whom"
-                ));
-            }
-            Err(why) => return Answer::Unknown(why),
-        }
+    if let Some(held_up) = unseen_workers_hold_up(proxy, left()).await {
+        return held_up;
     }
     let out = format!("{} servers in maintenance{of_nobody}", own.len());
     match old_rows(world, proxy, host, left()).await {
@@ -94,18 +87,29 @@ pub(super) async fn is_out(
     }
 }
 
+/// What is answered while workers run that nobody can ask; none if there are none.
+async fn unseen_workers_hold_up(proxy: &Proxy, deadline: Duration) -> Option<Answer> {
+    if proxy.access.master_socket.is_some() {
+        return None;
+    }
+    match unseen_workers(proxy, deadline).await {
+        Ok(0) => None,
+        Ok(workers) => Some(Answer::NotYet(format!(
+            "{workers} workers from before a reload still serve, and without a master socket \
+             nobody can ask them whom"
+        ))),
+        Err(why) => Some(Answer::Unknown(why)),
+    }
+}
+
 /// How many of the servers' sessions have lost their clients. Nobody sends anything through them
 /// any more and no order ends them: while the host is silent they would hold a fence up for hours.
 async fn sessions_of_nobody(proxy: &Proxy, servers: &[&ServerRow], deadline: Duration) -> u64 {
     let asked = converse(proxy, Target::Worker, vec![Command::ShowSessions], deadline).await;
     let sessions = asked.ok().and_then(|answer| Session::parse(&answer).ok()).unwrap_or_default();
-    let of_nobody = sessions.iter().filter(|session| {
-        let leads_there = |row: &&ServerRow| {
-            session.backend.as_deref() == Some(row.backend.as_str())
-                && session.server.as_deref() == Some(row.server.as_str())
-        };
-        session.client_left && servers.iter().any(leads_there)
-    });
+    let of_nobody = sessions
+        .iter()
+        .filter(|session| session.client_left && servers.iter().any(|row| session.is_on(row)));
     of_nobody.count() as u64
 }
 
