@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use tests::lab::Result;
+use tests::lab::{Result, wait_for};
 use tests::stage::{Promise, REFUSED, Stage, Told, UNDONE, texts};
 
 const SOON: Duration = Duration::from_secs(30);
 const LOAD: Duration = Duration::from_secs(180);
-/// How the command line ends: refused, undone, and not confirmed.
+/// Where the process of the switchover that is taken back is written down, and what it told.
+const ORDERED_PID: &str = "/run/taken-back.pid";
+const TOLD: &str = "/run/taken-back.txt";
+/// How the command line ends when nobody confirmed.
 const NOT_CONFIRMED: i32 = 10;
 
 /// A person looks, hesitates, schedules and cancels, pauses, and loses the slave: every refusal
@@ -49,21 +52,22 @@ fn ctrl_c_takes_a_switchover_back() -> Result<()> {
                       desk\\r\\nContent-Length: 100\\r\\n\\r\\nsubject' >&3; sleep 300";
     let observer = stage.observer();
     observer.run(&["systemd-run", "--unit=unfinished", "bash", "-c", unfinished])?;
-    let interrupted = observer.exec(&[
-        "timeout",
-        // Without it the signal comes twice, to the process and to its group.
-        "--foreground",
-        "--preserve-status",
-        "--signal=INT",
-        "7",
-        "ha-observer",
-        "switchover",
-        "--yes",
-    ])?;
-    let told = format!("{}{}", interrupted.stdout, interrupted.stderr);
+    let order = format!("echo $$ >{ORDERED_PID}; exec ha-observer switchover --yes >{TOLD} 2>&1");
+    let read = || observer.exec(&["cat", TOLD]).map(|output| output.stdout);
+    let interrupted = std::thread::scope(|scope| {
+        let order = scope.spawn(|| observer.exec(&["/bin/sh", "-c", &order]));
+        let holds = wait_for("the switchover to tell what it waits for", SOON, || {
+            let told = read().map_err(|error| error.to_string())?;
+            if told.contains("hold users at proxy …") { Ok(()) } else { Err(told) }
+        });
+        let pid = observer.run(&["cat", ORDERED_PID])?;
+        observer.run(&["kill", "-INT", &pid])?;
+        let interrupted = order.join().expect("an order does not panic")?;
+        holds.map(|()| interrupted)
+    })?;
+    let told = read()?;
     assert_eq!(interrupted.status.code(), Some(UNDONE), "{told}");
     assert!(told.contains("taking it back; press Ctrl-C again"), "{told}");
-    assert!(told.contains("hold users at proxy …"), "it said what it waited for: {told}");
     assert!(told.contains("users were held for"), "{told}");
     stage.wait_protected()?;
     stage.wait_written(&http, "node-a")?;
