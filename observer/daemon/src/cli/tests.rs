@@ -53,7 +53,7 @@ fn a_time_without_a_unit_is_refused_with_an_example() {
 #[test]
 fn the_help_lists_every_exit_code() {
     let help = Typed::command().render_help().to_string();
-    let last = Exit::FenceFails as u8;
+    let last = Exit::FilesBehind as u8;
     for code in 0..=last {
         assert!(help.contains(&format!("\n  {code:2}  ")), "code {code} is not in the help");
     }
