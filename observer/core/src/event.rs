@@ -1,6 +1,7 @@
 //! What happened, as a closed list: every report (CLI, journal of events, JSON, log) is a
 //! projection of these, so that no two of them can disagree.
 
+mod drain_text;
 mod file_change;
 mod plan_text;
 
@@ -283,6 +284,36 @@ pub enum EventKind {
         /// Who ended it.
         by: String,
     },
+    /// A person had users kept away from a host.
+    DrainBegan {
+        /// Which.
+        host: HostName,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+        /// When it ends by itself.
+        until: Option<At>,
+    },
+    /// Nobody is left on a drained host, or its limit is over.
+    DrainSettled {
+        /// Which.
+        host: HostName,
+        /// Sessions that are left; none where they cannot be counted.
+        left: Option<u64>,
+    },
+    /// Users may come to the host again.
+    DrainEnded {
+        /// Which.
+        host: HostName,
+        /// Who ended it.
+        by: String,
+    },
+    /// Its monitor file says what it is to say, and its application is well.
+    UsersReturned {
+        /// Which.
+        host: HostName,
+    },
     /// A person acknowledged the last automatic change.
     Acknowledged {
         /// Who.
@@ -396,7 +427,9 @@ impl EventKind {
             | EventKind::UpgradeEnded { finished: false, .. }
             | EventKind::MaintenanceBegan { .. }
             | EventKind::MaintenanceEnding { .. }
+            | EventKind::DrainBegan { .. }
             | EventKind::Paused { .. } => Severity::Warning,
+            EventKind::DrainSettled { left, .. } if *left != Some(0) => Severity::Warning,
             EventKind::PlanClosed { outcome: Outcome::Undone { .. }, .. } => Severity::Severe,
             EventKind::ParityChanged { standing, .. } if standing.is_broken() => Severity::Warning,
             EventKind::ParityFixed { .. }
@@ -413,6 +446,9 @@ impl EventKind {
             | EventKind::StepProven { .. }
             | EventKind::Resumed { .. }
             | EventKind::MaintenanceEnded { .. }
+            | EventKind::DrainSettled { .. }
+            | EventKind::DrainEnded { .. }
+            | EventKind::UsersReturned { .. }
             | EventKind::UpgradeStage { failed: None, .. }
             | EventKind::UpgradeEnded { finished: true, .. }
             | EventKind::Acknowledged { .. }
@@ -489,6 +525,10 @@ impl EventKind {
             EventKind::MaintenanceEnded { host, by } => {
                 format!("the maintenance of {host} ended by {by}")
             }
+            EventKind::DrainBegan { .. }
+            | EventKind::DrainSettled { .. }
+            | EventKind::DrainEnded { .. }
+            | EventKind::UsersReturned { .. } => self.drain_text(),
             EventKind::Acknowledged { by } => format!("acknowledged by {by}"),
             EventKind::ParityChanged { .. } | EventKind::ParityFixed { .. } => self.parity_text(),
             EventKind::FilesVerified { .. } => self.files_text(),

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::drain::{Drain, DrainOrder};
 use crate::facts::Asker;
 use crate::judge::Repair;
 use crate::plan::{Effect, Goal, Plan, Undo};
@@ -93,6 +94,40 @@ pub enum Record {
         host: HostName,
         /// Who ended it; the observer itself where its time was over.
         by: String,
+    },
+    /// A person had users kept away from a host.
+    DrainBegan {
+        /// When.
+        at: At,
+        /// Which.
+        host: HostName,
+        /// The order.
+        order: DrainOrder,
+    },
+    /// Nobody is left on a drained host, or its limit is over.
+    DrainSettled {
+        /// When.
+        at: At,
+        /// Which.
+        host: HostName,
+        /// Sessions that are left; none where they cannot be counted.
+        left: Option<u64>,
+    },
+    /// Users may come to the host again.
+    DrainEnded {
+        /// When.
+        at: At,
+        /// Which.
+        host: HostName,
+        /// Who ended it; the observer itself where its time was over.
+        by: String,
+    },
+    /// Its monitor file says what it is to say, and its application is well.
+    UsersReturned {
+        /// When.
+        at: At,
+        /// Which.
+        host: HostName,
     },
     /// A person ordered a rolling upgrade.
     UpgradeBegan {
@@ -321,6 +356,10 @@ pub struct Memory {
     pub pause: Option<PauseOrder>,
     /// Hosts that are neither promoted nor repaired, because a person works on them.
     pub maintenance: BTreeMap<HostName, MaintenanceOrder>,
+    /// Hosts that users are kept away from.
+    pub drained: BTreeMap<HostName, Drain>,
+    /// Hosts that users may come to again since then, and have not been seen to yet.
+    pub returning: BTreeMap<HostName, At>,
     /// The rolling upgrade that is not over.
     pub upgrade: Option<Progress>,
     /// The switchover that waits for its time.
@@ -362,6 +401,8 @@ impl Memory {
                 self.epoch = *epoch;
                 self.replaced.clear();
                 self.left_stopped = false;
+                // Users have nowhere else to go.
+                self.drained.remove(master);
             }
             Record::PlanOpened { plan, .. } => {
                 self.last_plan = plan.id;
@@ -406,6 +447,10 @@ impl Memory {
             Record::MaintenanceEnded { host, .. } => {
                 self.maintenance.remove(host);
             }
+            Record::DrainBegan { .. }
+            | Record::DrainSettled { .. }
+            | Record::DrainEnded { .. }
+            | Record::UsersReturned { .. } => self.apply_drain(record),
             Record::Scheduled { schedule, .. } => self.schedule = Some(schedule.clone()),
             Record::ScheduleEnded { .. } => self.schedule = None,
             Record::Acknowledged { .. } => self.acknowledge(),
@@ -487,6 +532,9 @@ impl Memory {
             Outcome::Done if plan.goal.changes_master() => {
                 self.undone_switchover = None;
                 self.replaced.remove(&plan.next_master);
+                self.drained.remove(&plan.next_master);
+                // Where users may go to every host, they come back to it once it is well.
+                self.returning.insert(plan.master.clone(), at);
                 self.replaced.insert(plan.master);
                 self.master = Some(plan.next_master);
                 self.epoch = plan.epoch;

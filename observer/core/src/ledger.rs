@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::files::FileSetReport;
 use crate::sighting::{
-    CheckResult, Class, DatabaseBusy, DatabaseReport, Look, Seen, ServerReport, Sighting,
+    CheckResult, Class, DatabaseBusy, DatabaseReport, Look, Says, Seen, ServerReport, Sighting,
     SystemState,
 };
 use crate::words::{At, HostName, Lsn};
@@ -51,6 +51,10 @@ pub struct Entry {
     pub waited_at: Option<At>,
     /// For a PgBouncer: since when a database of it has been paused.
     pub paused_since: Option<At>,
+    /// For a machine: since when its monitor file has said *out*.
+    pub out_since: Option<At>,
+    /// For sessions: since when there has been none.
+    pub quiet_since: Option<At>,
     /// For a proxy's table: since when its checks of each host have failed without a break.
     pub failing_since: BTreeMap<HostName, At>,
 }
@@ -157,6 +161,8 @@ impl Snapshot {
                     waits_since: None,
                     waited_at: None,
                     on_both: None,
+                    out_since: None,
+                    quiet_since: None,
                     failing_since: BTreeMap::new(),
                     class,
                     streak: 1,
@@ -236,9 +242,27 @@ impl Entry {
         note_waiting(&mut self.waits_since, sighting);
         note_paused(&mut self.paused_since, sighting);
         note_on_both(&mut self.on_both, sighting);
+        note_out(&mut self.out_since, sighting);
+        note_quiet(&mut self.quiet_since, sighting);
         if self.waits_since.is_some() {
             self.waited_at = Some(sighting.at);
         }
+    }
+}
+
+fn note_out(out_since: &mut Option<At>, sighting: &Sighting) {
+    // Silence says nothing of the file.
+    let Ok(Seen::Machine(report)) = &sighting.seen else { return };
+    match report.monitor {
+        Some(Says::Out) => *out_since = out_since.or(Some(sighting.at)),
+        Some(Says::In) | None => *out_since = None,
+    }
+}
+
+fn note_quiet(quiet_since: &mut Option<At>, sighting: &Sighting) {
+    match &sighting.seen {
+        Ok(Seen::Sessions(0)) => *quiet_since = quiet_since.or(Some(sighting.at)),
+        _ => *quiet_since = None,
     }
 }
 
@@ -369,7 +393,7 @@ mod tests {
     fn what_is_up_again_is_no_longer_on_its_way_down() {
         let machine = |at, system| {
             let (units, lease) = (Vec::new(), LeaseSeen::None);
-            let report = MachineReport { system, units, tombstone: false, lease };
+            let report = MachineReport { system, units, tombstone: false, lease, monitor: None };
             sighting(Look::Machine("a".into()), at, Ok(Seen::Machine(report)))
         };
         let mut snapshot = Snapshot::default();

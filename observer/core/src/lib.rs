@@ -6,6 +6,7 @@
 
 pub mod digest;
 pub mod draft;
+pub mod drain;
 pub mod drive;
 pub mod event;
 pub mod facts;

@@ -6,7 +6,8 @@
 use crate::facts::Asker;
 use crate::files::PassKind;
 use crate::plan::{Effect, Goal, OnFailure, Plan, Proof, Sessions, Step, Undo};
-use crate::policy::{FenceGrade, PairSpec};
+use crate::policy::{FenceGrade, PairSpec, UsersGo};
+use crate::sighting::Says;
 use crate::words::{Epoch, HostName};
 
 /// A plan that passed the lint, now or before it was opened.
@@ -129,6 +130,12 @@ pub enum Finding {
     /// The slave might be promoted without files that the master has.
     #[error("the slave is not proven to hold all of files {0} after users are held")]
     FilesNotWhole(String),
+    /// A balancer would send users to a host that is not to have them.
+    #[error("step `{0}` has balancers send users to a host that must not have them")]
+    SendsToWrongHost(String),
+    /// The master is stopped under users that a balancer sends there.
+    #[error("the master is stopped before its monitor file has sent users away")]
+    StoppedBeforeLeft,
     /// A repair that takes nobody's place ends sessions of the master.
     #[error("a repair must not end the master's sessions")]
     RepairEndsSessions,
@@ -159,6 +166,7 @@ pub fn lint(plan: Plan, spec: &PairSpec, epoch: Epoch) -> Result<ArmedPlan, Vec<
         }
     }
     check_files(&plan, &mut findings);
+    check_monitors(&plan, spec, &mut findings);
     for step in &plan.steps {
         if let Effect::PowerOff { host } = &step.effect
             && (plan.goal != Goal::FailOver || *host != plan.master)
@@ -187,6 +195,28 @@ fn check_files(plan: &Plan, findings: &mut Vec<Finding>) {
         let Effect::Pass { host, source, .. } = &step.effect else { continue };
         if *source != plan.master || *host == plan.master || index > pivot {
             findings.push(Finding::FilesFlowBack(step.name.clone()));
+        }
+    }
+}
+
+/// A monitor file says *in* on the host that is the master once the plan is done; where users may
+/// go to every host, also on others, but never on a master that is about to be replaced.
+fn check_monitors(plan: &Plan, spec: &PairSpec, findings: &mut Vec<Finding>) {
+    let everywhere = spec.monitor.is_some_and(|one| one.users == UsersGo::EveryHost);
+    let pivot = plan.pivot();
+    for (index, step) in plan.steps.iter().enumerate() {
+        if let Undo::By { effect: Effect::Monitor { host, says: Says::In }, .. } = &step.undo
+            && *host != plan.master
+        {
+            findings.push(Finding::SendsToWrongHost(step.name.clone()));
+        }
+        let Effect::Monitor { host, says: Says::In } = &step.effect else { continue };
+        let replaced = plan.goal.changes_master() && *host == plan.master;
+        if replaced || (*host != plan.next_master && !everywhere) {
+            findings.push(Finding::SendsToWrongHost(step.name.clone()));
+        }
+        if pivot.is_some_and(|pivot| index < pivot) {
+            findings.push(Finding::LetInTooEarly);
         }
     }
 }
@@ -365,6 +395,12 @@ fn check_nothing_is_lost(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &
             findings.push(Finding::StoppedBeforeHeld(proxy.to_string()));
         }
     }
+    if spec.monitor.is_some() {
+        let left = position(&Proof::NoSessions { host: master.clone() });
+        if left.is_none_or(|left| left >= first_stop) {
+            findings.push(Finding::StoppedBeforeLeft);
+        }
+    }
     let held = |proxy| position(&Proof::Drained { proxy, host: master.clone() });
     let last_held = spec.proxies.iter().cloned().filter_map(held).max();
     for set in &spec.files {
@@ -398,7 +434,10 @@ fn check_after(plan: &Plan, pivot: usize, findings: &mut Vec<Finding>) {
         matches!(&step.proof, Proof::CanWrite { host } if *host == plan.next_master)
             && step.on_failure == OnFailure::Insist
     });
-    let admitted = after.iter().position(|step| matches!(step.effect, Effect::LetIn { .. }));
+    let admits = |step: &Step| {
+        matches!(step.effect, Effect::LetIn { .. } | Effect::Monitor { says: Says::In, .. })
+    };
+    let admitted = after.iter().position(admits);
     if let Some(admitted) = admitted
         && writes.is_none_or(|writes| writes > admitted)
     {

@@ -23,6 +23,10 @@ pub struct PairSpec {
     /// The sets of files that a slave keeps a copy of.
     #[serde(default)]
     pub files: Vec<FileSetSpec>,
+    /// The monitor file that each host shows to balancers which are not the observer's, where
+    /// they check one.
+    #[serde(default)]
+    pub monitor: Option<MonitorSpec>,
     /// Thresholds and permissions.
     pub policy: Policy,
 }
@@ -49,6 +53,26 @@ impl PairSpec {
     pub fn others<'a>(&'a self, host: &'a HostName) -> impl Iterator<Item = &'a HostName> {
         self.hosts.iter().filter(move |other| *other != host)
     }
+}
+
+/// The monitor file of each host. Where it lies, and what its presence means, is the world's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MonitorSpec {
+    /// The hosts that users may be sent to.
+    pub users: UsersGo,
+    /// How long a balancer may take to notice that the file says something else, in milliseconds.
+    pub settle_ms: u64,
+}
+
+/// The hosts that users may be sent to while all is well.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UsersGo {
+    /// The master only.
+    #[default]
+    Master,
+    /// Every host on which the application is well.
+    EveryHost,
 }
 
 /// One set of files that a slave keeps a copy of. Where it lies is the world's.

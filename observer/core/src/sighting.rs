@@ -43,6 +43,8 @@ pub enum Look {
     Disk(HostName),
     /// What the passes of the file sets have left on a host, and which run.
     Files(HostName),
+    /// Sessions at the application's port of a host that others than our proxies keep open.
+    Sessions(HostName),
     /// Whether the database's TCP port answers PostgreSQL's protocol.
     Port {
         /// The host looked at.
@@ -81,6 +83,7 @@ impl Look {
             | Look::Write(host)
             | Look::Disk(host)
             | Look::Files(host)
+            | Look::Sessions(host)
             | Look::Port { host, .. }
             | Look::Application { host, .. }
             | Look::Readiness { host, .. } => Some(host),
@@ -97,6 +100,7 @@ impl fmt::Display for Look {
             Look::Write(host) => write!(f, "write probe on {host}"),
             Look::Disk(host) => write!(f, "disk of {host}"),
             Look::Files(host) => write!(f, "file sets on {host}"),
+            Look::Sessions(host) => write!(f, "sessions on {host}"),
             Look::Port { host, from } => write!(f, "database port of {host} from {from}"),
             Look::Application { host, from } => write!(f, "application on {host} from {from}"),
             Look::Readiness { host, service } => write!(f, "readiness of {service} on {host}"),
@@ -181,6 +185,8 @@ pub enum Seen {
     Disk(Vec<DiskRoom>),
     /// Answer to [`Look::Files`].
     Files(Vec<FileSetReport>),
+    /// Answer to [`Look::Sessions`]: so many are open.
+    Sessions(u64),
     /// Answer to [`Look::Port`]: the postmaster takes new connections.
     PortOpen,
     /// Answer to [`Look::Application`]: healthy.
@@ -221,6 +227,28 @@ pub struct MachineReport {
     /// The lease that runs there, if one does.
     #[serde(default)]
     pub lease: LeaseSeen,
+    /// What its monitor file says; none where there is none, or where it cannot be told.
+    #[serde(default)]
+    pub monitor: Option<Says>,
+}
+
+/// What a monitor file says to the balancers that check it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Says {
+    /// Send users here.
+    In,
+    /// Send nobody here.
+    Out,
+}
+
+impl fmt::Display for Says {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Says::In => "in",
+            Says::Out => "out",
+        })
+    }
 }
 
 /// The lease of a machine, held against the one that would be set there now.
@@ -489,6 +517,7 @@ impl Sighting {
                 | Seen::Written { .. }
                 | Seen::Disk(_)
                 | Seen::Files(_)
+                | Seen::Sessions(_)
                 | Seen::PortOpen
                 | Seen::ApplicationWell
                 | Seen::Ready(_)

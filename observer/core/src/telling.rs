@@ -68,6 +68,19 @@ pub(crate) fn told_by(
         Record::MaintenanceEnded { host, by, .. } => {
             EventKind::MaintenanceEnded { host: host.clone(), by: by.clone() }
         }
+        Record::DrainBegan { host, order, .. } => EventKind::DrainBegan {
+            host: host.clone(),
+            by: order.by.clone(),
+            reason: order.reason.clone(),
+            until: order.until,
+        },
+        Record::DrainSettled { host, left, .. } => {
+            EventKind::DrainSettled { host: host.clone(), left: *left }
+        }
+        Record::DrainEnded { host, by, .. } => {
+            EventKind::DrainEnded { host: host.clone(), by: by.clone() }
+        }
+        Record::UsersReturned { host, .. } => EventKind::UsersReturned { host: host.clone() },
         Record::Scheduled { schedule, .. } => {
             EventKind::Scheduled { by: schedule.by.clone(), due: schedule.due }
         }
@@ -137,6 +150,10 @@ fn recorded_at(record: &Record) -> At {
         | Record::UpgradeEnded { at, .. }
         | Record::MaintenanceBegan { at, .. }
         | Record::MaintenanceEnded { at, .. }
+        | Record::DrainBegan { at, .. }
+        | Record::DrainSettled { at, .. }
+        | Record::DrainEnded { at, .. }
+        | Record::UsersReturned { at, .. }
         | Record::Scheduled { at, .. }
         | Record::ScheduleEnded { at, .. }
         | Record::Resumed { at, .. }

@@ -13,6 +13,7 @@ use observer_core::policy::FenceGrade;
 use observer_core::words::{At, Epoch, HostName, Lsn, PlanId};
 
 use crate::machine::{Postmaster, Power, Running};
+use crate::monitor::balancers_send_users_to_the_master;
 use crate::run::Users;
 use crate::world::World;
 
@@ -172,6 +173,7 @@ impl Checks {
 
     /// Looks at the world just before an effect is done.
     pub fn before_effect(&self, order: &Order, world: &World, now: At) -> Checked {
+        balancers_send_users_to_the_master(&order.effect, world)?;
         if let Effect::Promote { host } = &order.effect {
             the_old_master_is_fenced_before_a_promotion(host, world, now)?;
             if let Some(plan) = self.open.as_ref().filter(|plan| plan.id == order.plan) {

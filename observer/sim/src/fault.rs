@@ -1,5 +1,6 @@
 //! What can go wrong, as the scenario language and the fuzzer say it.
 
+use observer_core::sighting::Says;
 use observer_core::words::{BouncerName, HostName, ProxyName, ServiceName};
 
 use crate::machine::{ServiceState, Warmup};
@@ -142,6 +143,16 @@ pub enum Fault {
     /// A person works on the host, for so many milliseconds.
     Maintain(HostName, Option<u64>),
     EndMaintenance(HostName),
+    /// Users are kept away from the host; its sessions may take so many milliseconds.
+    Drain(HostName, u64),
+    Undrain(HostName),
+    /// By a person's hand.
+    WriteMonitor(HostName, Says),
+    /// The monitor file of the host cannot be written.
+    LockMonitor(HostName),
+    UnlockMonitor(HostName),
+    /// So many sessions are open there, by a balancer of somebody else's.
+    OpenSessions(HostName, u64),
     /// A rolling upgrade of both hosts.
     Upgrade(Carry),
     Resume,

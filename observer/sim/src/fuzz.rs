@@ -3,12 +3,13 @@
 //! Safety first: the rules hold after every event of the chaos. Then liveness: everything that can
 //! heal is healed, and within a bounded time users must be served and no plan may be open.
 
-use observer_core::policy::{Durability, FenceGrade, Placement, PowerFence, WhenUndone};
+use observer_core::policy::{Durability, FenceGrade, Placement, PowerFence, UsersGo, WhenUndone};
 use observer_core::words::{BouncerName, HostName, ProxyName};
 
 use crate::check::Violation;
 use crate::fault::Fault;
 use crate::machine::{Postmaster, Running, ServiceState};
+use crate::monitor;
 use crate::random::Random;
 use crate::run::{Run, Setup};
 use crate::scenario::trace;
@@ -52,7 +53,14 @@ pub enum Failure {
 /// Plays one random run.
 pub fn play(seed: u64) -> Result<Run, Failure> {
     let mut random = Random::new(seed ^ 0x0B5E_12FE);
-    let setup = random_setup(&mut random, seed);
+    let mut setup = random_setup(&mut random, seed);
+    // Drawn apart, so that a seed's other faults are the same with and without.
+    let mut drawn = Random::new(seed ^ 0x3017_0F11);
+    if drawn.chance(30) {
+        let users = if drawn.chance(50) { UsersGo::EveryHost } else { UsersGo::Master };
+        setup.spec.monitor = Some(monitor::spec(users));
+    }
+    let has_monitor = setup.spec.monitor.is_some();
     let bouncers = setup.spec.bouncers.clone();
     let hosts = setup.spec.hosts.clone();
     let names = setup.spec.proxies.clone();
@@ -69,6 +77,13 @@ pub fn play(seed: u64) -> Result<Run, Failure> {
     for bouncer in &bouncers {
         let at = random.between(3_000, CHAOS_MS);
         for (after, fault) in misfortune_of(bouncer, &mut random) {
+            faults.push((at + after, fault.clone()));
+            run.schedule(at + after, fault);
+        }
+    }
+    if has_monitor {
+        let at = drawn.between(3_000, CHAOS_MS);
+        for (after, fault) in monitor::misfortune(&mut drawn, &hosts) {
             faults.push((at + after, fault.clone()));
             run.schedule(at + after, fault);
         }
@@ -311,6 +326,9 @@ fn heal(run: &mut Run, hosts: &[HostName], proxies: &[ProxyName], bouncers: &[Bo
         cures.push(Fault::LetLogIn(host.clone()));
         cures.push(Fault::ResumeReplication(host.clone()));
     }
+    if run.world.spec.monitor.is_some() {
+        cures.extend(monitor::cures(hosts));
+    }
     for proxy in proxies {
         cures.push(Fault::PowerOnProxy(proxy.clone()));
         cures.push(Fault::LetFinish(proxy.clone()));
@@ -343,7 +361,13 @@ fn unrest(run: &Run) -> Option<String> {
     if pair.memory().open.is_some() {
         return Some("a plan is open".to_owned());
     }
-    if run.world.writable_hosts().len() != 1 {
+    let writable = run.world.writable_hosts();
+    if let [master] = &writable[..]
+        && let Some(wrong) = monitor::unrest(&run.world, master)
+    {
+        return Some(wrong);
+    }
+    if writable.len() != 1 {
         let states: Vec<String> = run
             .world
             .machines

@@ -46,6 +46,10 @@ impl World {
             | Fault::ResumeBouncer(_)
             | Fault::NeverCommit(_)
             | Fault::LetCommit(_) => self.harm_bouncer(fault),
+            Fault::WriteMonitor(..)
+            | Fault::LockMonitor(_)
+            | Fault::UnlockMonitor(_)
+            | Fault::OpenSessions(..) => self.harm_monitor(fault),
             other => return self.harm_host(other, now),
         }
         false

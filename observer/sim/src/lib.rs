@@ -15,6 +15,7 @@ mod harm;
 mod job;
 pub mod lease;
 pub mod machine;
+pub mod monitor;
 pub mod network;
 mod prove;
 pub mod proxy;

@@ -8,6 +8,7 @@ use observer_core::words::{At, HostName, Lsn, ServiceName, Timeline};
 use crate::disk::Disk;
 use crate::files::Files;
 use crate::lease::Lease;
+use crate::monitor::Monitor;
 
 /// Bytes of log a simulated row takes: large, so that a minute of lag exceeds a loss budget.
 pub const ROW_BYTES: u64 = 8_192;
@@ -56,6 +57,8 @@ pub struct Machine {
     pub tombstone: bool,
     /// The lease that runs there.
     pub lease: Option<Lease>,
+    /// What balancers are told, and who is there.
+    pub monitor: Monitor,
     /// The files that its slave copies, or that it has copied.
     pub files: Files,
 }
@@ -277,6 +280,7 @@ impl Machine {
             rewinds_beside_clone: 0,
             tombstone: in_recovery,
             lease: None,
+            monitor: Monitor::default(),
             files: Files::default(),
         }
     }

@@ -19,6 +19,7 @@ impl World {
             | Proof::FileSays { .. }
             | Proof::FileKeepsOut { .. } => self.prove_at_proxy(proof),
             Proof::BouncerPaused { .. } | Proof::BouncerRuns { .. } => self.prove_at_bouncer(proof),
+            Proof::MonitorSays { .. } | Proof::NoSessions { .. } => self.prove_monitor(proof),
             Proof::PoweredOff { host } => self.prove_power(host, |power| power == Power::Off),
             Proof::PoweredOn { host } => self.prove_power(host, |power| power != Power::Off),
             Proof::LagWithin { .. }
@@ -286,7 +287,7 @@ impl World {
         }
     }
 
-    fn if_host(&self, host: &HostName, so: impl FnOnce(&Machine) -> bool) -> Answer {
+    pub(crate) fn if_host(&self, host: &HostName, so: impl FnOnce(&Machine) -> bool) -> Answer {
         if !self.ssh_works(host) {
             return Answer::Unknown(format!("{host} does not answer"));
         }

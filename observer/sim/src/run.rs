@@ -65,6 +65,7 @@ impl Setup {
             proxies: (1..=proxies).map(|n| ProxyName::new(&format!("proxy-{n}"))).collect(),
             bouncers: Vec::new(),
             files: Vec::new(),
+            monitor: None,
             services: vec![
                 service("desk", Placement::All, Probed::Health),
                 service("desk-scheduler", Placement::Master, Probed::Unit),
@@ -559,6 +560,7 @@ impl Run {
                 self.order_now(OperatorOrder::Pause(PauseOrder { by, reason, until: None }))?;
             }
             Fault::Maintain(host, for_ms) => self.maintain(host, for_ms, Keeper::Person)?,
+            Fault::Drain(..) | Fault::Undrain(_) => self.order_drain(fault)?,
             Fault::Upgrade(carry) => self.upgrade(carry)?,
             Fault::EndMaintenance(host) => self.end_maintenance(host)?,
             Fault::StartStoppedMaster => self.start_stopped_master(),

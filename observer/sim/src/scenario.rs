@@ -19,6 +19,7 @@ mod settings;
 use observer_core::event::{Event, EventKind};
 use observer_core::journal::Way;
 use observer_core::policy::Placement;
+use observer_core::sighting::Says;
 use observer_core::words::{At, BouncerName, HostName, ProxyName, ServiceName};
 
 use self::settings::apply_setting;
@@ -74,6 +75,8 @@ enum Demand {
     PoweredOff(HostName),
     /// Two steps were proven, the first before the second.
     InOrder(String, String),
+    /// The monitor file of this host says so.
+    Monitor(HostName, Says),
     /// What stands out is told with these words.
     Remarked(String),
 }
@@ -320,6 +323,10 @@ fn evaluate_world(run: &Run, demand: &Demand) -> (bool, String) {
                 .collect();
             (!names.is_empty() && runs == [host], format!("on {runs:?}"))
         }
+        Demand::Monitor(host, says) => {
+            let found = run.world.machine(host).monitor.says;
+            (found == *says, found.to_string())
+        }
         Demand::Leased(host) => {
             let lease = &run.world.machine(host).lease;
             (lease.is_some(), format!("{lease:?}"))
@@ -379,6 +386,7 @@ fn demand(words: &[&str]) -> Option<Demand> {
         "kept" => Demand::Kept(host(1)?),
         "slot" => Demand::Slot(host(1)?, host(2)?),
         "singletons-on" => Demand::SingletonsOn(host(1)?),
+        "monitor" => Demand::Monitor(host(1)?, says(words.get(2)?)?),
         "leased" => Demand::Leased(host(1)?),
         "lease-ended" => Demand::LeaseEnded(host(1)?),
         "guard-refused" => Demand::GuardRefused,
@@ -502,6 +510,10 @@ fn of_files(words: &[&str]) -> Option<Fault> {
         "let-passes-end" => Fault::LetPassesEnd(host()?),
         "fill-files" => Fault::FillFiles(host()?),
         "free-files" => Fault::FreeFiles(host()?),
+        "write-monitor" => Fault::WriteMonitor(host()?, says(words.get(2)?)?),
+        "lock-monitor" => Fault::LockMonitor(host()?),
+        "unlock-monitor" => Fault::UnlockMonitor(host()?),
+        "open-sessions" => Fault::OpenSessions(host()?, number_at(words, 2)?),
         "kill-pass" => Fault::KillPass(host()?),
         _ => return None,
     })
@@ -549,6 +561,8 @@ fn of_the_observer(words: &[&str]) -> Option<Fault> {
         "maintain" => {
             Fault::Maintain(HostName::new(words.get(1)?), words.get(2).and_then(duration))
         }
+        "drain" => Fault::Drain(HostName::new(words.get(1)?), words.get(2).and_then(duration)?),
+        "undrain" => Fault::Undrain(HostName::new(words.get(1)?)),
         "end-maintenance" => Fault::EndMaintenance(HostName::new(words.get(1)?)),
         "upgrade" => Fault::Upgrade(Carry::Begin),
         "resume-upgrade" => Fault::Upgrade(Carry::GoOn),
@@ -560,6 +574,10 @@ fn of_the_observer(words: &[&str]) -> Option<Fault> {
         "acknowledge" => Fault::Acknowledge,
         _ => return None,
     })
+}
+
+fn says(word: &&str) -> Option<Says> {
+    [Says::In, Says::Out].into_iter().find(|says| says.to_string() == **word)
 }
 
 fn number_at(words: &[&str], index: usize) -> Option<u64> {

@@ -30,6 +30,7 @@ impl World {
             Look::Disk(host) => self
                 .over_ssh(host, |machine| Some(Ok(Seen::Disk(machine.database.disk.rooms(now))))),
             Look::Files(host) => self.over_ssh(host, |machine| Some(self.see_files(machine, now))),
+            Look::Sessions(host) => self.over_ssh(host, World::see_sessions),
             Look::Port { host, from } => self.see_through(from, host, see_port),
             Look::Application { host, from } => self.see_through(from, host, |machine| {
                 let serves = self.application_serves(host);
@@ -40,7 +41,11 @@ impl World {
                     return Some(Ok(Seen::ApplicationIll("overloaded".to_owned())));
                 }
                 Some(Ok(match machine.database.postmaster {
-                    Postmaster::Running if !machine.database.in_recovery => Seen::ApplicationWell,
+                    Postmaster::Running
+                        if !machine.database.in_recovery || self.serves_everywhere() =>
+                    {
+                        Seen::ApplicationWell
+                    }
                     _ => Seen::ApplicationIll("no writable database".to_owned()),
                 }))
             }),
@@ -88,6 +93,7 @@ impl World {
             units,
             tombstone: machine.tombstone,
             lease: self.see_lease(machine),
+            monitor: self.see_monitor(machine),
         })))
     }
 

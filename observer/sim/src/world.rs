@@ -277,6 +277,8 @@ impl World {
                 }
                 reply
             }
+            Effect::Monitor { host, says } => self.write_monitor(host, *says),
+            Effect::AwaitBalancers { .. } => Some(Reply::Did),
             Effect::PowerOff { host } => self.power_off(host, now),
             Effect::PowerOn { host } => self.power_on(host),
             Effect::StopDatabase { how: Stop::Clean, .. } => {

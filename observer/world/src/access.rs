@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use observer_core::parity::Item;
 use observer_core::policy::PairSpec;
+use observer_core::sighting::Says;
 use observer_core::words::{BouncerName, FileSetName, HostName, ProxyName, ServiceName};
 
 use crate::keys::Format;
@@ -189,6 +190,21 @@ pub struct HostAccess {
     pub application: Option<HttpProbe>,
     /// How its power is switched, if there is a power fence.
     pub power: Option<PowerSwitch>,
+    /// The file that tells balancers which are not ours whether to send users there.
+    pub monitor: Option<MonitorAccess>,
+}
+
+/// The monitor file of one host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MonitorAccess {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What its presence says; its absence says the other.
+    pub means: Says,
+    /// The account that makes and removes it, by sudo unless it is the one we log in as.
+    pub user: String,
+    /// The application's TCP port, at which sessions are counted.
+    pub port: u16,
 }
 
 /// The power fence's command for one host. It runs on the observer, without a shell.

@@ -22,6 +22,7 @@ mod files;
 mod guard;
 mod job;
 mod lease;
+mod monitor;
 mod parity;
 mod readiness;
 mod standby;
@@ -31,6 +32,7 @@ pub(crate) use files::{FOLDER as FILES_FOLDER, PassCommands, setup as files_setu
 pub(crate) use guard::{GUARD_FILE, guard};
 pub(crate) use job::{JobCommands, Takes};
 pub(crate) use lease::LeaseCommands;
+pub(crate) use monitor::MonitorCommands;
 pub(crate) use parity::{FileCommands, Look as ParityLook, ParityCommands};
 pub(crate) use standby::{Source, StandbyCommands, slot_name};
 pub(crate) use verify::{BEGINS as VERIFY_BEGINS, VerifyCommands};
@@ -165,6 +167,8 @@ pub(crate) struct HostCommands {
     pub(crate) standby: StandbyCommands,
     /// What sets its lease and takes it away.
     pub(crate) lease: LeaseCommands,
+    /// What shows and changes its monitor file, where it has one.
+    pub(crate) monitor: Option<MonitorCommands>,
     /// What lets it fetch each file set, in the configured order.
     pub(crate) files: Vec<PassCommands>,
     /// What asks the services that are asked by a command.
@@ -267,6 +271,10 @@ impl HostCommands {
             services,
             standby: StandbyCommands::new(access, &data, others)?,
             lease: LeaseCommands::new(access, &data, spec, others, proxies)?,
+            monitor: match &access.monitor {
+                Some(own) => Some(MonitorCommands::new(access, own)?),
+                None => None,
+            },
             files: Vec::new(),
             readiness: BTreeMap::new(),
             verify: Vec::new(),
@@ -279,6 +287,7 @@ impl HostCommands {
         let mut all = self.database.all().to_vec();
         all.extend(self.standby.all());
         all.extend(self.lease.all());
+        all.extend(self.monitor.iter().flat_map(MonitorCommands::all));
         all.extend(self.files.iter().flat_map(PassCommands::all));
         all.extend([&self.kill, &self.leave_tombstone, &self.lift_tombstone]);
         all.extend([&self.see_tombstone, &self.see_last_start, &self.see_disk, &self.see_owner]);

@@ -44,6 +44,7 @@ fn access(name: &str, unit: &str, data: &str) -> HostAccess {
         },
         application: None,
         power: None,
+        monitor: None,
     }
 }
 
@@ -67,6 +68,7 @@ fn leased(unit: &str, data: &str, lease_ms: Option<u64>) -> Result<HostCommands,
         proxies,
         bouncers: Vec::new(),
         files: Vec::new(),
+        monitor: None,
         services,
         policy,
     };

@@ -107,6 +107,7 @@ mod tests {
             proxies: Vec::new(),
             bouncers: Vec::new(),
             files: Vec::new(),
+            monitor: None,
             services: Vec::new(),
             policy: Policy::default(),
         };
@@ -144,6 +145,7 @@ mod tests {
             proxies,
             bouncers: Vec::new(),
             files: Vec::new(),
+            monitor: None,
             services,
             policy,
         };

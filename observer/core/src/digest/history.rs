@@ -30,7 +30,8 @@ type Fitness = (bool, u8, u64);
 
 /// How well `host` could take over: the greater, the better.
 fn fitness(inputs: Inputs<'_>, master: &HostName, host: &HostName) -> Fitness {
-    let free = !inputs.memory.maintenance.contains_key(host);
+    let memory = inputs.memory;
+    let free = !memory.maintenance.contains_key(host) && !memory.drained.contains_key(host);
     let Some(report) = inputs.report(host).filter(|report| report.in_recovery) else {
         return (free, 0, 0);
     };

@@ -1,6 +1,9 @@
-//! Hosts that a person took out of candidacy.
+//! Hosts that a person took out of candidacy: to work on them, or by draining them.
 //!
-//! What such a host looks like is expected and asks for nothing. It is still looked at, and said.
+//! What a host in maintenance looks like is expected and asks for nothing. It is still looked at,
+//! and said. Of a drained one only the users are away: what else is wrong there is put right. It
+//! is not promoted, because the users of a promoted host come to it, and because a host is
+//! drained when somebody is about to do something to it.
 
 use super::Inputs;
 use crate::facts::Slave;
@@ -12,15 +15,32 @@ pub(super) fn assess(
     candidate: Option<&HostName>,
     seen: (Slave, Option<String>),
 ) -> (Slave, Option<String>) {
-    let Some((host, order)) =
-        candidate.and_then(|host| Some((host, inputs.memory.maintenance.get(host)?)))
-    else {
-        return seen;
-    };
-    let said = format!("{host}: in maintenance for {} ({})", order.by, order.reason);
-    let said = match seen.1 {
-        Some(why) => format!("{said}; as expected, {why}"),
-        None => said,
-    };
-    (Slave::InMaintenance, Some(said))
+    let Some(host) = candidate else { return seen };
+    if let Some(order) = inputs.memory.maintenance.get(host) {
+        let said = format!("{host}: in maintenance for {} ({})", order.by, order.reason);
+        let said = match seen.1 {
+            Some(why) => format!("{said}; as expected, {why}"),
+            None => said,
+        };
+        return (Slave::InMaintenance, Some(said));
+    }
+    match (inputs.memory.drained.get(host), seen.0) {
+        (Some(drain), Slave::Ready | Slave::Lagging) => {
+            let order = &drain.order;
+            let said = format!("{host}: drained for {} ({})", order.by, order.reason);
+            (Slave::InMaintenance, Some(said))
+        }
+        _ => seen,
+    }
+}
+
+/// The condition of the candidate's database alone: `found` for a drained one.
+pub(super) fn of_its_database(
+    inputs: Inputs<'_>,
+    candidate: Option<&HostName>,
+    found: Slave,
+    slave: Slave,
+) -> Slave {
+    let maintained = candidate.is_some_and(|host| inputs.memory.maintenance.contains_key(host));
+    if maintained { slave } else { found }
 }

@@ -410,6 +410,7 @@ fn describe(entry: &Entry, now: At) -> String {
         Ok(Seen::Written { latency_ms }) => format!("commits in {latency_ms} ms"),
         Ok(Seen::CannotWrite(why)) => format!("cannot commit: {why}"),
         Ok(Seen::Disk(rooms)) => disk::describe(rooms),
+        Ok(Seen::Sessions(count)) => format!("{count} sessions"),
         Ok(Seen::PortOpen) => "takes connections".to_owned(),
         Ok(Seen::ApplicationWell) => "healthy".to_owned(),
         Ok(Seen::ApplicationIll(why)) => format!("not well: {why}"),

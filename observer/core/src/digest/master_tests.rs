@@ -24,6 +24,7 @@ fn spec() -> PairSpec {
             stop_deadline_ms: None,
         }],
         files: Vec::new(),
+        monitor: None,
         policy: Policy::default(),
     }
 }
@@ -32,7 +33,7 @@ fn machine(desk: UnitState) -> Seen {
     let unit = |unit: &str, state| UnitReport { unit: unit.to_owned(), state };
     let units = vec![unit(DATABASE_UNIT, UnitState::Active), unit("desk.service", desk)];
     let (system, lease) = (SystemState::Running, LeaseSeen::None);
-    Seen::Machine(MachineReport { system, units, tombstone: false, lease })
+    Seen::Machine(MachineReport { system, units, tombstone: false, lease, monitor: None })
 }
 
 fn database() -> Seen {

@@ -11,6 +11,7 @@ mod lease;
 mod loss;
 mod maintenance;
 mod master;
+mod monitors;
 mod proxies;
 mod readiness;
 mod singletons;
@@ -20,6 +21,7 @@ mod votes;
 pub use files::{Age, FileStanding};
 pub use loss::LossEstimate;
 pub use master::DATABASE_UNIT;
+pub use monitors::{DrainStanding, MonitorStanding};
 pub use readiness::Unready;
 pub use singletons::{Stray, Strayed};
 
@@ -27,7 +29,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Facts, Roles, Sight, Upkeep};
+use crate::facts::{Facts, Proxies, Roles, Sight, Upkeep};
 use crate::journal::Memory;
 use crate::judge::Repair;
 use crate::ledger::Snapshot;
@@ -79,6 +81,15 @@ pub struct Digest {
     /// Every file set, as the candidate has it.
     #[serde(default)]
     pub files: Vec<FileStanding>,
+    /// Every host's monitor file, where the pair has them.
+    #[serde(default)]
+    pub monitors: Vec<MonitorStanding>,
+    /// Whether a proxy says something else than who the master is, beside what monitor files say.
+    #[serde(default)]
+    pub proxies_drifted: bool,
+    /// Every drain, and how far it has come.
+    #[serde(default)]
+    pub drains: Vec<DrainStanding>,
     /// What stands out beside the master's condition, a sentence each.
     pub remarks: Vec<String>,
 }
@@ -175,9 +186,15 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         None => crate::facts::Master::Suspect,
     };
     let seen = slave::assess(inputs, master.as_ref(), candidate.as_ref(), condition);
+    let found = seen.0;
     let (slave, why) = maintenance::assess(inputs, candidate.as_ref(), seen);
     remarks.extend(why);
     let (proxies, fence, why) = proxies::assess(inputs, master.as_ref(), condition);
+    let proxies_drifted = matches!(proxies, Proxies::Drifted | Proxies::LeftDrifted);
+    remarks.extend(why);
+    let monitors = monitors::standings(inputs, master.as_ref());
+    let (shown, why) = monitors::drift(inputs, &monitors);
+    let proxies = proxies::worse(proxies, shown);
     remarks.extend(why);
     let (lease, why) = lease::assess(inputs, master.as_ref());
     remarks.extend(why);
@@ -204,7 +221,10 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         },
         proxies,
         fence,
-        commits: commits::assess(inputs, master.as_ref(), candidate.as_ref(), slave),
+        commits: commits::assess(inputs, master.as_ref(), candidate.as_ref(), {
+            // A drained slave goes on holding what it is sent.
+            maintenance::of_its_database(inputs, candidate.as_ref(), found, slave)
+        }),
         lease,
         singletons: singletons::assess(inputs, &strayed),
         upkeep: upkeep(&files, &low_disks),
@@ -226,6 +246,9 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         trouble_since,
         low_disks,
         files,
+        monitors,
+        proxies_drifted,
+        drains: monitors::drains(inputs),
         remarks,
         master,
     }

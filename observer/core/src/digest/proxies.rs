@@ -68,6 +68,11 @@ fn one_bouncer(inputs: Inputs<'_>, bouncer: &BouncerName) -> (Proxies, Option<St
     }
 }
 
+/// The worse of two.
+pub(super) fn worse(one: Proxies, other: Proxies) -> Proxies {
+    if rank(other) > rank(one) { other } else { one }
+}
+
 /// What a repair can put right is told before what only a person can.
 fn rank(state: Proxies) -> u8 {
     match state {

@@ -2,7 +2,7 @@
 //! let in to the new one; the files made to say the same.
 
 use super::steps::Patience;
-use super::{Brief, LossOverride, NoPlan, bouncers, steps};
+use super::{Brief, LossOverride, NoPlan, bouncers, monitors, steps};
 use crate::digest::Reach;
 use crate::facts::Master;
 use crate::plan::{Goal, OnFailure, Plan, Promise, Step, Stop, Undo};
@@ -17,6 +17,10 @@ pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan
     let mut plan: Vec<Step> = Vec::new();
     for proxy in &spec.proxies {
         plan.push(steps::fence(spec, proxy, master));
+    }
+    if digest.master_ssh == Reach::Answers {
+        // What is silent is told once it is back: nobody's failover waits for it.
+        plan.extend(monitors::send_away(spec, master));
     }
     plan.extend(still_the_old(brief, master));
     for proxy in &spec.proxies {

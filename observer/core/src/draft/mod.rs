@@ -5,6 +5,7 @@
 
 mod bouncers;
 mod failover;
+mod monitors;
 mod repair;
 mod service_steps;
 mod services;

@@ -1,6 +1,6 @@
 //! Repairs: small plans that move no role and have no pivot.
 
-use super::{Brief, NoPlan, bouncers, slave, steps};
+use super::{Brief, NoPlan, bouncers, monitors, slave, steps};
 use crate::digest::{Stray, Tombstone};
 use crate::judge::Repair;
 use crate::plan::{
@@ -16,7 +16,7 @@ pub(super) fn draft(brief: Brief<'_>, repair: Repair) -> Result<Plan, NoPlan> {
         Repair::StartDatabase => start_database(spec, master, digest.tombstone),
         Repair::RestartApplication => restart_application(spec, master)?,
         Repair::StopStaleMaster => stop_stale(spec, &digest.stale)?,
-        Repair::CorrectProxies => correct_proxies(spec, master),
+        Repair::CorrectProxies => correct_proxies(brief, master),
         Repair::ResumeBouncers => resume_bouncers(spec)?,
         Repair::StartSlave => slave::start(spec, brief.slave()?),
         Repair::ResumeReplication => slave::resume(spec, brief.slave()?, master),
@@ -108,6 +108,7 @@ fn stop_stale(spec: &PairSpec, stale: &[HostName]) -> Result<Vec<Step>, NoPlan> 
                 ..steps::fence(spec, proxy, host)
             });
         }
+        plan.extend(monitors::keep_away(spec, host));
         for service in spec.services.iter().filter(|s| s.placement == Placement::Master) {
             plan.push(Step { undo: Undo::NothingToUndo, ..steps::stop_service(host, service) });
         }
@@ -121,9 +122,14 @@ fn stop_stale(spec: &PairSpec, stale: &[HostName]) -> Result<Vec<Step>, NoPlan> 
 }
 
 /// At every proxy: all others out, the master in, the file the same. Sessions may finish: they
-/// lead to hosts that are slaves.
-fn correct_proxies(spec: &PairSpec, master: &HostName) -> Vec<Step> {
-    let mut plan = Vec::new();
+/// lead to hosts that are slaves. Where only monitor files say something else, the proxies are
+/// left alone.
+fn correct_proxies(brief: Brief<'_>, master: &HostName) -> Vec<Step> {
+    let spec = brief.spec;
+    let mut plan = monitors::correct(brief);
+    if !plan.is_empty() && !brief.digest.proxies_drifted {
+        return plan;
+    }
     for proxy in &spec.proxies {
         plan.extend(spec.others(master).map(|host| take_out(spec, proxy, host)));
         plan.push(Step { undo: Undo::NothingToUndo, ..steps::let_in(spec, proxy, master) });

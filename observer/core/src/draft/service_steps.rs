@@ -1,6 +1,6 @@
 //! The steps that start and stop services, and the order in which users get them.
 
-use super::{bouncers, steps};
+use super::{bouncers, monitors, steps};
 use crate::plan::{Effect, First, LostReply, OnFailure, Proof, Step, Undo};
 use crate::policy::{PairSpec, Placement, ServiceSpec, UserWait};
 use crate::words::{BouncerName, HostName};
@@ -21,6 +21,7 @@ pub(super) fn open_to_users(spec: &PairSpec, heir: &HostName, paused: &[BouncerN
     plan.extend(needed.into_iter().map(|service| start_service(heir, service)));
     plan.extend(spec.proxies.iter().map(|proxy| steps::let_in(spec, proxy, heir)));
     plan.extend(paused.iter().map(bouncers::resume));
+    plan.extend(monitors::send_to(spec, heir));
     plan.extend(rest.into_iter().map(|service| start_service(heir, service)));
     plan.extend(spec.proxies.iter().map(|proxy| steps::rewrite(spec, proxy, heir)));
     plan

@@ -4,7 +4,7 @@
 //!
 //! Whatever users do not wait for is done before they are held or after they are released.
 
-use super::{Brief, NoPlan, bouncers, steps};
+use super::{Brief, NoPlan, bouncers, monitors, steps};
 use crate::files::PassKind;
 use crate::plan::{Goal, OnFailure, Plan, Step, Undo};
 use crate::policy::{Durability, Placement, ServiceSpec, UserWait};
@@ -46,6 +46,7 @@ pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     };
     plan.extend(rest.into_iter().map(stop));
     plan.extend(spec.bouncers.iter().map(bouncers::answers));
+    plan.extend(monitors::leave(spec, master));
     for proxy in &spec.proxies {
         plan.push(steps::hold(spec, proxy, master));
     }

@@ -90,7 +90,9 @@ impl Cause {
             Cause::SlaveLagging => "The slave is further behind than the lag limit.",
             Cause::SlaveCutOff => "The network between master and slave is cut.",
             Cause::SlaveNotPromotable => "The slave is in a state that must not be promoted.",
-            Cause::HostInMaintenance => "The slave is in maintenance; nothing could take over.",
+            Cause::HostInMaintenance => {
+                "The slave is in maintenance, or drained; nothing could take over."
+            }
             Cause::OldMasterBack => "A replaced master is back and not yet a slave of the new one.",
             Cause::CommitsWait => "Commits wait for a slave that is away.",
             Cause::DurabilityOwed => "Commits do not wait for the slave as the policy asks.",
@@ -100,7 +102,9 @@ impl Cause {
             Cause::ParityBroken => "The hosts differ in versions, secrets or settings.",
             Cause::DiskLow => "The disk of a database is nearly full, or soon will be.",
             Cause::ProxyDown => "A proxy does not serve or does not answer.",
-            Cause::ProxyDrifted => "A proxy would send users to another host than the master.",
+            Cause::ProxyDrifted => {
+                "A proxy or a monitor file sends users elsewhere than it should."
+            }
             Cause::ProxyCutFromMaster => "A proxy cannot reach the master, which is well.",
             Cause::BouncerPaused => "A PgBouncer is paused, and its clients wait.",
             Cause::MasterSuspect => "The master looks wrong; the evidence is not enough to act.",
@@ -143,7 +147,9 @@ impl Cause {
             Cause::SlaveLagging => "Find what slows replay or the network; watch `status`.",
             Cause::SlaveCutOff => "Check cables, firewall and routes between the two hosts.",
             Cause::SlaveNotPromotable => "`why` says why: resume replay, mend access, or rebuild.",
-            Cause::HostInMaintenance => "`maintenance --end`, once the work there is done.",
+            Cause::HostInMaintenance => {
+                "`maintenance --end`, or `undrain`, once the work there is done."
+            }
             Cause::OldMasterBack => "Nothing if it rejoins by itself; else `rejoin`.",
             Cause::CommitsWait => "Bring the slave back; see `on_slave_lost` in the pair's file.",
             Cause::DurabilityOwed => "Nothing if it is set by itself; else see `events` for why.",

@@ -353,14 +353,14 @@ pub const RULES: &[Rule] = &[
         when: When { proxies: &[Proxies::Drifted], ..WELL },
         cause: Cause::ProxyDrifted,
         verdict: Verdict::Repair(Repair::CorrectProxies),
-        why: "a proxy's runtime table or file does not say who the master is",
+        why: "a proxy's table or file, or a monitor file, does not say where users are to go",
     },
     Rule {
         id: "P6",
         when: When { proxies: &[Proxies::LeftDrifted], ..WELL },
         cause: Cause::ProxyDrifted,
         verdict: Verdict::Hold,
-        why: "a proxy does not say who the master is, and the policy leaves that to a person",
+        why: "a proxy or monitor file sends users elsewhere, and the policy leaves that to a person",
     },
     Rule {
         id: "P2",

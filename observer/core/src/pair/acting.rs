@@ -42,6 +42,9 @@ impl Pair {
             looks.push(Look::ProxyFile(proxy.clone()));
         }
         looks.extend(spec.bouncers.iter().cloned().map(Look::Bouncer));
+        if spec.monitor.is_some() {
+            looks.extend(self.memory.drained.keys().cloned().map(Look::Sessions));
+        }
         if let Some(master) = master.filter(|_| !spec.files.is_empty()) {
             looks.extend(spec.others(master).cloned().map(Look::Files));
         }
@@ -347,11 +350,15 @@ impl Pair {
                     self.end_drive();
                 }
             }
-            Writing::Memory(record) => {
-                if matches!(record, Record::Adopted { .. }) {
-                    self.roles_changed();
+            Writing::Memory(record) => match record {
+                Record::Adopted { .. } => self.roles_changed(),
+                Record::DrainBegan { .. } | Record::DrainEnded { .. } => {
+                    self.looks = self.looks_now();
+                    self.snapshot.retain(&self.looks);
+                    self.pace.hurry();
                 }
-            }
+                _ => {}
+            },
         }
         self.rejudge(now);
     }

@@ -34,7 +34,10 @@ impl Pair {
     fn own_advice(&self, cause: Cause) -> Option<String> {
         match cause {
             Cause::HostInMaintenance => {
-                let (host, order) = self.memory.maintenance.iter().next()?;
+                let Some((host, order)) = self.memory.maintenance.iter().next() else {
+                    let host = self.memory.drained.keys().next()?;
+                    return Some(format!("`undrain {host}`, once the work there is done."));
+                };
                 Some(match order.keeper {
                     Keeper::Person => {
                         format!("`maintenance {host} --end`, once the work there is done.")

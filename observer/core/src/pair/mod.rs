@@ -10,6 +10,7 @@
 
 mod acting;
 mod advice;
+mod drain;
 mod files;
 mod maintenance;
 mod orders;
@@ -284,6 +285,7 @@ impl Pair {
         self.reconsider();
         self.adopt(now);
         self.note_protection(now);
+        self.note_drains(now);
         if rule.verdict.act() != Act::Nothing && gate.bars.is_none() && !self.stopping {
             self.act_on(ruling, now);
         }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Pair;
 use super::work::Writing;
 use crate::draft::{self, Brief, LossOverride, Services};
+use crate::drain::DrainOrder;
 use crate::event::EventKind;
 use crate::facts::{Act, Asker, Facts, Master, Proxies, Roles, Slave};
 use crate::journal::{Keeper, MaintenanceOrder, Outcome, PauseOrder, Record, Schedule, Turn, Way};
@@ -113,6 +114,20 @@ pub enum OperatorOrder {
         /// Whose maintenance is meant; a person may end any.
         keeper: Keeper,
     },
+    /// Keep users away from a host.
+    Drain {
+        /// Which.
+        host: HostName,
+        /// Who, why, and for how long.
+        order: DrainOrder,
+    },
+    /// Let users come to it again.
+    Undrain {
+        /// Which.
+        host: HostName,
+        /// Who.
+        by: String,
+    },
     /// Allow the next automatic change of master; accept a master made by other hands.
     Acknowledge {
         /// Who.
@@ -140,6 +155,8 @@ impl OperatorOrder {
             OperatorOrder::EndUpgrade { .. } => "upgrade end",
             OperatorOrder::Maintain { .. } => "maintenance",
             OperatorOrder::EndMaintenance { .. } => "maintenance --end",
+            OperatorOrder::Drain { .. } => "drain",
+            OperatorOrder::Undrain { .. } => "undrain",
             OperatorOrder::Acknowledge { .. } => "ack",
         }
     }
@@ -162,9 +179,11 @@ impl OperatorOrder {
             | OperatorOrder::MarkUpgrade { by, .. }
             | OperatorOrder::EndUpgrade { by }
             | OperatorOrder::EndMaintenance { by, .. }
+            | OperatorOrder::Undrain { by, .. }
             | OperatorOrder::Acknowledge { by } => by,
             OperatorOrder::BeginUpgrade(upgrade) => &upgrade.by,
             OperatorOrder::Maintain { order, .. } => &order.by,
+            OperatorOrder::Drain { order, .. } => &order.by,
         }
     }
 }
@@ -201,6 +220,9 @@ pub enum Refusal {
     /// The host serves users.
     #[error("{0} is the master: its users are moved away first")]
     IsMaster(HostName),
+    /// Users have nobody but that host.
+    #[error("{0} is the master, and users may go nowhere else: they are moved away first")]
+    OnlyServer(HostName),
     /// Somebody else has taken the host out of candidacy.
     #[error("{0} is in maintenance for {by}: {reason}", by = .1.by, reason = .1.reason)]
     Kept(HostName, Box<MaintenanceOrder>),
@@ -348,6 +370,8 @@ impl Pair {
             OperatorOrder::EndMaintenance { host, by, keeper } => {
                 self.end_maintenance(host, by, keeper, now)
             }
+            OperatorOrder::Drain { host, order } => self.drain(host, order, now),
+            OperatorOrder::Undrain { host, by } => self.undrain(host, by, now),
             OperatorOrder::Acknowledge { by } => self.acknowledge(by, now),
         }
     }

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::files::PassKind;
+use crate::sighting::Says;
 use crate::words::{BouncerName, FileSetName, HostName, ProxyName, ServiceName, human_ms};
 
 /// The closed list of everything that is ever done to the world.
@@ -182,6 +183,21 @@ pub enum Effect {
         /// The host.
         host: HostName,
     },
+    /// Make the monitor file of a host say whether users are to be sent there.
+    Monitor {
+        /// The host.
+        host: HostName,
+        /// What it is to say.
+        says: Says,
+    },
+    /// Give the balancers that check the monitor file of a host the time that they may take to
+    /// notice it.
+    AwaitBalancers {
+        /// The host.
+        host: HostName,
+        /// How long, in milliseconds.
+        settle_ms: u64,
+    },
     /// Take the power of the old master away, by the power fence.
     PowerOff {
         /// The host.
@@ -246,6 +262,8 @@ impl Effect {
             | Effect::SetLease { host, .. }
             | Effect::Pass { host, .. }
             | Effect::EndPasses { host }
+            | Effect::Monitor { host, .. }
+            | Effect::AwaitBalancers { host, .. }
             | Effect::DropLease { host }
             | Effect::StartService { host, .. }
             | Effect::StopService { host, .. }
@@ -325,6 +343,12 @@ impl fmt::Display for Effect {
             Effect::DropLease { host } => write!(f, "take the lease on {host} away"),
             Effect::Pass { host, source, set, .. } => {
                 write!(f, "fetch files {set} from {source} to {host}")
+            }
+            Effect::Monitor { host, says } => {
+                write!(f, "make the monitor file of {host} say {says}")
+            }
+            Effect::AwaitBalancers { host, settle_ms } => {
+                write!(f, "give balancers {} to leave {host}", human_ms(*settle_ms))
             }
             Effect::EndPasses { host } => write!(f, "end passes of files on {host}"),
             Effect::LeaveTombstone { host } => write!(f, "leave tombstone on {host}"),

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::files::PassKind;
+use crate::sighting::Says;
 use crate::words::{
     BouncerName, Epoch, FileSetName, HostName, Lsn, ProxyName, ServiceName, Timeline,
 };
@@ -200,6 +201,19 @@ pub enum Proof {
         /// The plan's epoch.
         epoch: Epoch,
     },
+    /// The monitor file of the host says so.
+    MonitorSays {
+        /// The host.
+        host: HostName,
+        /// What it says.
+        says: Says,
+    },
+    /// Its monitor file says *out*, and nobody but our proxies has a session at the application's
+    /// port.
+    NoSessions {
+        /// The host.
+        host: HostName,
+    },
     /// No pass of a file set runs on the host.
     NoPass {
         /// The host.
@@ -347,6 +361,10 @@ impl fmt::Display for Proof {
                 write!(f, "{host} is primary past timeline {after}")
             }
             Proof::PassClean { host, set, .. } => write!(f, "{host} lacks nothing of files {set}"),
+            Proof::MonitorSays { host, says } => write!(f, "monitor file of {host} says {says}"),
+            Proof::NoSessions { host } => {
+                write!(f, "monitor file of {host} says out, and no session of others is left")
+            }
             Proof::NoPass { host } => write!(f, "no pass of files runs on {host}"),
             Proof::NotPromoted { host } => write!(f, "{host} is stopped and was never promoted"),
             Proof::CanWrite { host } => write!(f, "{host} commits a row"),

@@ -29,6 +29,7 @@ pub(super) fn spec() -> PairSpec {
         proxies: vec!["proxy".into()],
         bouncers: vec!["bouncer".into()],
         files: vec![FileSetSpec {
+            monitor: None,
             name: "attachments".into(),
             every_ms: 10_000,
             stale_after_ms: 120_000,

@@ -3,6 +3,7 @@
 //! It judges nothing and waits for no pair: reports come from what each pair's task published
 //! last; orders go to the task and are answered by it.
 
+mod drain;
 mod fence;
 pub(crate) mod files;
 mod orders;
@@ -201,6 +202,8 @@ pub(crate) async fn serve(listener: UnixListener, desk: Arc<Desk>) -> std::io::R
         .route("/v1/pairs/{pair}/upgrade/end", post(upgrade::end))
         .route("/v1/pairs/{pair}/maintenance", post(orders::maintenance))
         .route("/v1/pairs/{pair}/maintenance/end", post(orders::end_maintenance))
+        .route("/v1/pairs/{pair}/drain", post(drain::begin))
+        .route("/v1/pairs/{pair}/undrain", post(drain::end))
         .route("/v1/pairs/{pair}/resume", post(orders::resume))
         .route("/v1/pairs/{pair}/ack", post(orders::acknowledge))
         .with_state(desk);

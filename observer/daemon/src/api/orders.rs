@@ -135,7 +135,12 @@ pub(super) async fn pause(
 }
 
 /// Refuses a pause or maintenance without a reason, or of a length that nobody can have meant.
-fn check_absence(desk: &Desk, what: &str, reason: &str, until: Option<At>) -> Answered<()> {
+pub(super) fn check_absence(
+    desk: &Desk,
+    what: &str,
+    reason: &str,
+    until: Option<At>,
+) -> Answered<()> {
     if reason.trim().is_empty() {
         let why = format!("{what} needs a reason, for whoever finds it");
         return Err(bad(&why, "add --reason TEXT"));
@@ -305,7 +310,7 @@ pub(super) async fn put<T>(link: &PairLink, ask: Ask, answer: oneshot::Receiver<
     })
 }
 
-fn bad(message: &str, fix: &str) -> Refused {
+pub(super) fn bad(message: &str, fix: &str) -> Refused {
     Refused::new(ProblemKind::BadRequest, message.to_owned(), fix.to_owned())
 }
 
@@ -363,6 +368,9 @@ pub(super) fn refusal(link: &PairLink, why: Refusal) -> Refused {
         }
         Refusal::IsMaster(host) => {
             format!("`ha-observer switchover`, then `ha-observer maintenance {host} --reason TEXT`")
+        }
+        Refusal::OnlyServer(host) => {
+            format!("`ha-observer switchover`, then `ha-observer drain {host} --reason TEXT`")
         }
         Refusal::NotReady => "`status` shows what does not answer; then order it again".to_owned(),
         Refusal::Busy => "order it again".to_owned(),

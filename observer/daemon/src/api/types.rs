@@ -203,6 +203,29 @@ pub(crate) struct MaintenanceEnd {
     pub(crate) keeper: Keeper,
 }
 
+/// Body of `POST /v1/pairs/{pair}/drain`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DrainRequest {
+    /// Which host.
+    pub(crate) host: HostName,
+    /// Why; shown by `status` to everybody.
+    pub(crate) reason: String,
+    /// When it ends by itself, in milliseconds of the daemon's clock (`at` of `status`).
+    #[serde(default)]
+    pub(crate) until: Option<At>,
+    /// How long sessions may take to end before it is told how many are left, in milliseconds.
+    pub(crate) limit_ms: u64,
+}
+
+/// Body of `POST /v1/pairs/{pair}/undrain`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UndrainRequest {
+    /// Which host.
+    pub(crate) host: HostName,
+}
+
 /// Body of `POST /v1/pairs/{pair}/parity/fix`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

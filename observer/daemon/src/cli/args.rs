@@ -102,6 +102,10 @@ pub(crate) enum Verb {
     },
     /// Take a host out of candidacy while somebody works on it; the rest is watched over on.
     Maintenance(MaintenanceArgs),
+    /// Keep users away from a host by its monitor file, and wait until nobody is left there.
+    Drain(DrainArgs),
+    /// Let users come to a drained host again, once its application is well.
+    Undrain(UndrainArgs),
     /// Upgrade one host after the other, the master last, by a switchover.
     Upgrade(UpgradeArgs),
     /// End the pause.
@@ -175,6 +179,35 @@ pub(crate) struct MaintenanceArgs {
     /// The work is done: it may be promoted and repaired again.
     #[arg(long, conflicts_with_all = ["reason", "for_ms"])]
     pub(crate) end: bool,
+}
+
+/// Options of `drain`.
+#[derive(Args, Debug)]
+pub(crate) struct DrainArgs {
+    /// Which host; not the master where only that serves users.
+    pub(crate) host: String,
+    /// Why, for whoever finds it so.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// Ends by itself after this time, like 2h; at most 30d.
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::config::time_ms)]
+    pub(crate) for_ms: Option<u64>,
+    /// How long sessions may take to end. After it the host stays drained, and what is left is
+    /// told.
+    #[arg(long = "limit", value_name = "TIME", default_value = "10min",
+        value_parser = crate::config::time_ms)]
+    pub(crate) limit_ms: u64,
+}
+
+/// Options of `undrain`.
+#[derive(Args, Debug)]
+pub(crate) struct UndrainArgs {
+    /// Which host.
+    pub(crate) host: String,
+    /// How long to wait for its application.
+    #[arg(long = "limit", value_name = "TIME", default_value = "5min",
+        value_parser = crate::config::time_ms)]
+    pub(crate) limit_ms: u64,
 }
 
 /// Options of `events`.

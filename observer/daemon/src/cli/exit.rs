@@ -44,6 +44,9 @@ pub(crate) enum Exit {
     /// `files`: a copy is older than its limit, its last pass left something behind, or it is not
     /// whole.
     FilesBehind = 17,
+    /// `drain`: its limit is over and somebody is left there; `undrain`: the host is not well in
+    /// time.
+    NotSettled = 18,
 }
 
 /// The list, as it stands in `--help` and the manual page.
@@ -68,7 +71,9 @@ Exit codes:
   15  `parity`: an item is not alike on all hosts, or could not be compared
   16  `upgrade`: it stopped, with the pair serving; the message says how to go on or back
   17  `files`: a copy is older than its limit, its last pass left something behind, or it is
-      not whole";
+      not whole
+  18  `drain`: its limit is over and somebody is left there; `undrain`: the host is not well
+      in time";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -6,6 +6,7 @@ mod act;
 mod args;
 mod client;
 mod config;
+mod drain;
 mod events;
 mod exit;
 mod fence;
@@ -95,7 +96,8 @@ impl Failure {
             | Exit::PartlyChanged
             | Exit::NotAlike
             | Exit::UpgradeStopped
-            | Exit::FilesBehind => "other",
+            | Exit::FilesBehind
+            | Exit::NotSettled => "other",
             Exit::Unexpected => "unexpected",
         };
         problem_json(kind, &self.to_string())
@@ -234,6 +236,8 @@ async fn ask(common: Common, verb: Verb) -> Result<Exit, Failure> {
         Verb::Pause { reason, for_ms } => orders::pause(&desk, reason, for_ms).await,
         Verb::Upgrade(args) => upgrade::carry_out(&desk, args).await,
         Verb::Maintenance(args) => orders::maintenance(&desk, args).await,
+        Verb::Drain(args) => drain::begin(&desk, args).await,
+        Verb::Undrain(args) => drain::finish(&desk, args).await,
         Verb::Resume => orders::resume(&desk).await,
         Verb::Ack => orders::acknowledge(&desk).await,
         Verb::Proxy(args) => proxy::with_daemon(&desk, args).await,

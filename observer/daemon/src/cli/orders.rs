@@ -37,7 +37,7 @@ pub(super) async fn pause(
 }
 
 /// Refuses a time by itself that nobody can have meant.
-fn check_length(for_ms: Option<u64>) -> Result<(), Failure> {
+pub(super) fn check_length(for_ms: Option<u64>) -> Result<(), Failure> {
     if let Some(ms) = for_ms
         && !(1..=PAUSE_MAX_MS).contains(&ms)
     {

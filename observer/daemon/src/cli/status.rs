@@ -104,6 +104,17 @@ fn standing_lines(status: &PairStatus, look: Look) -> Vec<String> {
         let line = format!("{}; {end}", one_line(&kept.sentence(&host.name)));
         lines.push(look.paint(Tone::Warn, &line));
     }
+    for host in &status.hosts {
+        if let Some(drain) = &host.drain {
+            let end = format!("`ha-observer undrain {}` ends it", host.name);
+            let line = format!("{}; {end}", one_line(&drain.sentence(&host.name)));
+            lines.push(look.paint(Tone::Warn, &line));
+        }
+        if host.returning {
+            let line = format!("{} is undrained once its application is well", host.name);
+            lines.push(look.paint(Tone::Warn, &line));
+        }
+    }
     if let Some(schedule) = &status.schedule {
         let (due, ahead) = (date_time(schedule.due), when::ahead(schedule.due, status.at));
         let line = format!(

@@ -90,6 +90,9 @@ fn status() -> PairStatus {
                 application: Some("well".to_owned()),
                 unready: Vec::new(),
                 maintenance: None,
+                monitor: None,
+                drain: None,
+                returning: false,
             },
             HostStatus {
                 name: "node-b".into(),
@@ -100,6 +103,9 @@ fn status() -> PairStatus {
                 application: Some("ill: 503 \x1b[2Jhostile".to_owned()),
                 unready: Vec::new(),
                 maintenance: None,
+                monitor: None,
+                drain: None,
+                returning: false,
             },
         ],
         proxies: vec![ProxyStatus {

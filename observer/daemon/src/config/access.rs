@@ -3,6 +3,6 @@
 //! The only file of the configuration that names `observer_world`'s access types.
 
 pub(crate) use observer_world::access::{
-    BouncerAccess, DatabaseAccess, HostAccess, HttpProbe, HttpReadiness, ListensAt, PairAccess,
-    ProxyAccess, ProxyServer, ReadinessProbe, ReadinessQuestion, SshAccess,
+    BouncerAccess, DatabaseAccess, HostAccess, HttpProbe, HttpReadiness, ListensAt, MonitorAccess,
+    PairAccess, ProxyAccess, ProxyServer, ReadinessProbe, ReadinessQuestion, SshAccess,
 };

@@ -9,6 +9,7 @@ mod daemon;
 mod fence;
 mod files;
 mod finding;
+mod monitor;
 mod pair;
 mod parity;
 mod plain;

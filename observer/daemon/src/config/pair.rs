@@ -18,6 +18,7 @@ use super::access::{
 use super::address;
 use super::fence::Fence;
 use super::finding::{Finding, Weight};
+use super::monitor;
 use super::parity;
 use super::policy;
 use super::section::{Document, Section};
@@ -65,7 +66,8 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
     let (services, readiness) = policy::services(&tables);
     let probed = services.iter().any(|service| service.probed == Probed::Health);
     let fence = Fence::read(root.table("fence"), reach);
-    let mut readers = Readers { ssh, database, application, fence, reach, names: BTreeSet::new() };
+    let (monitor, names) = (root.table("monitor_file"), BTreeSet::new());
+    let mut readers = Readers { ssh, database, application, monitor, fence, reach, names };
     let host_tables = root.tables("host");
     let hosts: Vec<HostAccess> =
         host_tables.iter().map(|host| readers.host(host, probed)).collect();
@@ -91,6 +93,16 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
             "write one [[proxy]] for each HAProxy machine in front of the pair",
         );
     }
+    let any_file = hosts.iter().any(|host| host.monitor.is_some());
+    let monitor = monitor::spec(&readers.monitor, any_file);
+    for (host, table) in hosts.iter().zip(&host_tables).filter(|_| any_file) {
+        if host.monitor.is_none() {
+            table.amiss(
+                "other hosts have a monitor file, and this one has none",
+                "write [monitor_file] for all, or [host.monitor_file] for each",
+            );
+        }
+    }
     readers.finish();
     let section = root.table("policy");
     let mut policy = policy::read(&section);
@@ -104,6 +116,7 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
         bouncers: bouncers.iter().map(|bouncer| bouncer.name.clone()).collect(),
         services,
         files: sets,
+        monitor,
         policy,
     };
     PairAccess { spec, hosts, proxies, bouncers, files, parity, readiness }
@@ -121,6 +134,7 @@ struct Readers<'d, 't> {
     ssh: Section<'d, 't>,
     database: Section<'d, 't>,
     application: Section<'d, 't>,
+    monitor: Section<'d, 't>,
     fence: Fence<'d, 't>,
     reach: Reach,
     names: BTreeSet<String>,
@@ -133,11 +147,14 @@ impl<'d, 't> Readers<'d, 't> {
         let ssh = self.ssh(section, &address);
         let database = section.table("database");
         let probe = section.table("application");
+        let application = self.application(probe, &address);
+        let port = application.as_ref().map(|probe| probe.port);
         let access = HostAccess {
             name: HostName::new(&name),
             ssh,
             database: self.database(database, &address),
-            application: self.application(probe, &address),
+            application,
+            monitor: monitor::file(&section.table("monitor_file"), &self.monitor, port),
             power: self.fence.switch(section, &name, &address),
         };
         if probed && access.application.is_none() {
@@ -287,6 +304,7 @@ impl<'d, 't> Readers<'d, 't> {
         self.ssh.finish();
         self.database.finish();
         self.application.finish();
+        self.monitor.finish();
     }
 }
 
@@ -322,19 +340,19 @@ pub(super) fn url_path(section: &Section<'_, '_>) -> String {
 const DEFAULT_KEY: &str = "/etc/ha-observer/ssh/id_ed25519";
 
 /// A machine's own table over the one that all machines share.
-struct Layered<'a, 'd, 't> {
-    own: &'a Section<'d, 't>,
-    shared: &'a Section<'d, 't>,
+pub(super) struct Layered<'a, 'd, 't> {
+    pub(super) own: &'a Section<'d, 't>,
+    pub(super) shared: &'a Section<'d, 't>,
 }
 
 impl<'a, 'd, 't> Layered<'a, 'd, 't> {
     /// The table that answers for `key`.
-    fn section(&self, key: &'static str) -> &'a Section<'d, 't> {
+    pub(super) fn section(&self, key: &'static str) -> &'a Section<'d, 't> {
         self.own.knows(key);
         if self.own.has(key) { self.own } else { self.shared }
     }
 
-    fn text(&self, key: &'static str) -> Option<String> {
+    pub(super) fn text(&self, key: &'static str) -> Option<String> {
         self.section(key).text(key)
     }
 }

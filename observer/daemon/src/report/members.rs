@@ -3,11 +3,13 @@
 //! It repeats what was seen and judges nothing: what it means is the digest's.
 
 use observer_core::digest::Unready;
+use observer_core::drain::Drain;
 use observer_core::journal::{Keeper, MaintenanceOrder};
 use observer_core::ledger::Snapshot;
 use observer_core::pair::Pair;
 use observer_core::sighting::{
-    Admission, DatabaseBusy, DatabaseReport, Look, ProxyReport, Seen, Silent, SystemState, Vantage,
+    Admission, DatabaseBusy, DatabaseReport, Look, ProxyReport, Says, Seen, Silent, SystemState,
+    Vantage,
 };
 use observer_core::words::{At, BouncerName, HostName, ProxyName};
 use serde::{Deserialize, Serialize};
@@ -53,6 +55,91 @@ pub(crate) struct HostStatus {
     /// The maintenance it is in.
     #[serde(default)]
     pub(crate) maintenance: Option<MaintenanceStatus>,
+    /// What its monitor file says; none where it has none, or was not seen.
+    #[serde(default)]
+    pub(crate) monitor: Option<Says>,
+    /// The drain it is in.
+    #[serde(default)]
+    pub(crate) drain: Option<DrainStatus>,
+    /// True while users may come again and its application is not well yet.
+    #[serde(default)]
+    pub(crate) returning: bool,
+}
+
+/// A drain in force.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct DrainStatus {
+    /// Who.
+    pub(crate) by: String,
+    /// Why.
+    pub(crate) reason: String,
+    /// When it was ordered.
+    pub(crate) since: At,
+    /// When it ends by itself.
+    pub(crate) until: Option<At>,
+    /// What its monitor file says.
+    pub(crate) says: Option<Says>,
+    /// Sessions that others than our proxies have there now; none while they are not counted.
+    pub(crate) sessions: Option<u64>,
+    /// How it stood once nobody was left, or its limit was over.
+    pub(crate) settled: Option<SettledStatus>,
+}
+
+/// How a drain stood.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct SettledStatus {
+    /// When.
+    pub(crate) at: At,
+    /// Sessions that were left; none where they could not be counted.
+    pub(crate) left: Option<u64>,
+}
+
+impl DrainStatus {
+    fn of(pair: &Pair, name: &HostName, drain: &Drain) -> Self {
+        let digest = pair.latest().map(|(digest, _)| digest);
+        let standing = digest.and_then(|one| one.drains.iter().find(|one| one.host == *name));
+        Self {
+            by: drain.order.by.clone(),
+            reason: drain.order.reason.clone(),
+            since: drain.order.since,
+            until: drain.order.until,
+            says: monitor(pair.snapshot(), name),
+            sessions: standing.and_then(|standing| standing.sessions),
+            settled: drain.settled.map(|one| SettledStatus { at: one.at, left: one.left }),
+        }
+    }
+
+    /// How far it is, in a few words.
+    pub(crate) fn progress(&self) -> String {
+        match (self.says, self.sessions) {
+            (Some(Says::In), _) => "its monitor file is being changed".to_owned(),
+            (_, Some(1)) => "1 session is left".to_owned(),
+            (_, Some(count)) => format!("{count} sessions are left"),
+            (_, None) => "sessions are not counted yet".to_owned(),
+        }
+    }
+
+    /// Who has it, since when, until when and why, and how far it is.
+    pub(crate) fn sentence(&self, host: &HostName) -> String {
+        let until = self.until.map_or_else(
+            || "until somebody ends it".to_owned(),
+            |until| format!("until {}", date_time(until)),
+        );
+        let stands = match self.settled {
+            Some(SettledStatus { left: Some(0), .. }) => "drained".to_owned(),
+            Some(_) => format!("drained, its limit is over and {}", self.progress()),
+            None => format!("being drained, {}", self.progress()),
+        };
+        let (by, since) = (&self.by, date_time(self.since));
+        format!("{host} is {stands}, for {by} since {since}, {until}: {}", self.reason)
+    }
+}
+
+fn monitor(snapshot: &Snapshot, name: &HostName) -> Option<Says> {
+    match snapshot.seen(&Look::Machine(name.clone())) {
+        Some(Seen::Machine(report)) => report.monitor,
+        _ => None,
+    }
 }
 
 /// A maintenance in force.
@@ -121,6 +208,7 @@ pub(crate) fn hosts(pair: &Pair) -> Vec<HostStatus> {
     let snapshot = pair.snapshot();
     let master = pair.memory().master.as_ref();
     let promoted = pair.promoted_by_plan();
+    let (drained, has_file) = (&pair.memory().drained, pair.spec().monitor.is_some());
     let of_master = master.and_then(|host| last_report(snapshot, host));
     let line = |name: &HostName| {
         let report = match snapshot.seen(&Look::Database(name.clone())) {
@@ -150,6 +238,9 @@ pub(crate) fn hosts(pair: &Pair) -> Vec<HostStatus> {
             application: application(snapshot, name),
             unready: unready(pair, name),
             maintenance: pair.memory().maintenance.get(name).map(MaintenanceStatus::of),
+            monitor: monitor(snapshot, name),
+            drain: drained.get(name).map(|drain| DrainStatus::of(pair, name, drain)),
+            returning: has_file && pair.memory().returning.contains_key(name),
         }
     };
     pair.spec().hosts.iter().map(line).collect()

@@ -38,6 +38,7 @@ pub(crate) fn event_text(kind: &EventKind) -> String {
             format!("{text} (until {})", date_time(*until))
         }
         EventKind::MaintenanceBegan { until: Some(until), .. }
+        | EventKind::DrainBegan { until: Some(until), .. }
         | EventKind::MaintenanceEnding { until, .. } => {
             format!("{text} (until {})", date_time(*until))
         }

@@ -450,6 +450,7 @@ fn sample_name(look: &Look) -> String {
         Look::Write(host) => format!("write:{host}"),
         Look::Disk(host) => format!("disk:{host}"),
         Look::Files(host) => format!("files:{host}"),
+        Look::Sessions(host) => format!("sessions:{host}"),
         Look::Port { host, from } => format!("port:{host}:{from}"),
         Look::Application { host, from } => format!("application:{host}:{from}"),
         Look::Readiness { host, service } => format!("readiness:{host}:{service}"),

@@ -48,6 +48,7 @@ pub(crate) fn spec() -> PairSpec {
         proxies: vec!["proxy".into()],
         bouncers: Vec::new(),
         files: Vec::new(),
+        monitor: None,
         services: vec![ServiceSpec {
             name: "desk".into(),
             unit: "desk.service".to_owned(),
@@ -188,6 +189,7 @@ impl State {
                 units: ["database", "desk.service"].map(active).to_vec(),
                 tombstone: false,
                 lease: LeaseSeen::None,
+                monitor: None,
             }),
             Look::Database(host) => Seen::Database(self.report(host)),
             Look::Write(_) => Seen::Written { latency_ms: 1 },

@@ -1,6 +1,7 @@
 //! People's longer doings: a host in maintenance, and a rolling upgrade as its verb carries it out.
 
 use observer_core::draft::Services;
+use observer_core::drain::DrainOrder;
 use observer_core::journal::{Keeper, MaintenanceOrder};
 use observer_core::judge::Verdict;
 use observer_core::pair::OperatorOrder;
@@ -26,6 +27,20 @@ pub(super) struct Upgrader {
 }
 
 impl Run {
+    /// A person has users kept away from a host, or lets them come again.
+    pub(super) fn order_drain(&mut self, fault: Fault) -> Result<(), Violation> {
+        let by = "ops".to_owned();
+        match fault {
+            Fault::Drain(host, limit_ms) => {
+                let (reason, since) = ("a new kernel".to_owned(), self.now);
+                let order = DrainOrder { by, reason, since, until: None, limit_ms };
+                self.order_now(OperatorOrder::Drain { host, order })
+            }
+            Fault::Undrain(host) => self.order_now(OperatorOrder::Undrain { host, by }),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn maintain(
         &mut self,
         host: HostName,

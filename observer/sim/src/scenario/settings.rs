@@ -2,11 +2,12 @@
 
 use observer_core::policy::{
     Durability, FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnDrift, OnReturn, OnSlaveLost,
-    Placement, PowerFence, Probed, ReadinessSpec, ServiceSpec, UserWait, WhenUndone,
+    Placement, PowerFence, Probed, ReadinessSpec, ServiceSpec, UserWait, UsersGo, WhenUndone,
 };
 use observer_core::words::HostName;
 
 use crate::machine::Running;
+use crate::monitor;
 use crate::run::Setup;
 
 fn power_fence(when_undone: WhenUndone) -> PowerFence {
@@ -46,6 +47,10 @@ pub(super) fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
         "three-hosts" => setup.spec.hosts.push(HostName::new("node-c")),
         "lease 12s" => policy.lease_ms = Some(12_000),
         "guard in-place" => setup.guarded = Running::Yes,
+        "monitor-file" => setup.spec.monitor = Some(monitor::spec(UsersGo::Master)),
+        "monitor-file every-host" => {
+            setup.spec.monitor = Some(monitor::spec(UsersGo::EveryHost));
+        }
         "files" => setup.spec.files = vec![crate::files::one_set()],
         "no-application" => setup.spec.services.clear(),
         "portal" => setup.spec.services.push(portal()),

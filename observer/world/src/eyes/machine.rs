@@ -12,17 +12,19 @@ use observer_core::sighting::{
     LeaseSeen, MachineReport, Seen, Silent, SystemState, UnitReport, UnitState,
 };
 
-use super::silence;
+use super::{monitor, silence};
 use crate::pair_world::{Host, Inner};
 use crate::ssh::{Command, ExecOutput};
 use crate::text::shown;
 
 /// Renews the lease, if one was set there: its folder belongs to the account we enter with. Then
-/// prints the machine's and the units' state, and the lease's timer as systemd was given it.
+/// prints the machine's and the units' state, and the lease's timer as systemd was given it; and
+/// whether the file named first is there, unless its folder hides that.
 /// `systemctl show` prints one block per unit, in the order of its arguments, with a blank line
 /// between two.
 const SCRIPT: &str = r#"
 LC_ALL=C; export LC_ALL
+monitor=$1; shift
 lease=/run/ha-observer-lease
 if [ -d $lease ]; then
     IFS=. read -r up rest </proc/uptime && echo "$up" >$lease/renewed
@@ -35,6 +37,10 @@ systemctl show --property=LoadState,ActiveState,Job,Result,ActiveEnterTimestampM
 echo '=== ha-observer lease'
 timer=/run/systemd/transient/ha-observer-lease.timer
 if [ -e $timer ]; then grep '^Description=' $timer; fi
+if [ -z "$monitor" ]; then :
+elif [ -e "$monitor" ]; then echo monitor=there
+elif [ -x "${monitor%/*}/" ]; then echo monitor=gone
+fi
 echo '=== ha-observer end'
 "#;
 
@@ -85,6 +91,10 @@ pub(super) async fn look(world: &Inner, host: &Host, deadline: Duration) -> Resu
             report.units.iter_mut().for_each(stopped);
         }
     }
+    if let (None, Some(own)) = (report.monitor, &host.commands.monitor) {
+        let left = deadline.saturating_sub(began.elapsed());
+        report.monitor = monitor::says(host, own, left).await.ok();
+    }
     // While the database runs, a tombstone stops nothing, and asking takes a sudo each time.
     let running = [UnitState::Active, UnitState::Activating];
     let unit = report.unit(DATABASE_UNIT).map(|unit| unit.state);
@@ -113,7 +123,7 @@ pub(crate) async fn unit(
     unit: &str,
     deadline: Duration,
 ) -> Result<UnitState, Silent> {
-    let output = ssh.exec(&command(&[unit]), "", deadline, OUTPUT_MAX).await;
+    let output = ssh.exec(&command("", &[unit]), "", deadline, OUTPUT_MAX).await;
     let output = output.map_err(silence::of_command)?;
     let (_, report, _) =
         parse(&output.stdout, &[unit]).ok_or_else(|| Silent::Garbage(shown(&output.stdout)))?;
@@ -164,11 +174,12 @@ async fn ask(
 ) -> Result<ExecOutput, crate::ssh::SshError> {
     let mut units = vec![host.access.database.unit.as_str()];
     units.extend(world.spec.services.iter().map(|service| service.unit.as_str()));
-    host.ssh.exec(&command(&units), "", deadline, OUTPUT_MAX).await
+    let monitor = host.commands.monitor.as_ref().map_or("", |own| own.path.as_str());
+    host.ssh.exec(&command(monitor, &units), "", deadline, OUTPUT_MAX).await
 }
 
-fn command(units: &[&str]) -> Command {
-    Command::new("/bin/sh").arg("-c").arg(SCRIPT).arg("sh").args(units)
+fn command(monitor: &str, units: &[&str]) -> Command {
+    Command::new("/bin/sh").arg("-c").arg(SCRIPT).arg("sh").arg(monitor).args(units)
 }
 
 fn read_output(world: &Inner, host: &Host, output: &ExecOutput) -> Result<MachineReport, Silent> {
@@ -178,6 +189,8 @@ fn read_output(world: &Inner, host: &Host, output: &ExecOutput) -> Result<Machin
         Some((boot, mut report, lease)) => {
             host.ran.correct(&boot, &mut report.units);
             report.lease = host.commands.lease.seen(lease.as_deref());
+            let own = host.commands.monitor.as_ref().zip(is_there(&output.stdout));
+            report.monitor = own.map(|(own, is_there)| own.says(is_there));
             Ok(report)
         }
         None if output.truncated => Err(Silent::Garbage("far too long".to_owned())),
@@ -206,8 +219,20 @@ fn parse(stdout: &[u8], names: &[&str]) -> Option<(String, MachineReport, Option
         Some(UnitReport { unit: (*name).to_owned(), state: unit_state(block)? })
     });
     let (tombstone, units) = (false, states.collect());
-    let report = MachineReport { system, units, tombstone, lease: LeaseSeen::None };
+    let (lease_seen, monitor) = (LeaseSeen::None, None);
+    let report = MachineReport { system, units, tombstone, lease: lease_seen, monitor };
     Some((boot, report, lease.map(str::to_owned)))
+}
+
+/// Whether the script found the monitor file; none where it was not asked or could not see it.
+fn is_there(stdout: &[u8]) -> Option<bool> {
+    let text = String::from_utf8_lossy(stdout);
+    let (_, rest) = text.rsplit_once("=== ha-observer lease\n")?;
+    match rest.lines().find_map(|line| line.strip_prefix("monitor="))? {
+        "there" => Some(true),
+        "gone" => Some(false),
+        _ => None,
+    }
 }
 
 /// A systemd that does not answer leaves the machine's own answer over SSH: it is up.

@@ -8,6 +8,7 @@ pub(crate) mod disk;
 pub(crate) mod files;
 mod lineage;
 pub(crate) mod machine;
+pub(crate) mod monitor;
 pub(crate) mod port;
 pub(crate) mod proxy;
 pub(crate) mod proxy_file;
@@ -38,6 +39,7 @@ pub(crate) async fn look(
         Look::Write(name) => database::write(world, host(world, name)?, deadline).await,
         Look::Disk(name) => disk::look(host(world, name)?, deadline).await,
         Look::Files(name) => files::look(host(world, name)?, deadline).await,
+        Look::Sessions(name) => monitor::sessions(world, host(world, name)?, deadline).await,
         Look::Port { host: name, from } => {
             port::database(world, host(world, name)?, from, deadline).await
         }

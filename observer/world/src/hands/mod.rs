@@ -11,6 +11,7 @@ mod follow;
 mod history;
 mod job;
 mod lease;
+mod monitor;
 mod power;
 mod proofs;
 mod proxy_proofs;
@@ -85,6 +86,11 @@ pub(crate) async fn perform(world: &Inner, order: &Order, deadline: Duration) ->
             files::pass(world, &order, deadline).await
         }
         Effect::EndPasses { host } => files::end(world, host, order.epoch, deadline).await,
+        Effect::Monitor { host, says } => monitor::write(world, host, *says, deadline).await,
+        Effect::AwaitBalancers { settle_ms, .. } => {
+            tokio::time::sleep(Duration::from_millis(*settle_ms)).await;
+            Ok(())
+        }
         Effect::PowerOff { host } => power::switch(world, host, Action::Off, deadline).await,
         Effect::PowerOn { host } => power::switch(world, host, Action::On, deadline).await,
         effect => units::perform(world, effect, deadline).await,
@@ -148,7 +154,10 @@ pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
         commands.into_iter().map(line).collect::<Vec<_>>()
     };
     match effect {
-        Effect::Look => Vec::new(),
+        Effect::Look | Effect::AwaitBalancers { .. } => Vec::new(),
+        Effect::Monitor { host, says } => world
+            .host(host)
+            .map_or_else(Vec::new, |found| at(host.as_str(), monitor::describe(found, *says))),
         Effect::TakeOut { proxy, host, sessions } => {
             world.proxy(proxy).map_or_else(Vec::new, |p| {
                 at(proxy.as_str(), admission::describe_out(p, host, *sessions))

@@ -17,7 +17,8 @@ use tokio::time::Instant;
 use super::proxy_proofs::{drained, file_keeps_out, file_says, is_in, is_out};
 use super::slave_proofs::{lag_within, not_promoted, replayed_shutdown, shut_down};
 use super::{
-    Fault, bouncers, files, follow, history, host_of, lease, power, proxy_of, slots, synchrony,
+    Fault, bouncers, files, follow, history, host_of, lease, monitor, power, proxy_of, slots,
+    synchrony,
 };
 use crate::access::HttpProbe;
 use crate::eyes::{machine, port, readiness};
@@ -89,6 +90,12 @@ async fn look_for(
             files::clean(host_of(world, host)?, set, (*epoch, *kind), deadline).await?
         }
         Proof::NoPass { host } => files::none_runs(host_of(world, host)?, deadline).await,
+        Proof::MonitorSays { host, says } => {
+            monitor::says_so(host_of(world, host)?, *says, deadline).await?
+        }
+        Proof::NoSessions { host } => {
+            monitor::no_sessions(world, host_of(world, host)?, deadline).await?
+        }
         Proof::BouncerPaused { bouncer } => bouncers::is_paused(world, bouncer, deadline).await?,
         Proof::BouncerRuns { bouncer } => bouncers::runs(world, bouncer, deadline).await?,
         proof => of_standbys(world, proof, deadline).await?,

@@ -112,6 +112,8 @@ pub(super) fn commands<'a>(
         | Effect::Clone { .. }
         | Effect::Pass { .. }
         | Effect::EndPasses { .. }
+        | Effect::Monitor { .. }
+        | Effect::AwaitBalancers { .. }
         | Effect::PowerOff { .. }
         | Effect::PowerOn { .. } => Err(Fault::Refused(format!("{effect}: not done by a unit"))),
     }

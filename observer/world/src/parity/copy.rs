@@ -271,7 +271,7 @@ async fn folders_are_safe(
 }
 
 /// Reads `owner:mode` of a folder.
-fn only_root_writes(line: &str) -> bool {
+pub(crate) fn only_root_writes(line: &str) -> bool {
     let Some((owner, mode)) = line.trim().split_once(':') else { return false };
     let mode = u32::from_str_radix(mode, 8).unwrap_or(0o777);
     owner == "0" && mode & 0o022 == 0

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::pair_world::PairWorld;
+pub(crate) use copy::only_root_writes;
 pub(crate) use read::read;
 
 /// What a copy would change on one host.

@@ -37,6 +37,7 @@ pub fn spec() -> PairSpec {
         proxies: vec!["proxy".into()],
         bouncers: Vec::new(),
         files: Vec::new(),
+        monitor: None,
         services: Vec::new(),
         policy: Policy::default(),
     }
@@ -57,7 +58,14 @@ pub fn host(sshd: &Sshd, name: &str, address: &str) -> HostAccess {
         replication_user: "replicator".to_owned(),
         replication_options: None,
     };
-    HostAccess { name: name.into(), ssh: ssh(sshd), database, application: None, power: None }
+    HostAccess {
+        name: name.into(),
+        ssh: ssh(sshd),
+        database,
+        application: None,
+        power: None,
+        monitor: None,
+    }
 }
 
 /// A host with a real database, whose port is on 127.0.0.1.

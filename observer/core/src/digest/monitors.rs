@@ -1,0 +1,156 @@
+//! What each monitor file says, held against what it is to say; and how far drains have come.
+//!
+//! A file that cannot be seen is never taken for one that says something: a host that does not
+//! answer may show anything, and nothing can be done about it there.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Inputs, unit_state};
+use crate::facts::Proxies;
+use crate::policy::{MonitorSpec, OnDrift, Placement, UsersGo};
+use crate::sighting::{Look, Says, Seen, UnitState};
+use crate::words::{At, HostName};
+
+/// One host's monitor file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MonitorStanding {
+    /// The host.
+    pub host: HostName,
+    /// What it says; none while that is not seen.
+    pub sees: Option<Says>,
+    /// What it is to say; none where it may stay as it is.
+    pub wants: Option<Says>,
+    /// True while the application there is as well as it can be on this host.
+    pub well: bool,
+}
+
+impl MonitorStanding {
+    /// What it must be made to say, where it says something else.
+    pub fn owed(&self) -> Option<Says> {
+        self.wants.filter(|wants| self.sees.is_some_and(|sees| sees != *wants))
+    }
+}
+
+/// How far the drain of one host has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainStanding {
+    /// The host.
+    pub host: HostName,
+    /// Sessions that others than our proxies have there; none while they cannot be counted.
+    pub sessions: Option<u64>,
+    /// True once balancers have had the time to notice, and nobody was there in two looks.
+    pub is_empty: bool,
+}
+
+/// Every host's monitor file; none where the pair has none.
+pub(super) fn standings(inputs: Inputs<'_>, master: Option<&HostName>) -> Vec<MonitorStanding> {
+    let Some(spec) = inputs.spec.monitor else { return Vec::new() };
+    let standing = |host: &HostName| MonitorStanding {
+        host: host.clone(),
+        sees: sees(inputs, host),
+        wants: master.and_then(|master| wants(inputs, spec, master, host)),
+        well: is_well(inputs, spec, master, host),
+    };
+    inputs.spec.hosts.iter().map(standing).collect()
+}
+
+fn sees(inputs: Inputs<'_>, host: &HostName) -> Option<Says> {
+    match inputs.snapshot.seen(&Look::Machine(host.clone())) {
+        Some(Seen::Machine(report)) => report.monitor,
+        _ => None,
+    }
+}
+
+fn wants(
+    inputs: Inputs<'_>,
+    spec: MonitorSpec,
+    master: &HostName,
+    host: &HostName,
+) -> Option<Says> {
+    let memory = inputs.memory;
+    if memory.drained.contains_key(host) {
+        return Some(Says::Out);
+    }
+    if host == master {
+        return Some(Says::In);
+    }
+    let kept = memory.replaced.contains(host) && inputs.is_primary(host)
+        || memory.maintenance.contains_key(host);
+    match spec.users {
+        UsersGo::Master => Some(Says::Out),
+        UsersGo::EveryHost if kept => Some(Says::Out),
+        // An application that is ill says so itself; whoever lets users in waits until it is well.
+        UsersGo::EveryHost => is_well(inputs, spec, Some(master), host).then_some(Says::In),
+    }
+}
+
+/// Whether the application is as well as it can be: beside a standby that serves nobody, its
+/// services run.
+fn is_well(
+    inputs: Inputs<'_>,
+    spec: MonitorSpec,
+    master: Option<&HostName>,
+    host: &HostName,
+) -> bool {
+    let serves = Some(host) == master || spec.users == UsersGo::EveryHost;
+    let asked = inputs
+        .snapshot
+        .get(&Look::Application { host: host.clone(), from: crate::sighting::Vantage::Observer });
+    if let (true, Some(entry)) = (serves, asked) {
+        return matches!(entry.latest.seen, Ok(Seen::ApplicationWell));
+    }
+    let services = inputs.spec.services.iter().filter(|one| match one.placement {
+        Placement::All => true,
+        Placement::Master => Some(host) == master,
+        Placement::Slave => Some(host) != master,
+    });
+    services.into_iter().all(|one| unit_state(inputs, host, one) == Some(UnitState::Active))
+}
+
+/// The files that say something else than they are to, a sentence each, and what that comes to.
+/// What a person has ordered is carried out whatever the policy says about drift.
+pub(super) fn drift(inputs: Inputs<'_>, standings: &[MonitorStanding]) -> (Proxies, Vec<String>) {
+    let mut worst = Proxies::True;
+    let mut told = Vec::new();
+    for standing in standings {
+        let (Some(wants), host) = (standing.owed(), &standing.host) else { continue };
+        let memory = inputs.memory;
+        let ordered = memory.drained.contains_key(host) || memory.returning.contains_key(host);
+        match inputs.spec.policy.on_drift {
+            OnDrift::Show if !ordered => {
+                worst = if worst == Proxies::True { Proxies::LeftDrifted } else { worst };
+            }
+            OnDrift::Show | OnDrift::Repair => worst = Proxies::Drifted,
+        }
+        let says = match wants {
+            Says::In => Says::Out,
+            Says::Out => Says::In,
+        };
+        told.push(format!("{host}: its monitor file says {says}, and is to say {wants}"));
+    }
+    (worst, told)
+}
+
+/// Every drain, and how far it has come.
+pub(super) fn drains(inputs: Inputs<'_>) -> Vec<DrainStanding> {
+    let Some(spec) = inputs.spec.monitor else { return Vec::new() };
+    let standing = |host: &HostName| {
+        let entry = inputs.snapshot.get(&Look::Sessions(host.clone()));
+        let sessions = entry.and_then(|entry| match entry.latest.seen {
+            Ok(Seen::Sessions(count)) => Some(count),
+            _ => None,
+        });
+        let is_empty = entry.is_some_and(|entry| {
+            let noticed = out_since(inputs, host).map(|at| at.plus(spec.settle_ms));
+            // Not the first look without anybody, and begun after that.
+            let again = entry.quiet_since.is_some_and(|since| since < entry.latest.asked_at);
+            again && noticed.is_some_and(|noticed| noticed <= entry.latest.asked_at)
+        });
+        DrainStanding { host: host.clone(), sessions, is_empty }
+    };
+    inputs.memory.drained.keys().map(standing).collect()
+}
+
+fn out_since(inputs: Inputs<'_>, host: &HostName) -> Option<At> {
+    inputs.snapshot.get(&Look::Machine(host.clone()))?.out_since
+}

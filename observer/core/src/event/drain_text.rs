@@ -1,0 +1,32 @@
+//! What is told of drained hosts.
+
+use super::EventKind;
+
+impl EventKind {
+    pub(super) fn drain_text(&self) -> String {
+        match self {
+            EventKind::DrainBegan { host, by, reason, .. } => {
+                format!("{host} is being drained, for {by}: {reason}")
+            }
+            EventKind::DrainSettled { host, left: Some(0) } => {
+                format!("{host} is drained: nobody is left there")
+            }
+            EventKind::DrainSettled { host, left: Some(1) } => {
+                format!("{host} is drained and its limit is over: 1 session is left")
+            }
+            EventKind::DrainSettled { host, left: Some(left) } => {
+                format!("{host} is drained and its limit is over: {left} sessions are left")
+            }
+            EventKind::DrainSettled { host, left: None } => {
+                format!("{host} is drained and its limit is over: its sessions cannot be counted")
+            }
+            EventKind::DrainEnded { host, by } => {
+                format!("users may come to {host} again, by {by}")
+            }
+            EventKind::UsersReturned { host } => {
+                format!("{host} is undrained: its application is well, as is its monitor file")
+            }
+            _ => String::new(),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Monitor files: the lint and the checker are shown what they are there for, and the observer is
+//! killed at every boundary of a drain.
+
+use observer_core::draft::LossOverride;
+use observer_core::drive::Order;
+use observer_core::journal::Way;
+use observer_core::lint::{Finding, lint};
+use observer_core::pair::Wish;
+use observer_core::plan::{Effect, Plan, Proof, Undo};
+use observer_core::policy::{MonitorSpec, UsersGo};
+use observer_core::sighting::Says;
+use observer_core::words::{At, Epoch, PlanId};
+use observer_sim::check::Checks;
+use observer_sim::run::{Run, Setup};
+use observer_sim::world::World;
+use observer_sim::{Fault, scenario};
+
+fn setup(seed: u64, users: UsersGo) -> Setup {
+    let mut setup = Setup::usual(seed, 1);
+    setup.spec.monitor = Some(MonitorSpec { users, settle_ms: 1_000 });
+    setup
+}
+
+fn plan_of(wish: Wish, users: UsersGo) -> (Plan, Setup) {
+    let setup = setup(3, users);
+    let mut run = Run::new(setup.clone());
+    run.advance(3_000).expect("a healthy run breaks nothing");
+    (run.dry_run(wish).expect("a healthy pair has a plan").plan, setup)
+}
+
+#[track_caller]
+fn findings(plan: &Plan, setup: &Setup) -> Vec<Finding> {
+    lint(plan.clone(), &setup.spec, Epoch(1)).err().unwrap_or_default()
+}
+
+fn says_in(step: &observer_core::plan::Step) -> bool {
+    matches!(step.effect, Effect::Monitor { says: Says::In, .. })
+}
+
+#[test]
+fn drafted_plans_pass() {
+    for users in [UsersGo::Master, UsersGo::EveryHost] {
+        for wish in [Wish::SwitchOver, Wish::FailOver(LossOverride::None)] {
+            let (plan, setup) = plan_of(wish, users);
+            assert_eq!(findings(&plan, &setup), []);
+            assert!(plan.steps.iter().any(says_in), "{plan:?}");
+        }
+    }
+}
+
+#[test]
+fn users_sent_to_a_host_that_is_not_to_be_master_are_found() {
+    for users in [UsersGo::Master, UsersGo::EveryHost] {
+        let (mut plan, setup) = plan_of(Wish::SwitchOver, users);
+        let step = plan.steps.iter_mut().find(|step| says_in(step)).expect("it sends users");
+        step.effect = Effect::Monitor { host: "node-a".into(), says: Says::In };
+        let found = findings(&plan, &setup);
+        let wrong = |finding: &Finding| matches!(finding, Finding::SendsToWrongHost(_));
+        assert!(found.iter().any(wrong), "{users:?}: {found:?}");
+    }
+    // Nor may an undo send them to the host that was to be promoted.
+    let (mut plan, setup) = plan_of(Wish::SwitchOver, UsersGo::Master);
+    let host = observer_core::words::HostName::new("node-b");
+    plan.steps[0].undo = Undo::By {
+        effect: Effect::Monitor { host: host.clone(), says: Says::In },
+        proof: Proof::MonitorSays { host, says: Says::In },
+    };
+    let found = findings(&plan, &setup);
+    assert!(found.iter().any(|one| matches!(one, Finding::SendsToWrongHost(_))), "{found:?}");
+}
+
+#[test]
+fn users_sent_before_the_new_master_writes_are_found() {
+    let (mut plan, setup) = plan_of(Wish::SwitchOver, UsersGo::Master);
+    let at = plan.steps.iter().position(says_in).expect("it sends users");
+    let step = plan.steps.remove(at);
+    plan.steps.insert(0, step);
+    let found = findings(&plan, &setup);
+    assert!(found.contains(&Finding::LetInTooEarly), "{found:?}");
+}
+
+#[test]
+fn a_master_stopped_under_users_of_a_balancer_is_found() {
+    let (mut plan, setup) = plan_of(Wish::SwitchOver, UsersGo::Master);
+    plan.steps.retain(|step| !matches!(step.proof, Proof::NoSessions { .. }));
+    assert_eq!(findings(&plan, &setup), [Finding::StoppedBeforeLeft]);
+}
+
+#[test]
+fn the_checker_sees_users_sent_to_a_slave() {
+    let world = World::new(setup(0, UsersGo::Master).spec);
+    let order = |host: &str| Order {
+        plan: PlanId(1),
+        step: 0,
+        way: Way::Forward,
+        epoch: Epoch(1),
+        effect: Effect::Monitor { host: host.into(), says: Says::In },
+        deadline_ms: 1_000,
+    };
+    let checks = Checks::default();
+    assert!(checks.before_effect(&order("node-a"), &world, At(1)).is_ok());
+    let broken = checks.before_effect(&order("node-b"), &world, At(1));
+    assert_eq!(broken.expect_err("node-b is a slave").rule, 1);
+    let everywhere = World::new(setup(0, UsersGo::EveryHost).spec);
+    assert!(checks.before_effect(&order("node-b"), &everywhere, At(1)).is_ok());
+}
+
+/// Killed anywhere between the order to drain and the last user's return, it goes on: the file
+/// says what was ordered last, and the drain is told once.
+#[test]
+fn killed_anywhere_in_a_drain_it_goes_on() {
+    let killers: [(fn(u64) -> Fault, u64); 2] =
+        [(Fault::KillObserverAfterRecords, 5), (Fault::KillObserverAfterEffects, 1)];
+    for (kill, least) in killers {
+        let mut boundary = 1;
+        loop {
+            let mut run = Run::new(setup(boundary, UsersGo::EveryHost));
+            run.schedule(5_000, Fault::OpenSessions("node-b".into(), 2));
+            run.schedule(5_000, kill(boundary));
+            run.schedule(6_000, Fault::Drain("node-b".into(), 60_000));
+            run.schedule(15_000, Fault::OpenSessions("node-b".into(), 0));
+            let trace = |run: &Run| format!("boundary {boundary}\n{}", scenario::trace(run));
+            run.advance(30_000).unwrap_or_else(|broken| panic!("{broken}: {}", trace(&run)));
+            let died = run.pair().is_none();
+            run.schedule(0, Fault::StartObserver);
+            run.advance(20_000).unwrap_or_else(|broken| panic!("{broken}: {}", trace(&run)));
+            let pair = run.pair().expect("it was started again");
+            // The order itself may have died with it.
+            if pair.memory().drained.is_empty() {
+                assert_eq!(boundary, 1, "{}", trace(&run));
+            } else {
+                let says = run.world.machine(&"node-b".into()).monitor.says;
+                assert_eq!(says, Says::Out, "{}", trace(&run));
+                let settled = pair
+                    .memory()
+                    .drained
+                    .values()
+                    .all(|drain| drain.settled.is_some_and(|settled| settled.left == Some(0)));
+                assert!(settled, "{}", trace(&run));
+                let told = run.events.iter().filter(|one| one.kind.name() == "drain-settled");
+                assert!(told.count() <= 1, "{}", trace(&run));
+            }
+            if !died {
+                assert!(boundary > least, "only {boundary} boundaries were met");
+                break;
+            }
+            boundary += 1;
+        }
+    }
+}
