@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Memory, Record};
-use crate::words::At;
+use crate::words::{At, HostName};
 
 /// A person's order to keep users away from a host.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -41,7 +41,24 @@ pub struct Settled {
     pub left: Option<u64>,
 }
 
+/// A host that users may come to again, and have not been seen to yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Returning {
+    /// Since when.
+    pub since: At,
+    /// True if a person undrained it; false where its role, or the end of a maintenance, lets
+    /// users come.
+    pub undrained: bool,
+}
+
 impl Memory {
+    /// Lets users come to a host again that they were kept away from by what it was.
+    pub(crate) fn let_return(&mut self, host: &HostName, since: At) {
+        let returning = Returning { since, undrained: false };
+        let entry = self.returning.entry(host.clone());
+        entry.and_modify(|back| back.since = since).or_insert(returning);
+    }
+
     /// Takes a record about a drain in.
     pub(crate) fn apply_drain(&mut self, record: &Record) {
         match record {
@@ -59,12 +76,80 @@ impl Memory {
             }
             Record::DrainEnded { at, host, .. } => {
                 self.drained.remove(host);
-                self.returning.insert(host.clone(), *at);
+                self.returning.insert(host.clone(), Returning { since: *at, undrained: true });
             }
             Record::UsersReturned { host, .. } => {
                 self.returning.remove(host);
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sighting::MachineReport;
+    use crate::words::Epoch;
+
+    fn order(reason: &str) -> DrainOrder {
+        DrainOrder {
+            by: "jo".to_owned(),
+            reason: reason.to_owned(),
+            since: At(1),
+            until: None,
+            limit_ms: 600_000,
+        }
+    }
+
+    fn began(at: u64, reason: &str) -> Record {
+        Record::DrainBegan { at: At(at), host: "node-b".into(), order: order(reason) }
+    }
+
+    fn settled(at: u64, left: Option<u64>) -> Record {
+        Record::DrainSettled { at: At(at), host: "node-b".into(), left }
+    }
+
+    fn ended(at: u64) -> Record {
+        Record::DrainEnded { at: At(at), host: "node-b".into(), by: "jo".to_owned() }
+    }
+
+    #[test]
+    fn a_drain_outlives_a_restart_as_it_stands() {
+        let records = [began(1, "a new kernel"), settled(9, Some(2))];
+        let text = serde_json::to_string(&records).unwrap();
+        let read: Vec<Record> = serde_json::from_str(&text).unwrap();
+        let memory = Memory::replay(&read);
+        let drain = &memory.drained[&HostName::new("node-b")];
+        assert_eq!(drain.order, order("a new kernel"));
+        assert_eq!(drain.settled, Some(Settled { at: At(9), left: Some(2) }));
+        let memory = Memory::replay(&[began(1, "x"), settled(9, Some(0)), ended(12)]);
+        assert!(memory.drained.is_empty());
+        let back = memory.returning[&HostName::new("node-b")];
+        assert_eq!(back, Returning { since: At(12), undrained: true });
+    }
+
+    #[test]
+    fn another_order_for_a_drained_host_waits_for_nobody_twice() {
+        let host = HostName::new("node-b");
+        let memory = Memory::replay(&[began(1, "x"), settled(9, Some(0)), began(20, "y")]);
+        assert_eq!(memory.drained[&host].settled.map(|one| one.left), Some(Some(0)));
+        // What was left at an earlier limit says nothing of this one's.
+        let memory = Memory::replay(&[began(1, "x"), settled(9, Some(3)), began(20, "y")]);
+        assert_eq!(memory.drained[&host].settled, None);
+    }
+
+    #[test]
+    fn whoever_is_made_the_master_is_drained_no_more() {
+        let (master, epoch) = (HostName::new("node-b"), Epoch(2));
+        let adopted = Record::Adopted { at: At(5), master, epoch };
+        assert!(Memory::replay(&[began(1, "x"), adopted]).drained.is_empty());
+    }
+
+    #[test]
+    fn a_report_of_before_there_were_monitor_files_is_read() {
+        let old = r#"{ "system": "running", "units": [], "tombstone": false }"#;
+        let report: MachineReport = serde_json::from_str(old).unwrap();
+        assert_eq!(report.monitor, None);
     }
 }

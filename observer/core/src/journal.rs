@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::drain::{Drain, DrainOrder};
+use crate::drain::{Drain, DrainOrder, Returning};
 use crate::facts::Asker;
 use crate::judge::Repair;
 use crate::plan::{Effect, Goal, Plan, Undo};
@@ -359,7 +359,7 @@ pub struct Memory {
     /// Hosts that users are kept away from.
     pub drained: BTreeMap<HostName, Drain>,
     /// Hosts that users may come to again since then, and have not been seen to yet.
-    pub returning: BTreeMap<HostName, At>,
+    pub returning: BTreeMap<HostName, Returning>,
     /// The rolling upgrade that is not over.
     pub upgrade: Option<Progress>,
     /// The switchover that waits for its time.
@@ -444,8 +444,9 @@ impl Memory {
             Record::MaintenanceBegan { host, order, .. } => {
                 self.maintenance.insert(host.clone(), order.clone());
             }
-            Record::MaintenanceEnded { host, .. } => {
+            Record::MaintenanceEnded { at, host, .. } => {
                 self.maintenance.remove(host);
+                self.let_return(host, *at);
             }
             Record::DrainBegan { .. }
             | Record::DrainSettled { .. }
@@ -534,7 +535,7 @@ impl Memory {
                 self.replaced.remove(&plan.next_master);
                 self.drained.remove(&plan.next_master);
                 // Where users may go to every host, they come back to it once it is well.
-                self.returning.insert(plan.master.clone(), at);
+                self.let_return(&plan.master, at);
                 self.replaced.insert(plan.master);
                 self.master = Some(plan.next_master);
                 self.epoch = plan.epoch;

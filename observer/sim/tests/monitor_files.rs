@@ -109,7 +109,8 @@ fn the_checker_sees_users_sent_to_a_slave() {
 /// says what was ordered last, and the drain is told once.
 #[test]
 fn killed_anywhere_in_a_drain_it_goes_on() {
-    let killers: [(fn(u64) -> Fault, u64); 2] =
+    type Killer = fn(u64) -> Fault;
+    let killers: [(Killer, u64); 2] =
         [(Fault::KillObserverAfterRecords, 5), (Fault::KillObserverAfterEffects, 1)];
     for (kill, least) in killers {
         let mut boundary = 1;

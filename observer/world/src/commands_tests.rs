@@ -305,3 +305,29 @@ fn a_lease_that_would_depend_on_a_name_is_refused() {
     let refused = lease::connections(&[], &[named]).expect_err("a name is no address");
     assert!(refused.to_string().contains("write its IP address"), "{refused}");
 }
+
+/// Root looks at every folder above before it writes; an account of the application's own writes
+/// with its own rights, and the login with none but its own.
+#[test]
+fn a_monitor_file_is_changed_by_exact_commands() {
+    let lines = |user: &str| -> Vec<String> {
+        let (path, user) = ("/etc/desk/serve".into(), user.to_owned());
+        let means = observer_core::sighting::Says::In;
+        let own = crate::access::MonitorAccess { path, means, user, port: 8_080 };
+        let commands = MonitorCommands::new(&access("node-a", "db.service", "/d"), &own).unwrap();
+        commands.all().into_iter().map(Privileged::line).collect()
+    };
+    assert_eq!(
+        lines("root"),
+        [
+            "sudo -n -- /usr/bin/test -e /etc/desk/serve",
+            "sudo -n -- /usr/bin/install -m 0644 /dev/null /etc/desk/serve",
+            "sudo -n -- /usr/bin/rm -f /etc/desk/serve",
+            "sudo -n -- /usr/bin/stat -L -c %u:%a /etc/desk /etc /",
+        ]
+    );
+    let own = lines("desk");
+    assert_eq!(own.len(), 3, "{own:?}");
+    assert!(own.iter().all(|line| line.starts_with("sudo -n -u desk -- ")), "{own:?}");
+    assert_eq!(lines("ha-observer"), Vec::<String>::new());
+}

@@ -2,6 +2,7 @@
 //! once as the computer has places for, whatever file they stand in.
 
 mod bouncer;
+mod drain;
 mod files;
 mod files_verify;
 mod fork;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Inputs, unit_state};
 use crate::facts::Proxies;
+use crate::ledger::Entry;
 use crate::policy::{MonitorSpec, OnDrift, Placement, UsersGo};
 use crate::sighting::{Look, Says, Seen, UnitState};
 use crate::words::{At, HostName};
@@ -92,12 +93,18 @@ fn is_well(
     master: Option<&HostName>,
     host: &HostName,
 ) -> bool {
+    // What was seen before users were let return says nothing of now: it may just have been stopped.
+    let since = inputs.memory.returning.get(host).map_or(At::default(), |back| back.since);
+    let is_fresh = |entry: &&Entry| entry.latest.asked_at >= since;
     let serves = Some(host) == master || spec.users == UsersGo::EveryHost;
     let asked = inputs
         .snapshot
         .get(&Look::Application { host: host.clone(), from: crate::sighting::Vantage::Observer });
     if let (true, Some(entry)) = (serves, asked) {
-        return matches!(entry.latest.seen, Ok(Seen::ApplicationWell));
+        return is_fresh(&entry) && matches!(entry.latest.seen, Ok(Seen::ApplicationWell));
+    }
+    if inputs.snapshot.get(&Look::Machine(host.clone())).filter(is_fresh).is_none() {
+        return false;
     }
     let services = inputs.spec.services.iter().filter(|one| match one.placement {
         Placement::All => true,
@@ -115,7 +122,9 @@ pub(super) fn drift(inputs: Inputs<'_>, standings: &[MonitorStanding]) -> (Proxi
     for standing in standings {
         let (Some(wants), host) = (standing.owed(), &standing.host) else { continue };
         let memory = inputs.memory;
-        let ordered = memory.drained.contains_key(host) || memory.returning.contains_key(host);
+        let ordered = memory.drained.contains_key(host)
+            || memory.maintenance.contains_key(host)
+            || memory.returning.contains_key(host);
         match inputs.spec.policy.on_drift {
             OnDrift::Show if !ordered => {
                 worst = if worst == Proxies::True { Proxies::LeftDrifted } else { worst };

@@ -1,12 +1,12 @@
 //! Stops and starts the services of a host that a person works on.
 
-use super::{Brief, NoPlan, steps};
+use super::{Brief, NoPlan, monitors, steps};
 use crate::plan::{Effect, First, Goal, OnFailure, Plan, Step, Undo};
 use crate::policy::Placement;
 use crate::words::HostName;
 
-/// Stops the services of `host`, the last that was started first. One that does not stop has the
-/// plan taken back: the host is as it was.
+/// Stops the services of `host`, the last that was started first, once the users that balancers
+/// sent there have left. One that does not stop has the plan taken back: the host is as it was.
 pub(super) fn stop(brief: Brief<'_>, host: &HostName) -> Result<Plan, NoPlan> {
     let kept = may_be_touched(brief, host)?;
     let stops = brief.spec.services.iter().rev().map(|service| Step {
@@ -23,7 +23,11 @@ pub(super) fn stop(brief: Brief<'_>, host: &HostName) -> Result<Plan, NoPlan> {
         deadline_ms: service.stop_deadline_ms.unwrap_or(service.start_deadline_ms),
         ..steps::stop_service(host, service)
     });
-    Ok(brief.plan(Goal::StopServices, brief.memory.epoch, kept, stops.collect()))
+    let leave = monitors::leave(brief.spec, host).into_iter();
+    // Its maintenance keeps them away, whatever becomes of this plan.
+    let leave = leave.map(|step| Step { undo: Undo::NothingToUndo, ..step });
+    let plan = leave.chain(stops).collect();
+    Ok(brief.plan(Goal::StopServices, brief.memory.epoch, kept, plan))
 }
 
 /// Starts the services that run on a slave.

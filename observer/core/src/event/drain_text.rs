@@ -24,7 +24,7 @@ impl EventKind {
                 format!("users may come to {host} again, by {by}")
             }
             EventKind::UsersReturned { host } => {
-                format!("{host} is undrained: its application is well, as is its monitor file")
+                format!("users may be sent to {host}: its application and monitor file are well")
             }
             _ => String::new(),
         }

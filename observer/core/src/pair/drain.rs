@@ -5,7 +5,7 @@
 
 use super::work::Writing;
 use super::{Pair, Refusal};
-use crate::drain::DrainOrder;
+use crate::drain::{DrainOrder, Returning};
 use crate::journal::Record;
 use crate::judge::Cause;
 use crate::policy::{Mode, UsersGo};
@@ -97,8 +97,12 @@ impl Pair {
             return Some(Record::DrainSettled { at: now, host: standing.host.clone(), left });
         }
         let back = digest.monitors.iter().find(|one| {
+            let returning = self.memory.returning.get(&one.host);
+            // Where users go to the master alone, nobody comes back to a slave by its role.
+            let told = |back: &Returning| back.undrained || one.wants == Some(Says::In);
             let wanted = one.wants.is_some() && one.sees == one.wants;
-            self.memory.returning.contains_key(&one.host) && wanted && one.well
+            let free = !self.memory.maintenance.contains_key(&one.host);
+            returning.is_some_and(told) && free && wanted && one.well
         })?;
         Some(Record::UsersReturned { at: now, host: back.host.clone() })
     }

@@ -28,8 +28,8 @@ pub(super) fn spec() -> PairSpec {
         hosts: vec!["node-a".into(), "node-b".into()],
         proxies: vec!["proxy".into()],
         bouncers: vec!["bouncer".into()],
+        monitor: None,
         files: vec![FileSetSpec {
-            monitor: None,
             name: "attachments".into(),
             every_ms: 10_000,
             stale_after_ms: 120_000,

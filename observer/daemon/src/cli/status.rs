@@ -111,7 +111,7 @@ fn standing_lines(status: &PairStatus, look: Look) -> Vec<String> {
             lines.push(look.paint(Tone::Warn, &line));
         }
         if host.returning {
-            let line = format!("{} is undrained once its application is well", host.name);
+            let line = format!("{}: users are sent there once it is well", host.name);
             lines.push(look.paint(Tone::Warn, &line));
         }
     }

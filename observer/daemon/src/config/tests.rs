@@ -5,7 +5,8 @@
 use std::path::Path;
 
 use observer_core::parity::Secrecy;
-use observer_core::policy::{FenceGrade, Policy, UserWait, WhenUndone};
+use observer_core::policy::{FenceGrade, Policy, UserWait, UsersGo, WhenUndone};
+use observer_core::sighting::Says;
 use observer_world::access::{ParityItem, ReadinessQuestion};
 
 use super::pair::{self, Reach};
@@ -100,6 +101,44 @@ fn commented_out_keys_of_the_default_pair_file_are_right_too() {
     assert_eq!(access.proxies[0].servers[0].host.as_str(), "node-a");
     assert!(access.hosts[0].database.bin_directory.is_some());
     assert!(access.spec.policy.power_fence.is_some());
+    let monitor = access.spec.monitor.unwrap();
+    assert_eq!((monitor.users, monitor.settle_ms), (UsersGo::Master, 5_000));
+}
+
+/// A host's own key stands before that of all; the port is that of its application.
+#[test]
+fn a_monitor_file_is_read_for_every_host() {
+    let own = "[host.monitor_file]\nmeans = \"out\"\nuser = \"desk\"\n";
+    let shared = "[monitor_file]\npath = \"/etc/desk/serve\"\nmeans = \"in\"\n\
+                  users = \"every-host\"\n[policy]";
+    let text = changed(&[
+        ("#[host.fence]\n#bmc = \"192.0.2.112\"\n", own),
+        ("[policy]", shared),
+        ("port = 8080\npath", "port = 9090\npath"),
+    ]);
+    let access = read(&text).unwrap();
+    assert_eq!(access.spec.monitor.map(|one| one.users), Some(UsersGo::EveryHost));
+    let files: Vec<_> = access.hosts.iter().filter_map(|host| host.monitor.as_ref()).collect();
+    let [a, b] = files[..] else { panic!("{files:?}") };
+    assert_eq!((a.means, a.user.as_str(), a.port), (Says::In, "root", 9_090));
+    assert_eq!((b.means, b.user.as_str(), b.port), (Says::Out, "desk", 9_090));
+    assert_eq!(a.path, b.path);
+}
+
+#[test]
+fn a_monitor_file_that_could_not_work_is_refused() {
+    let all = [
+        "means = \"in\"",
+        "path = \"serve\"\nmeans = \"yes\"",
+        "path = \"/etc/desk/serve\"\nsettle = \"5min\"\nusers = \"all\"",
+        "path = \"/etc/desk/serve\"\nmeans = \"in\"\nport = 0\nsettel = \"5s\"",
+    ];
+    let with = |lines: &str| {
+        findings(&changed(&[("[policy]", &format!("[monitor_file]\n{lines}\n[policy]"))]))
+    };
+    let alone = "[host.monitor_file]\npath = \"/etc/desk/serve\"\nmeans = \"in\"\n";
+    let one = findings(&changed(&[("#[host.fence]\n#bmc = \"192.0.2.112\"\n", alone)]));
+    insta::assert_snapshot!(format!("{}\n{one}", all.map(with).join("\n")));
 }
 
 /// The example of a whole product is right as it is shipped, but for the machines' own keys.

@@ -7,6 +7,7 @@ use observer_core::drain::Drain;
 use observer_core::journal::{Keeper, MaintenanceOrder};
 use observer_core::ledger::Snapshot;
 use observer_core::pair::Pair;
+use observer_core::policy::UsersGo;
 use observer_core::sighting::{
     Admission, DatabaseBusy, DatabaseReport, Look, ProxyReport, Says, Seen, Silent, SystemState,
     Vantage,
@@ -61,7 +62,7 @@ pub(crate) struct HostStatus {
     /// The drain it is in.
     #[serde(default)]
     pub(crate) drain: Option<DrainStatus>,
-    /// True while users may come again and its application is not well yet.
+    /// True while users may be sent there again, and it was not seen that they are.
     #[serde(default)]
     pub(crate) returning: bool,
 }
@@ -208,7 +209,9 @@ pub(crate) fn hosts(pair: &Pair) -> Vec<HostStatus> {
     let snapshot = pair.snapshot();
     let master = pair.memory().master.as_ref();
     let promoted = pair.promoted_by_plan();
-    let (drained, has_file) = (&pair.memory().drained, pair.spec().monitor.is_some());
+    let (drained, returning) = (&pair.memory().drained, &pair.memory().returning);
+    let users = pair.spec().monitor.map(|monitor| monitor.users);
+    let everywhere = users == Some(UsersGo::EveryHost);
     let of_master = master.and_then(|host| last_report(snapshot, host));
     let line = |name: &HostName| {
         let report = match snapshot.seen(&Look::Database(name.clone())) {
@@ -240,7 +243,8 @@ pub(crate) fn hosts(pair: &Pair) -> Vec<HostStatus> {
             maintenance: pair.memory().maintenance.get(name).map(MaintenanceStatus::of),
             monitor: monitor(snapshot, name),
             drain: drained.get(name).map(|drain| DrainStatus::of(pair, name, drain)),
-            returning: has_file && pair.memory().returning.contains_key(name),
+            returning: returning.get(name).is_some_and(|back| back.undrained || everywhere)
+                && pair.spec().monitor.is_some(),
         }
     };
     pair.spec().hosts.iter().map(line).collect()
@@ -388,4 +392,36 @@ fn is_standby(snapshot: &Snapshot, host: &HostName) -> bool {
 
 fn silence(silent: &Silent) -> String {
     silent.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_says_how_far_it_is() {
+        let drain = DrainStatus {
+            by: "jo".to_owned(),
+            reason: "a new kernel".to_owned(),
+            since: At(0),
+            until: None,
+            says: Some(Says::Out),
+            sessions: Some(2),
+            settled: None,
+        };
+        let host = HostName::new("node-b");
+        let says = |drain: &DrainStatus| drain.sentence(&host);
+        let running = says(&drain);
+        assert!(running.starts_with("node-b is being drained, 2 sessions are left, for jo since"));
+        assert!(running.ends_with("until somebody ends it: a new kernel"), "{running}");
+        let over = SettledStatus { at: At(9), left: Some(2) };
+        let over = DrainStatus { settled: Some(over), sessions: Some(1), ..drain.clone() };
+        let said = says(&over);
+        assert!(said.starts_with("node-b is drained, its limit is over and 1 session is left"));
+        let empty = SettledStatus { at: At(9), left: Some(0) };
+        let empty = DrainStatus { settled: Some(empty), ..drain.clone() };
+        assert!(says(&empty).starts_with("node-b is drained, for jo"), "{}", says(&empty));
+        let early = DrainStatus { says: Some(Says::In), sessions: None, ..drain };
+        assert_eq!(early.progress(), "its monitor file is being changed");
+    }
 }

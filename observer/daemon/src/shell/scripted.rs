@@ -194,6 +194,7 @@ impl State {
             Look::Database(host) => Seen::Database(self.report(host)),
             Look::Write(_) => Seen::Written { latency_ms: 1 },
             Look::Disk(_) => Seen::Disk(Vec::new()),
+            Look::Sessions(_) => Seen::Sessions(0),
             Look::Files(_) => Seen::Files(Vec::new()),
             Look::Port { .. } => Seen::PortOpen,
             Look::Application { .. } => Seen::ApplicationWell,

@@ -49,7 +49,7 @@ impl MonitorCommands {
             see: command(&["/usr/bin/test", "-e", &path]),
             put: command(&["/usr/bin/install", "-m", "0644", "/dev/null", &path]),
             remove: command(&["/usr/bin/rm", "-f", &path]),
-            see_folders: (run_as == RunAs::Root).then(|| command(&folders)),
+            see_folders: (own.user == "root").then(|| command(&folders)),
             means: own.means,
             port: own.port,
             path,

@@ -57,25 +57,32 @@ pub(crate) async fn sessions(
 /// The addresses of the pair's own machines. One that cannot be told counts as somebody else's: a
 /// drain then waits for it, and says so.
 async fn ours(world: &Inner) -> BTreeSet<IpAddr> {
-    let hosts = world.hosts.values().flat_map(|host| {
-        let application = host.access.application.as_ref().map(|probe| probe.address.as_str());
-        [Some(host.access.ssh.address.as_str()), application]
-    });
-    let proxies = world.proxies.values().map(|proxy| Some(proxy.access.ssh.address.as_str()));
-    let names: BTreeSet<&str> = hosts.chain(proxies).flatten().collect();
     let mut found = BTreeSet::new();
-    for name in names {
+    for name in names(world) {
         match name.parse::<IpAddr>() {
             Ok(address) => {
                 found.insert(address.to_canonical());
             }
             Err(_) => {
-                let Ok(addresses) = tokio::net::lookup_host((name, 0)).await else { continue };
+                let Ok(addresses) = tokio::net::lookup_host(format!("{name}:0")).await else {
+                    continue;
+                };
                 found.extend(addresses.map(|one| one.ip().to_canonical()));
             }
         }
     }
     found
+}
+
+/// Under which names and addresses the pair's machines are known.
+fn names(world: &Inner) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for host in world.hosts.values() {
+        names.insert(host.access.ssh.address.clone());
+        names.extend(host.access.application.as_ref().map(|probe| probe.address.clone()));
+    }
+    names.extend(world.proxies.values().map(|proxy| proxy.access.ssh.address.clone()));
+    names
 }
 
 /// Counts the lines of `ss` whose peer is nobody of `ours`.

@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use observer_core::draft::Services;
 use observer_core::journal::Keeper;
-use observer_core::judge::Verdict;
+use observer_core::judge::{Cause, Verdict};
 use observer_core::upgrade::{Next, Stage, Upgrade};
 use observer_core::words::{HostName, human_ms};
 
 use super::super::{Desk, Exit, Failure, act};
 use super::command::{self, Turn};
 use crate::api::types::{Accepted, MaintenanceEnd, MaintenanceRequest};
+use crate::report::view::PairStatus;
 
 /// How long after a look at what is waited for the next one comes.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -107,7 +108,13 @@ async fn services(
     host: &HostName,
     wanted: Services,
 ) -> Result<(), String> {
-    ended(act::services(desk, host, wanted, reason(upgrade)).await)
+    let plan_open = format!("[{}]", Cause::PlanOpen.name());
+    let attempt = async || match act::services(desk, host, wanted, reason(upgrade)).await {
+        // A small repair, such as that of the host's monitor file, which its maintenance asked for.
+        Err(why) if why.to_string().contains(&plan_open) => Tried::NotYet(why.to_string()),
+        followed => Tried::Over(ended(followed)),
+    };
+    patiently(upgrade, attempt).await
 }
 
 /// What its orders are for, as the events tell it.
@@ -142,6 +149,12 @@ async fn ready(turn: &Turn, upgrade: &Upgrade, host: &HostName) -> Result<(), St
     }
 }
 
+/// Whether nothing is wrong, and balancers send users to the host again if they are to.
+fn is_in_order(status: &PairStatus, host: &HostName) -> bool {
+    let returns = status.hosts.iter().any(|one| one.name == *host && one.returning);
+    status.verdict == Some(Verdict::Steady) && status.plan.is_none() && !returns
+}
+
 /// Makes the host a candidate again, and waits until the pair is in order with it.
 async fn finish(desk: &Desk, upgrade: &Upgrade, host: &HostName) -> Result<(), String> {
     let say = |why: Failure| why.to_string();
@@ -155,9 +168,7 @@ async fn finish(desk: &Desk, upgrade: &Upgrade, host: &HostName) -> Result<(), S
     }
     let attempt = async || match desk.pair_status().await {
         Err(why) => Tried::Over(Err(say(why))),
-        Ok(status) if status.verdict == Some(Verdict::Steady) && status.plan.is_none() => {
-            Tried::Over(Ok(()))
-        }
+        Ok(status) if is_in_order(&status, host) => Tried::Over(Ok(())),
         Ok(status) => {
             let (limit, why) = (human_ms(upgrade.ready_limit_ms), status.sentence);
             Tried::NotYet(format!("the pair is not in order within {limit}: {why}"))
