@@ -1,8 +1,8 @@
 //! What happened, as a closed list: every report (CLI, journal of events, JSON, log) is a
 //! projection of these, so that no two of them can disagree.
 
-mod drain_text;
 mod file_change;
+mod host_text;
 mod plan_text;
 
 use serde::{Deserialize, Serialize};
@@ -516,19 +516,13 @@ impl EventKind {
             EventKind::UpgradeBegan { .. }
             | EventKind::UpgradeStage { .. }
             | EventKind::UpgradeEnded { .. } => self.upgrade_text(),
-            EventKind::MaintenanceBegan { host, by, reason, .. } => {
-                format!("{host} is in maintenance, for {by}: {reason}")
-            }
-            EventKind::MaintenanceEnding { host, by, .. } => {
-                format!("the maintenance of {host} for {by} will end by itself")
-            }
-            EventKind::MaintenanceEnded { host, by } => {
-                format!("the maintenance of {host} ended by {by}")
-            }
-            EventKind::DrainBegan { .. }
+            EventKind::MaintenanceBegan { .. }
+            | EventKind::MaintenanceEnding { .. }
+            | EventKind::MaintenanceEnded { .. }
+            | EventKind::DrainBegan { .. }
             | EventKind::DrainSettled { .. }
             | EventKind::DrainEnded { .. }
-            | EventKind::UsersReturned { .. } => self.drain_text(),
+            | EventKind::UsersReturned { .. } => self.host_text(),
             EventKind::Acknowledged { by } => format!("acknowledged by {by}"),
             EventKind::ParityChanged { .. } | EventKind::ParityFixed { .. } => self.parity_text(),
             EventKind::FilesVerified { .. } => self.files_text(),

@@ -59,6 +59,26 @@ pub(crate) fn told_by(
         Record::UpgradeEnded { by, finished, .. } => {
             EventKind::UpgradeEnded { by: by.clone(), finished: *finished }
         }
+        Record::MaintenanceBegan { .. }
+        | Record::MaintenanceEnded { .. }
+        | Record::DrainBegan { .. }
+        | Record::DrainSettled { .. }
+        | Record::DrainEnded { .. }
+        | Record::UsersReturned { .. } => told_of_host(record)?,
+        Record::Scheduled { schedule, .. } => {
+            EventKind::Scheduled { by: schedule.by.clone(), due: schedule.due }
+        }
+        Record::ScheduleEnded { why, .. } => EventKind::ScheduleEnded { why: why.clone() },
+        Record::Resumed { by, .. } => EventKind::Resumed { by: by.clone() },
+        Record::Acknowledged { by, .. } => EventKind::Acknowledged { by: by.clone() },
+        Record::EpochSeen { epoch, .. } => EventKind::EpochSeen { epoch: *epoch },
+        Record::ProtectedAgain { .. } => EventKind::ProtectedAgain { master: master?.clone() },
+    })
+}
+
+/// The event of a host in maintenance, or drained.
+fn told_of_host(record: &Record) -> Option<EventKind> {
+    Some(match record {
         Record::MaintenanceBegan { host, order, .. } => EventKind::MaintenanceBegan {
             host: host.clone(),
             by: order.by.clone(),
@@ -81,14 +101,7 @@ pub(crate) fn told_by(
             EventKind::DrainEnded { host: host.clone(), by: by.clone() }
         }
         Record::UsersReturned { host, .. } => EventKind::UsersReturned { host: host.clone() },
-        Record::Scheduled { schedule, .. } => {
-            EventKind::Scheduled { by: schedule.by.clone(), due: schedule.due }
-        }
-        Record::ScheduleEnded { why, .. } => EventKind::ScheduleEnded { why: why.clone() },
-        Record::Resumed { by, .. } => EventKind::Resumed { by: by.clone() },
-        Record::Acknowledged { by, .. } => EventKind::Acknowledged { by: by.clone() },
-        Record::EpochSeen { epoch, .. } => EventKind::EpochSeen { epoch: *epoch },
-        Record::ProtectedAgain { .. } => EventKind::ProtectedAgain { master: master?.clone() },
+        _ => return None,
     })
 }
 

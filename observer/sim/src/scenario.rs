@@ -242,7 +242,9 @@ fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
                 run.events.iter().filter(|event| event.kind.name() == "plan-opened").count();
             (opened == *count, format!("{opened} plans"))
         }
-        Demand::InOrder(..) | Demand::Remarked(_) => evaluate_told(run, demand),
+        Demand::InOrder(..) | Demand::Remarked(_) | Demand::Monitor(..) => {
+            evaluate_told(run, demand)
+        }
         _ => evaluate_world(run, demand),
     }
 }
@@ -254,7 +256,7 @@ fn is_true_copy(run: &Run, host: &HostName) -> bool {
     others.any(|other| !other.in_recovery && other.rows.starts_with(rows))
 }
 
-/// What is demanded of what was told, and in which order.
+/// What is demanded of what was told, to people and to balancers, and in which order.
 fn evaluate_told(run: &Run, demand: &Demand) -> (bool, String) {
     match demand {
         Demand::InOrder(first, second) => {
@@ -272,6 +274,10 @@ fn evaluate_told(run: &Run, demand: &Demand) -> (bool, String) {
             let said = run.pair().and_then(|pair| pair.latest());
             let remarks = said.map(|(digest, _)| digest.remarks.clone()).unwrap_or_default();
             (remarks.iter().any(|said| said.contains(part.as_str())), format!("{remarks:?}"))
+        }
+        Demand::Monitor(host, says) => {
+            let found = run.world.machine(host).monitor.says;
+            (found == *says, found.to_string())
         }
         _ => (false, "not a demand of what was told".to_owned()),
     }
@@ -322,10 +328,6 @@ fn evaluate_world(run: &Run, demand: &Demand) -> (bool, String) {
                 .map(|(host, _)| host)
                 .collect();
             (!names.is_empty() && runs == [host], format!("on {runs:?}"))
-        }
-        Demand::Monitor(host, says) => {
-            let found = run.world.machine(host).monitor.says;
-            (found == *says, found.to_string())
         }
         Demand::Leased(host) => {
             let lease = &run.world.machine(host).lease;

@@ -19,9 +19,8 @@ const PLAN: &str = "/root/plan.toml";
 const HOSTS: [&str; 2] = ["node-a", "node-b"];
 
 fn section(users: &str) -> String {
-    format!(
-        "\n[monitor_file]\npath = \"/{FILE}\"\nmeans = \"in\"\nusers = \"{users}\"\nsettle = \"1s\"\n"
-    )
+    let file = format!("\n[monitor_file]\npath = \"/{FILE}\"\nmeans = \"in\"\n");
+    format!("{file}users = \"{users}\"\nsettle = \"1s\"\n")
 }
 
 /// An application that is active on both hosts: its health does not ask for a primary.
@@ -150,7 +149,6 @@ fn nobody_notices(
         played
     })?;
     let (one, other) = (tally.answered(0), tally.answered(1));
-    eprintln!("{one} and {other} requests answered");
     let failed = tally.failed.load(Ordering::SeqCst);
     assert_eq!(failed, 0, "beside {one} and {other} answered\n{}", texts(&stage.events()?));
     Ok(())
@@ -277,6 +275,7 @@ fn the_file_says_in_on_the_master_alone() -> Result<()> {
     assert!(refused.stderr.contains(fix), "{}", refused.stderr);
     stage.lab.machine("node-b").run(&["touch", &format!("/{FILE}")])?;
     wait_says(&stage, "node-b", false)?;
+    stage.wait_protected()?;
 
     let open = session(&stage, "node-a")?;
     let undone = stage.switch_over("a session that stays")?;

@@ -9,38 +9,29 @@ use super::Inputs;
 use crate::facts::Slave;
 use crate::words::HostName;
 
-/// The candidate's condition, and what is said of it, given what was `seen`.
+/// The candidate's condition, that of its database alone, and what is said of it, given what was
+/// `seen`. The database of a drained one goes on holding what it is sent.
 pub(super) fn assess(
     inputs: Inputs<'_>,
     candidate: Option<&HostName>,
     seen: (Slave, Option<String>),
-) -> (Slave, Option<String>) {
-    let Some(host) = candidate else { return seen };
+) -> (Slave, Slave, Option<String>) {
+    let (found, why) = seen;
+    let Some(host) = candidate else { return (found, found, why) };
     if let Some(order) = inputs.memory.maintenance.get(host) {
         let said = format!("{host}: in maintenance for {} ({})", order.by, order.reason);
-        let said = match seen.1 {
+        let said = match why {
             Some(why) => format!("{said}; as expected, {why}"),
             None => said,
         };
-        return (Slave::InMaintenance, Some(said));
+        return (Slave::InMaintenance, Slave::InMaintenance, Some(said));
     }
-    match (inputs.memory.drained.get(host), seen.0) {
+    match (inputs.memory.drained.get(host), found) {
         (Some(drain), Slave::Ready | Slave::Lagging) => {
             let order = &drain.order;
             let said = format!("{host}: drained for {} ({})", order.by, order.reason);
-            (Slave::InMaintenance, Some(said))
+            (Slave::InMaintenance, found, Some(said))
         }
-        _ => seen,
+        _ => (found, found, why),
     }
-}
-
-/// The condition of the candidate's database alone: `found` for a drained one.
-pub(super) fn of_its_database(
-    inputs: Inputs<'_>,
-    candidate: Option<&HostName>,
-    found: Slave,
-    slave: Slave,
-) -> Slave {
-    let maintained = candidate.is_some_and(|host| inputs.memory.maintenance.contains_key(host));
-    if maintained { slave } else { found }
 }

@@ -29,7 +29,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{Facts, Proxies, Roles, Sight, Upkeep};
+use crate::facts::{Facts, Loss, Master, Roles, Sight, Upkeep};
 use crate::journal::Memory;
 use crate::judge::Repair;
 use crate::ledger::Snapshot;
@@ -176,26 +176,14 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     let master = memory.master.clone();
     let (roles, stale) = roles(inputs);
     let candidate = master.as_ref().and_then(|master| history::candidate(inputs, master));
-    let (mut remarks, mut trouble_since) = (Vec::new(), None);
-    let condition = match &master {
-        Some(name) => {
-            let assessed = master::assess(inputs, name, candidate.as_ref());
-            trouble_since = assessed.since;
-            assessed.condition
-        }
-        None => crate::facts::Master::Suspect,
-    };
+    let mut remarks = Vec::new();
+    let (condition, trouble_since) = condition(inputs, master.as_ref(), candidate.as_ref());
     let seen = slave::assess(inputs, master.as_ref(), candidate.as_ref(), condition);
-    let found = seen.0;
-    let (slave, why) = maintenance::assess(inputs, candidate.as_ref(), seen);
+    let (slave, of_database, why) = maintenance::assess(inputs, candidate.as_ref(), seen);
     remarks.extend(why);
-    let (proxies, fence, why) = proxies::assess(inputs, master.as_ref(), condition);
-    let proxies_drifted = matches!(proxies, Proxies::Drifted | Proxies::LeftDrifted);
+    let (seen, fence, why) = proxies::assess(inputs, master.as_ref(), condition);
     remarks.extend(why);
-    let monitors = monitors::standings(inputs, master.as_ref());
-    let (shown, why) = monitors::drift(inputs, &monitors);
-    let proxies = proxies::worse(proxies, shown);
-    remarks.extend(why);
+    let (proxies, proxies_drifted, monitors) = monitors::beside(inputs, seen, &mut remarks);
     let (lease, why) = lease::assess(inputs, master.as_ref());
     remarks.extend(why);
     let strayed = singletons::strayed(inputs, master.as_ref());
@@ -208,23 +196,17 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     let promise = commits::promise(inputs, master.as_ref(), candidate.as_ref());
     let low_disks = disk::low(inputs);
     remarks.extend(low_disks.iter().map(DiskLow::to_string));
-    remarks.extend(distrust(snapshot));
-    remarks.extend(master.is_none().then(|| claims(inputs)).into_iter().flatten());
+    let claimed = master.is_none().then(|| claims(inputs)).into_iter().flatten();
+    remarks.extend(distrust(snapshot).chain(claimed));
     let facts = Facts {
         sight: sight(snapshot),
         roles,
         master: condition,
         slave,
-        loss: match promise {
-            Promise::OnBoth => loss.of_files_against(&spec.policy),
-            Promise::OnMaster => loss.against(&spec.policy),
-        },
+        loss: lost(&loss, promise, spec),
         proxies,
         fence,
-        commits: commits::assess(inputs, master.as_ref(), candidate.as_ref(), {
-            // A drained slave goes on holding what it is sent.
-            maintenance::of_its_database(inputs, candidate.as_ref(), found, slave)
-        }),
+        commits: commits::assess(inputs, master.as_ref(), candidate.as_ref(), of_database),
         lease,
         singletons: singletons::assess(inputs, &strayed),
         upkeep: upkeep(&files, &low_disks),
@@ -251,6 +233,25 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         drains: monitors::drains(inputs),
         remarks,
         master,
+    }
+}
+
+/// The master's condition, and since when it has looked wrong.
+fn condition(
+    inputs: Inputs<'_>,
+    master: Option<&HostName>,
+    candidate: Option<&HostName>,
+) -> (Master, Option<At>) {
+    let Some(name) = master else { return (Master::Suspect, None) };
+    let assessed = master::assess(inputs, name, candidate);
+    (assessed.condition, assessed.since)
+}
+
+/// What would be lost of what users were told is safe.
+fn lost(loss: &LossEstimate, promise: Promise, spec: &PairSpec) -> Loss {
+    match promise {
+        Promise::OnBoth => loss.of_files_against(&spec.policy),
+        Promise::OnMaster => loss.against(&spec.policy),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Inputs, unit_state};
+use super::{Inputs, proxies, unit_state};
 use crate::facts::Proxies;
 use crate::ledger::Entry;
 use crate::policy::{MonitorSpec, OnDrift, Placement, UsersGo};
@@ -43,8 +43,22 @@ pub struct DrainStanding {
     pub is_empty: bool,
 }
 
+/// What the proxies come to with the monitor files beside them, whether a proxy itself drifted, and
+/// every host's file. What stands out is added to the remarks.
+pub(super) fn beside(
+    inputs: Inputs<'_>,
+    seen: Proxies,
+    remarks: &mut Vec<String>,
+) -> (Proxies, bool, Vec<MonitorStanding>) {
+    let standings = standings(inputs, inputs.memory.master.as_ref());
+    let (shown, told) = drift(inputs, &standings);
+    remarks.extend(told);
+    let drifted = matches!(seen, Proxies::Drifted | Proxies::LeftDrifted);
+    (proxies::worse(seen, shown), drifted, standings)
+}
+
 /// Every host's monitor file; none where the pair has none.
-pub(super) fn standings(inputs: Inputs<'_>, master: Option<&HostName>) -> Vec<MonitorStanding> {
+fn standings(inputs: Inputs<'_>, master: Option<&HostName>) -> Vec<MonitorStanding> {
     let Some(spec) = inputs.spec.monitor else { return Vec::new() };
     let standing = |host: &HostName| MonitorStanding {
         host: host.clone(),
@@ -93,7 +107,7 @@ fn is_well(
     master: Option<&HostName>,
     host: &HostName,
 ) -> bool {
-    // What was seen before users were let return says nothing of now: it may just have been stopped.
+    // What was seen before users were let return says nothing of now: it may have been stopped.
     let since = inputs.memory.returning.get(host).map_or(At::default(), |back| back.since);
     let is_fresh = |entry: &&Entry| entry.latest.asked_at >= since;
     let serves = Some(host) == master || spec.users == UsersGo::EveryHost;
@@ -116,7 +130,7 @@ fn is_well(
 
 /// The files that say something else than they are to, a sentence each, and what that comes to.
 /// What a person has ordered is carried out whatever the policy says about drift.
-pub(super) fn drift(inputs: Inputs<'_>, standings: &[MonitorStanding]) -> (Proxies, Vec<String>) {
+fn drift(inputs: Inputs<'_>, standings: &[MonitorStanding]) -> (Proxies, Vec<String>) {
     let mut worst = Proxies::True;
     let mut told = Vec::new();
     for standing in standings {

@@ -20,8 +20,7 @@ pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     // What has changed by now need not be fetched while users wait.
     let pass = |kind| move |set| steps::pass(brief, set, [heir, master], kind);
     plan.extend(spec.files.iter().map(pass(PassKind::Near)));
-    plan.push(steps::settled(master));
-    plan.push(steps::checkpoint(master));
+    plan.extend([steps::settled(master), steps::checkpoint(master)]);
     plan.extend(steps::free_commits(spec, heir));
     for proxy in &spec.proxies {
         // A file that cannot be written is found before anybody has to wait.

@@ -90,9 +90,7 @@ impl Cause {
             Cause::SlaveLagging => "The slave is further behind than the lag limit.",
             Cause::SlaveCutOff => "The network between master and slave is cut.",
             Cause::SlaveNotPromotable => "The slave is in a state that must not be promoted.",
-            Cause::HostInMaintenance => {
-                "The slave is in maintenance, or drained; nothing could take over."
-            }
+            Cause::HostInMaintenance => "A person took the slave out of candidacy.",
             Cause::OldMasterBack => "A replaced master is back and not yet a slave of the new one.",
             Cause::CommitsWait => "Commits wait for a slave that is away.",
             Cause::DurabilityOwed => "Commits do not wait for the slave as the policy asks.",
@@ -147,9 +145,7 @@ impl Cause {
             Cause::SlaveLagging => "Find what slows replay or the network; watch `status`.",
             Cause::SlaveCutOff => "Check cables, firewall and routes between the two hosts.",
             Cause::SlaveNotPromotable => "`why` says why: resume replay, mend access, or rebuild.",
-            Cause::HostInMaintenance => {
-                "`maintenance --end`, or `undrain`, once the work there is done."
-            }
+            Cause::HostInMaintenance => "`maintenance --end`, or `undrain`, once that is done.",
             Cause::OldMasterBack => "Nothing if it rejoins by itself; else `rejoin`.",
             Cause::CommitsWait => "Bring the slave back; see `on_slave_lost` in the pair's file.",
             Cause::DurabilityOwed => "Nothing if it is set by itself; else see `events` for why.",

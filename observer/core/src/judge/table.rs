@@ -360,7 +360,7 @@ pub const RULES: &[Rule] = &[
         when: When { proxies: &[Proxies::LeftDrifted], ..WELL },
         cause: Cause::ProxyDrifted,
         verdict: Verdict::Hold,
-        why: "a proxy or monitor file sends users elsewhere, and the policy leaves that to a person",
+        why: "a proxy or monitor file sends users elsewhere, which the policy leaves to a person",
     },
     Rule {
         id: "P2",

@@ -334,9 +334,7 @@ impl fmt::Display for Proof {
             Proof::LeaseRuns { host } => write!(f, "the lease on {host} runs"),
             Proof::NoLease { host } => write!(f, "no lease runs on {host}"),
             Proof::DivergedKept { host, .. } => write!(f, "what only {host} has is kept"),
-            Proof::TimelineSettled { host } => {
-                write!(f, "{host} has written a checkpoint on its timeline")
-            }
+            Proof::TimelineSettled { host } => write!(f, "timeline of {host} has a checkpoint"),
             Proof::OnHistoryOf { host, source } => {
                 write!(f, "{host} holds nothing that {source} does not know")
             }
@@ -362,9 +360,7 @@ impl fmt::Display for Proof {
             }
             Proof::PassClean { host, set, .. } => write!(f, "{host} lacks nothing of files {set}"),
             Proof::MonitorSays { host, says } => write!(f, "monitor file of {host} says {says}"),
-            Proof::NoSessions { host } => {
-                write!(f, "monitor file of {host} says out, and no session of others is left")
-            }
+            Proof::NoSessions { host } => write!(f, "balancers have nobody left on {host}"),
             Proof::NoPass { host } => write!(f, "no pass of files runs on {host}"),
             Proof::NotPromoted { host } => write!(f, "{host} is stopped and was never promoted"),
             Proof::CanWrite { host } => write!(f, "{host} commits a row"),

@@ -95,26 +95,7 @@ fn standing_lines(status: &PairStatus, look: Look) -> Vec<String> {
         let line = one_line(&format!("{unready} (for {since})"));
         lines.push(look.paint(Tone::Warn, &line));
     }
-    for host in &status.hosts {
-        let Some(kept) = &host.maintenance else { continue };
-        let end = match kept.keeper {
-            Keeper::Person => format!("`ha-observer maintenance {} --end` ends it", host.name),
-            Keeper::Upgrade => "the upgrade ends it".to_owned(),
-        };
-        let line = format!("{}; {end}", one_line(&kept.sentence(&host.name)));
-        lines.push(look.paint(Tone::Warn, &line));
-    }
-    for host in &status.hosts {
-        if let Some(drain) = &host.drain {
-            let end = format!("`ha-observer undrain {}` ends it", host.name);
-            let line = format!("{}; {end}", one_line(&drain.sentence(&host.name)));
-            lines.push(look.paint(Tone::Warn, &line));
-        }
-        if host.returning {
-            let line = format!("{}: users are sent there once it is well", host.name);
-            lines.push(look.paint(Tone::Warn, &line));
-        }
-    }
+    lines.extend(host_lines(status, look));
     if let Some(schedule) = &status.schedule {
         let (due, ahead) = (date_time(schedule.due), when::ahead(schedule.due, status.at));
         let line = format!(
@@ -147,6 +128,32 @@ fn standing_lines(status: &PairStatus, look: Look) -> Vec<String> {
             "plan {plan} changed the master by itself; the next automatic change waits for the \
              pair to be protected again, or for `ha-observer ack`"
         ));
+    }
+    lines
+}
+
+/// Hosts that are in maintenance, drained, or waited for.
+fn host_lines(status: &PairStatus, look: Look) -> Vec<String> {
+    let mut lines = Vec::new();
+    for host in &status.hosts {
+        let Some(kept) = &host.maintenance else { continue };
+        let end = match kept.keeper {
+            Keeper::Person => format!("`ha-observer maintenance {} --end` ends it", host.name),
+            Keeper::Upgrade => "the upgrade ends it".to_owned(),
+        };
+        let line = format!("{}; {end}", one_line(&kept.sentence(&host.name)));
+        lines.push(look.paint(Tone::Warn, &line));
+    }
+    for host in &status.hosts {
+        if let Some(drain) = &host.drain {
+            let end = format!("`ha-observer undrain {}` ends it", host.name);
+            let line = format!("{}; {end}", one_line(&drain.sentence(&host.name)));
+            lines.push(look.paint(Tone::Warn, &line));
+        }
+        if host.returning {
+            let line = format!("{}: users are sent there once it is well", host.name);
+            lines.push(look.paint(Tone::Warn, &line));
+        }
     }
     lines
 }

@@ -153,6 +153,12 @@ pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
         let line = |command| CommandLine { host: machine.to_owned(), command };
         commands.into_iter().map(line).collect::<Vec<_>>()
     };
+    let by = |host: &HostName, own: fn(&Host) -> Vec<&Privileged>| {
+        world.host(host).map_or_else(Vec::new, |found| {
+            let lines = own(found).into_iter().map(Privileged::line);
+            at(host.as_str(), lines.collect())
+        })
+    };
     match effect {
         Effect::Look | Effect::AwaitBalancers { .. } => Vec::new(),
         Effect::Monitor { host, says } => world
@@ -183,22 +189,10 @@ pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
             lines.extend(start.iter().flatten().map(if_down));
             at(host.as_str(), lines)
         }
-        Effect::Follow { host, .. } => world.host(host).map_or_else(Vec::new, |found| {
-            let lines = follow::describe(found).into_iter().map(Privileged::line);
-            at(host.as_str(), lines.collect())
-        }),
-        Effect::Synchronise { host, .. } => world.host(host).map_or_else(Vec::new, |found| {
-            let lines = synchrony::describe(found).into_iter().map(Privileged::line);
-            at(host.as_str(), lines.collect())
-        }),
-        Effect::SetLease { host, .. } => world.host(host).map_or_else(Vec::new, |found| {
-            let lines = lease::describe_set(found).into_iter().map(Privileged::line);
-            at(host.as_str(), lines.collect())
-        }),
-        Effect::DropLease { host } => world.host(host).map_or_else(Vec::new, |found| {
-            let lines = lease::describe_drop(found).into_iter().map(Privileged::line);
-            at(host.as_str(), lines.collect())
-        }),
+        Effect::Follow { host, .. } => by(host, follow::describe),
+        Effect::Synchronise { host, .. } => by(host, synchrony::describe),
+        Effect::SetLease { host, .. } => by(host, lease::describe_set),
+        Effect::DropLease { host } => by(host, lease::describe_drop),
         Effect::Pass { host, .. } | Effect::EndPasses { host } => {
             at(host.as_str(), files::describe(world, effect))
         }

@@ -68,8 +68,7 @@ pub(super) fn commands<'a>(
         }
         Effect::StartDatabase { host } => {
             let host = host_of(world, host)?;
-            let unit = &host.commands.database;
-            Ok((host, vec![&unit.reset, &unit.start]))
+            Ok((host, vec![&host.commands.database.reset, &host.commands.database.start]))
         }
         Effect::RestartDatabase { host } => {
             let host = host_of(world, host)?;
@@ -77,8 +76,7 @@ pub(super) fn commands<'a>(
             Ok((host, vec![&host.commands.lift_tombstone, &unit.reset, &unit.restart]))
         }
         Effect::LeaveTombstone { host } => {
-            let host = host_of(world, host)?;
-            Ok((host, vec![&host.commands.leave_tombstone]))
+            host_of(world, host).map(|host| (host, vec![&host.commands.leave_tombstone]))
         }
         Effect::LiftTombstone { host } => {
             host_of(world, host).map(|host| (host, vec![&host.commands.lift_tombstone]))

@@ -1,10 +1,19 @@
-//! What is told of drained hosts.
+//! What is told of hosts in maintenance, and of drained ones.
 
 use super::EventKind;
 
 impl EventKind {
-    pub(super) fn drain_text(&self) -> String {
+    pub(super) fn host_text(&self) -> String {
         match self {
+            EventKind::MaintenanceBegan { host, by, reason, .. } => {
+                format!("{host} is in maintenance, for {by}: {reason}")
+            }
+            EventKind::MaintenanceEnding { host, by, .. } => {
+                format!("the maintenance of {host} for {by} will end by itself")
+            }
+            EventKind::MaintenanceEnded { host, by } => {
+                format!("the maintenance of {host} ended by {by}")
+            }
             EventKind::DrainBegan { host, by, reason, .. } => {
                 format!("{host} is being drained, for {by}: {reason}")
             }
