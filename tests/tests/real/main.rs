@@ -39,4 +39,5 @@ mod switchover_verbs;
 mod sync;
 mod two_proxies;
 mod upgrade;
+mod upgrade_observer_dies;
 mod validate;
