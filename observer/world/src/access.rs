@@ -309,6 +309,10 @@ pub struct ProxyAccess {
     pub files: Vec<PathBuf>,
     /// The unit's environment file, where the configuration uses variables of it.
     pub environment_file: Option<PathBuf>,
+    /// The folder that HAProxy changes to first (`-C`); absolute.
+    pub directory: Option<PathBuf>,
+    /// The name of this HAProxy among peers (`-L`).
+    pub local_peer: Option<String>,
     /// A request that users' way answers, asked from the proxy's own machine once a file is loaded.
     pub probe: Option<HttpProbe>,
     /// Its systemd unit, usually `haproxy.service`.

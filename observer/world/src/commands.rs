@@ -396,6 +396,8 @@ struct Checks<'a> {
     config: &'a str,
     real: &'a str,
     environment: Option<String>,
+    /// Options of HAProxy on which the meaning of its files depends.
+    options: Vec<String>,
 }
 
 impl<'a> Checks<'a> {
@@ -409,7 +411,14 @@ impl<'a> Checks<'a> {
             [] => vec![config.to_owned()],
             files => files.iter().map(|file| absolute(machine, file)).collect::<Result<_, _>>()?,
         };
-        Ok(Self { sources, config, real, environment })
+        let mut options = Vec::new();
+        if let Some(directory) = &access.directory {
+            options.extend(["-C".to_owned(), absolute(machine, directory)?]);
+        }
+        if let Some(name) = &access.local_peer {
+            options.extend(["-L".to_owned(), name.clone()]);
+        }
+        Ok(Self { sources, config, real, environment, options })
     }
 
     /// How each of the other files is read, where it is no folder that the changed one lies in.
@@ -428,7 +437,8 @@ impl<'a> Checks<'a> {
             let stands_for = draft.filter(|_| source == self.config);
             files.extend(["-f", stands_for.unwrap_or(source)]);
         }
-        let haproxy = [&["/usr/sbin/haproxy", "-c"], &files[..]].concat();
+        let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        let haproxy = [&["/usr/sbin/haproxy", "-c"], &options[..], &files[..]].concat();
         // A draft is skipped where HAProxy reads a whole folder: there it is put over the file, for
         // the check's process alone.
         let over = draft.filter(|_| !named);

@@ -83,6 +83,8 @@ fn proxy_access(config: &str) -> ProxyAccess {
         real_config: None,
         files: Vec::new(),
         environment_file: None,
+        directory: None,
+        local_peer: None,
         probe: None,
         unit: "haproxy.service".to_owned(),
         servers: Vec::new(),
@@ -257,6 +259,8 @@ fn a_file_of_a_folder_is_checked_in_its_place() {
     let access = ProxyAccess {
         files: vec!["/etc/haproxy/haproxy.cfg".into(), "/etc/haproxy/conf.d/".into()],
         environment_file: Some("/etc/default/haproxy".into()),
+        directory: Some("/srv/certificates".into()),
+        local_peer: Some("lb1".to_owned()),
         ..proxy_access("/etc/haproxy/conf.d/desk.cfg")
     };
     let commands = ProxyCommands::new(&access).unwrap();
@@ -265,7 +269,8 @@ fn a_file_of_a_folder_is_checked_in_its_place() {
     let check = commands.check_draft.line();
     assert!(check.contains(&bind), "{check}");
     assert!(check.contains("EnvironmentFile=/etc/default/haproxy"), "{check}");
-    let loads = "/usr/sbin/haproxy -c -f /etc/haproxy/haproxy.cfg -f /etc/haproxy/conf.d";
+    let loads = "/usr/sbin/haproxy -c -C /srv/certificates -L lb1 \
+                 -f /etc/haproxy/haproxy.cfg -f /etc/haproxy/conf.d";
     assert!(check.ends_with(loads), "{check}");
     assert!(!commands.check.line().contains("Bind"), "{}", commands.check.line());
 }

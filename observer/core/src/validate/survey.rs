@@ -406,6 +406,12 @@ pub struct Sources {
     pub named: Vec<String>,
     /// Every file, folders opened, in the order in which they are loaded.
     pub opened: Vec<String>,
+    /// The folder that HAProxy changes to first (`-C`), to which names in the files are relative.
+    #[serde(default)]
+    pub directory: Option<String>,
+    /// The name of this HAProxy among peers (`-L`), on which its files may depend.
+    #[serde(default)]
+    pub local_peer: Option<String>,
 }
 
 /// Where a server of the pair stands.

@@ -165,6 +165,8 @@ impl<'d, 't> Readers<'d, 't> {
             real_config: absolute(section, "real_config", None),
             files: files(section),
             environment_file: absolute(section, "environment_file", None),
+            directory: absolute(section, "directory", None),
+            local_peer: local_peer(section),
             probe: frontend_probe(&section.table("probe")),
             unit,
             servers: servers(&section.tables("server"), hosts),
@@ -423,6 +425,19 @@ fn files(section: &Section<'_, '_>) -> Vec<PathBuf> {
         section.wrong("files", &format!("\"{relative}\" is no absolute path"), "start it with /");
     }
     files.into_iter().map(PathBuf::from).collect()
+}
+
+fn local_peer(section: &Section<'_, '_>) -> Option<String> {
+    let name = section.text("local_peer")?;
+    if is_name(&name) {
+        return Some(name);
+    }
+    section.wrong(
+        "local_peer",
+        &format!("\"{name}\" cannot name a HAProxy among peers"),
+        "write what stands behind -L on the command line of HAProxy",
+    );
+    None
 }
 
 fn check_unit(section: &Section<'_, '_>, unit: &str) {

@@ -79,6 +79,8 @@ pub fn proxy(sshd: &Sshd, folder: &Path) -> ProxyAccess {
         real_config: None,
         files: Vec::new(),
         environment_file: None,
+        directory: None,
+        local_peer: None,
         probe: None,
         unit: "haproxy.service".to_owned(),
         servers: Vec::new(),
