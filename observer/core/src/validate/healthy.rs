@@ -258,7 +258,7 @@ fn slave() -> HostSurvey {
 fn proxy_files() -> ProxyFiles {
     let files = ["/etc/haproxy/base.cfg", "/etc/haproxy/desk.cfg"].map(str::to_owned).to_vec();
     let sources =
-        Sources { named: files.clone(), opened: files, directory: None, local_peer: None };
+        Sources { named: files.clone(), opened: files.clone(), directory: None, local_peer: None };
     let place = |server: &str, line| {
         let (server, file) = (server.to_owned(), files[1].clone());
         ServerPlace { server, file, line }

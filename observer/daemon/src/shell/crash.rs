@@ -8,9 +8,9 @@
 //! performed and before anybody is told of its reply. `ordered:N` and `proven:N` are right after
 //! the journal has that step N of a plan, as its dry run counts, was ordered or proven for the
 //! first time in this life. `upgrade:N` is right after the Nth record of this life that a rolling
-//! upgrade keeps of itself: its order, its stages, its end. `file:N` is a place of the change of a proxy's file: 1 it is recorded,
-//! 2 the new content is in its place, 3 HAProxy is about to be told, 4 it is proven, 5 the old
-//! content is back.
+//! upgrade keeps of itself: its order, its stages, its end. `file:N` is a place of the change of a
+//! proxy's file: 1 it is recorded, 2 the new content is in its place, 3 HAProxy is about to be
+//! told, 4 it is proven, 5 the old content is back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
