@@ -16,6 +16,9 @@ const COSTLY_EVERY: u64 = 5;
 /// Shortest pause between two looks of one kind: a definite answer is confirmed after this.
 const CONFIRM_MS: u64 = 100;
 
+/// Pace and deadline of a look that has its own and was never answered.
+const UNKNOWN_PACE: (u64, u64) = (10_000, 60_000);
+
 /// How long a named trouble with the master keeps the pace high.
 const TROUBLED_MS: u64 = 30_000;
 
@@ -66,12 +69,19 @@ struct Asked {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pace {
     asked: BTreeMap<Look, Asked>,
+    /// Looks with a pace and a deadline of their own, in milliseconds.
+    own: BTreeMap<Look, (u64, u64)>,
     mood: Mood,
 }
 
 impl Pace {
     pub(super) fn set_mood(&mut self, mood: Mood) {
         self.mood = mood;
+    }
+
+    /// Gives `look` a pace of its own, and says how long an answer to it may take.
+    pub(super) fn own(&mut self, look: Look, every_ms: u64, deadline_ms: u64) {
+        self.own.insert(look, (every_ms, deadline_ms));
     }
 
     /// Makes every look due, once.
@@ -97,6 +107,12 @@ impl Pace {
     pub(super) fn due(&self, look: &Look, policy: &Policy, now: At, late: Late) -> At {
         let Some(asked) = self.asked.get(look) else { return now };
         let Some(last) = asked.last else { return now };
+        if matches!(look, Look::Mount { .. }) {
+            // Until its first answer nothing is known of its pace, and one is on its way.
+            let (every_ms, deadline_ms) = self.own.get(look).copied().unwrap_or(UNKNOWN_PACE);
+            let on_its_way = asked.in_flight > 0;
+            return last.plus(if on_its_way { every_ms.max(deadline_ms) } else { every_ms });
+        }
         let mood = if late == Late::Yes { self.mood.max_doubt() } else { self.mood };
         let pause_ms = match mood {
             // A disk fills at its own pace, whatever else is in doubt, and a look at it costs the
