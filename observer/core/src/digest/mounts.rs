@@ -15,7 +15,8 @@ use crate::sighting::{Look, Seen, Silent};
 use crate::validate::Severity;
 use crate::words::{At, HostName, MountName, human_bytes, human_ms};
 
-/// Looks that confirm that a mount cannot be used: a busy storage is late now and then.
+/// Looks that confirm that a mount cannot be used: a busy storage is late now and then. A probe
+/// that has hung for as many deadlines needs no second look.
 const UNUSABLE_LOOKS: u32 = 2;
 /// With fewer free inodes than this, or than a share of all, there is room for few more files.
 const INODES_LOW: u64 = 1_000;
@@ -196,7 +197,9 @@ fn standing(
             _ => since,
         };
         standing.since = Some(since.min(began));
-        if looks < UNUSABLE_LOOKS {
+        let long_ms = u64::from(UNUSABLE_LOOKS) * mount.deadline_ms;
+        let hangs_long = matches!(report.used, MountUse::Hangs { for_ms, .. } if for_ms >= long_ms);
+        if looks < UNUSABLE_LOOKS && !hangs_long {
             standing.state = MountState::Doubted;
         }
     }

@@ -129,11 +129,14 @@ fn a_source_that_is_configured_is_held_against_every_host() {
 fn a_hung_mount_is_told_with_since_when_it_hangs() {
     let spec = spec(None, MountAccess::ReadWrite);
     let mut snapshot = Snapshot::default();
-    for at in [100_000, 101_000] {
-        let hangs = MountUse::Hangs { step: None, for_ms: 60_000 };
-        let report = report("storage:/keys", hangs, GIB);
-        take(&mut snapshot, look("node-b"), at, Ok(Seen::Mount(report)));
-    }
+    let hang = |snapshot: &mut Snapshot, at, for_ms| {
+        let report = report("storage:/keys", MountUse::Hangs { step: None, for_ms }, GIB);
+        take(snapshot, look("node-b"), at, Ok(Seen::Mount(report)));
+    };
+    hang(&mut snapshot, 90_000, 2_000);
+    assert_eq!(of(&snapshot, &spec).pop().unwrap().state, MountState::Doubted, "late once");
+    let mut snapshot = Snapshot::default();
+    hang(&mut snapshot, 101_000, 60_000);
     let standing = of(&snapshot, &spec).pop().unwrap();
     assert_eq!(standing.state, MountState::Hung { step: None });
     assert_eq!(standing.since, Some(At(41_000)));

@@ -178,3 +178,27 @@ fn is_costly(look: &Look) -> bool {
     matches!(look, Look::Machine(_) | Look::Port { .. } | Look::ProxyFile(_))
         || matches!(look, Look::Application { from: crate::sighting::Vantage::Host(_), .. })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What hangs on a host must not be asked to hang once more, whatever else is in doubt.
+    #[test]
+    fn a_mount_is_looked_at_by_one_look_at_a_time() {
+        let look = Look::Mount { host: "node-a".into(), mount: "keys".into() };
+        let (mut pace, policy) = (Pace::default(), Policy::default());
+        let due = |pace: &Pace, at| pace.due(&look, &policy, At(at), Late::Yes);
+        assert_eq!(due(&pace, 5), At(5), "at once after the start");
+        pace.ask(&look, At(1_000));
+        assert!(due(&pace, 2_000) > At(60_000), "the first is on its way");
+        pace.own(look.clone(), 10_000, 6_000);
+        pace.hurry();
+        pace.set_mood(Mood::Doubtful);
+        assert_eq!(due(&pace, 2_000), At(11_000), "at its own pace");
+        pace.own(look.clone(), 1_000, 6_000);
+        assert_eq!(due(&pace, 2_000), At(7_000), "not before it must have been answered");
+        pace.answered(&look);
+        assert_eq!(due(&pace, 2_000), At(2_000));
+    }
+}
