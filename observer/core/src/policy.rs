@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::mounts::MountSpec;
 use crate::words::{BouncerName, FileSetName, HostName, PairName, ProxyName, ServiceName};
 
 /// One pair: its members and its policy.
@@ -23,6 +24,9 @@ pub struct PairSpec {
     /// The sets of files that a slave keeps a copy of.
     #[serde(default)]
     pub files: Vec<FileSetSpec>,
+    /// The mounts that the hosts share.
+    #[serde(default)]
+    pub mounts: Vec<MountSpec>,
     /// Thresholds and permissions.
     pub policy: Policy,
 }

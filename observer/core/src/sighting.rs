@@ -8,7 +8,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::files::FileSetReport;
-use crate::words::{At, BouncerName, HostName, Lsn, ProxyName, ServiceName, Timeline};
+use crate::mounts::MountReport;
+use crate::words::{At, BouncerName, HostName, Lsn, MountName, ProxyName, ServiceName, Timeline};
 
 /// A place we look from.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -43,6 +44,13 @@ pub enum Look {
     Disk(HostName),
     /// What the passes of the file sets have left on a host, and which run.
     Files(HostName),
+    /// Whether a shared mount is there and can be used, tried on the host itself.
+    Mount {
+        /// The host looked at.
+        host: HostName,
+        /// The mount.
+        mount: MountName,
+    },
     /// Whether the database's TCP port answers PostgreSQL's protocol.
     Port {
         /// The host looked at.
@@ -73,6 +81,12 @@ pub enum Look {
 }
 
 impl Look {
+    /// Whether it may take far longer than others, so that its last answer says little of now: no
+    /// judgement of a host waits for one.
+    pub fn is_slow(&self) -> bool {
+        matches!(self, Look::Readiness { .. } | Look::Mount { .. })
+    }
+
     /// The host looked at, if it is a host and not a proxy.
     pub fn host(&self) -> Option<&HostName> {
         match self {
@@ -81,6 +95,7 @@ impl Look {
             | Look::Write(host)
             | Look::Disk(host)
             | Look::Files(host)
+            | Look::Mount { host, .. }
             | Look::Port { host, .. }
             | Look::Application { host, .. }
             | Look::Readiness { host, .. } => Some(host),
@@ -97,6 +112,7 @@ impl fmt::Display for Look {
             Look::Write(host) => write!(f, "write probe on {host}"),
             Look::Disk(host) => write!(f, "disk of {host}"),
             Look::Files(host) => write!(f, "file sets on {host}"),
+            Look::Mount { host, mount } => write!(f, "mount {mount} on {host}"),
             Look::Port { host, from } => write!(f, "database port of {host} from {from}"),
             Look::Application { host, from } => write!(f, "application on {host} from {from}"),
             Look::Readiness { host, service } => write!(f, "readiness of {service} on {host}"),
@@ -181,6 +197,8 @@ pub enum Seen {
     Disk(Vec<DiskRoom>),
     /// Answer to [`Look::Files`].
     Files(Vec<FileSetReport>),
+    /// Answer to [`Look::Mount`].
+    Mount(MountReport),
     /// Answer to [`Look::Port`]: the postmaster takes new connections.
     PortOpen,
     /// Answer to [`Look::Application`]: healthy.
@@ -489,6 +507,7 @@ impl Sighting {
                 | Seen::Written { .. }
                 | Seen::Disk(_)
                 | Seen::Files(_)
+                | Seen::Mount(_)
                 | Seen::PortOpen
                 | Seen::ApplicationWell
                 | Seen::Ready(_)

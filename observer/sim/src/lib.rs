@@ -15,6 +15,7 @@ mod harm;
 mod job;
 pub mod lease;
 pub mod machine;
+pub mod mount;
 pub mod network;
 mod prove;
 pub mod proxy;

@@ -8,6 +8,7 @@ use observer_core::words::{At, HostName, Lsn, ServiceName, Timeline};
 use crate::disk::Disk;
 use crate::files::Files;
 use crate::lease::Lease;
+use crate::mount::Mount;
 
 /// Bytes of log a simulated row takes: large, so that a minute of lag exceeds a loss budget.
 pub const ROW_BYTES: u64 = 8_192;
@@ -58,6 +59,8 @@ pub struct Machine {
     pub lease: Option<Lease>,
     /// The files that its slave copies, or that it has copied.
     pub files: Files,
+    /// What it sees of the shared mount.
+    pub mount: Mount,
 }
 
 /// Something that takes its time on a host: a rewind or a clone.
@@ -278,6 +281,7 @@ impl Machine {
             tombstone: in_recovery,
             lease: None,
             files: Files::default(),
+            mount: Mount::default(),
         }
     }
 

@@ -65,6 +65,7 @@ impl Setup {
             proxies: (1..=proxies).map(|n| ProxyName::new(&format!("proxy-{n}"))).collect(),
             bouncers: Vec::new(),
             files: Vec::new(),
+            mounts: Vec::new(),
             services: vec![
                 service("desk", Placement::All, Probed::Health),
                 service("desk-scheduler", Placement::Master, Probed::Unit),

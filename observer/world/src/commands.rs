@@ -10,10 +10,10 @@ use std::fmt::Write;
 use std::path::Path;
 
 use observer_core::policy::PairSpec;
-use observer_core::words::ServiceName;
+use observer_core::words::{PairName, ServiceName};
 
 use crate::access::{
-    FileSetAccess, HostAccess, ParityItem, ProxyAccess, ReadinessProbe, WorldError,
+    FileSetAccess, HostAccess, MountPoint, ParityItem, ProxyAccess, ReadinessProbe, WorldError,
 };
 use crate::quote::quote;
 use crate::ssh::Command;
@@ -22,6 +22,7 @@ mod files;
 mod guard;
 mod job;
 mod lease;
+mod mounts;
 mod parity;
 mod readiness;
 mod standby;
@@ -31,6 +32,7 @@ pub(crate) use files::{FOLDER as FILES_FOLDER, PassCommands, setup as files_setu
 pub(crate) use guard::{GUARD_FILE, guard};
 pub(crate) use job::{JobCommands, Takes};
 pub(crate) use lease::LeaseCommands;
+pub(crate) use mounts::{MountCommands, Try};
 pub(crate) use parity::{FileCommands, Look as ParityLook, ParityCommands};
 pub(crate) use standby::{Source, StandbyCommands, slot_name};
 pub(crate) use verify::{BEGINS as VERIFY_BEGINS, VerifyCommands};
@@ -125,7 +127,11 @@ impl Privileged {
         let escape = |word: &String| {
             let mut escaped = String::new();
             for character in word.chars() {
-                if matches!(character, ',' | ':' | '=' | '\\' | '*' | '?' | '[' | ']') {
+                // Blanks in a row are one to sudo unless escaped.
+                let blank = character == ' ' && word.contains("  ");
+                let special =
+                    matches!(character, ',' | ':' | '=' | '\\' | '*' | '?' | '[' | ']' | '#');
+                if special || blank {
                     escaped.push('\\');
                 }
                 escaped.push(character);
@@ -167,6 +173,8 @@ pub(crate) struct HostCommands {
     pub(crate) lease: LeaseCommands,
     /// What lets it fetch each file set, in the configured order.
     pub(crate) files: Vec<PassCommands>,
+    /// What tries each shared mount, in the configured order.
+    pub(crate) mounts: Vec<MountCommands>,
     /// What asks the services that are asked by a command.
     pub(crate) readiness: BTreeMap<ServiceName, Privileged>,
     /// What says what is in each file set, in the configured order.
@@ -268,6 +276,7 @@ impl HostCommands {
             standby: StandbyCommands::new(access, &data, others)?,
             lease: LeaseCommands::new(access, &data, spec, others, proxies)?,
             files: Vec::new(),
+            mounts: Vec::new(),
             readiness: BTreeMap::new(),
             verify: Vec::new(),
             parity: Vec::new(),
@@ -283,6 +292,7 @@ impl HostCommands {
         all.extend([&self.kill, &self.leave_tombstone, &self.lift_tombstone]);
         all.extend([&self.see_tombstone, &self.see_last_start, &self.see_disk, &self.see_owner]);
         all.extend(self.services.values().flat_map(UnitCommands::all));
+        all.extend(self.mounts.iter().flat_map(MountCommands::privileged));
         all.extend(self.readiness.values().filter(|command| command.run_as != RunAs::Login));
         all
     }
@@ -307,6 +317,17 @@ impl HostCommands {
         let verify = sets.iter().map(|set| VerifyCommands::new(access, set));
         let files = files.collect::<Result<_, _>>()?;
         Ok(Self { files, verify: verify.collect::<Result<_, _>>()?, ..self })
+    }
+
+    /// With the commands that try these mounts.
+    pub(crate) fn trying(
+        self,
+        access: &HostAccess,
+        pair: &PairName,
+        mounts: &[MountPoint],
+    ) -> Result<Self, WorldError> {
+        let mounts = mounts.iter().map(|mount| MountCommands::new(access, pair, mount));
+        Ok(Self { mounts: mounts.collect::<Result<_, _>>()?, ..self })
     }
 
     /// With the commands that ask services whether they are ready.

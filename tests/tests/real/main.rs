@@ -13,6 +13,7 @@ mod lab_boots;
 mod lease;
 mod maintenance;
 mod master_dies;
+mod mounts;
 mod observer_dies;
 mod old_master;
 mod operator;

@@ -11,6 +11,7 @@ mod lease;
 mod loss;
 mod maintenance;
 mod master;
+pub(crate) mod mounts;
 mod proxies;
 mod readiness;
 mod singletons;
@@ -20,6 +21,7 @@ mod votes;
 pub use files::{Age, FileStanding};
 pub use loss::LossEstimate;
 pub use master::DATABASE_UNIT;
+pub use mounts::{MountStanding, MountState};
 pub use readiness::Unready;
 pub use singletons::{Stray, Strayed};
 
@@ -79,6 +81,9 @@ pub struct Digest {
     /// Every file set, as the candidate has it.
     #[serde(default)]
     pub files: Vec<FileStanding>,
+    /// Every mount on every host.
+    #[serde(default)]
+    pub mounts: Vec<MountStanding>,
     /// What stands out beside the master's condition, a sentence each.
     pub remarks: Vec<String>,
 }
@@ -165,15 +170,10 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     let master = memory.master.clone();
     let (roles, stale) = roles(inputs);
     let candidate = master.as_ref().and_then(|master| history::candidate(inputs, master));
-    let (mut remarks, mut trouble_since) = (Vec::new(), None);
-    let condition = match &master {
-        Some(name) => {
-            let assessed = master::assess(inputs, name, candidate.as_ref());
-            trouble_since = assessed.since;
-            assessed.condition
-        }
-        None => crate::facts::Master::Suspect,
-    };
+    let mut remarks = Vec::new();
+    let assessed = master.as_ref().map(|name| master::assess(inputs, name, candidate.as_ref()));
+    let trouble_since = assessed.as_ref().and_then(|assessed| assessed.since);
+    let condition = assessed.map_or(crate::facts::Master::Suspect, |assessed| assessed.condition);
     let seen = slave::assess(inputs, master.as_ref(), candidate.as_ref(), condition);
     let (slave, why) = maintenance::assess(inputs, candidate.as_ref(), seen);
     remarks.extend(why);
@@ -191,6 +191,8 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     let promise = commits::promise(inputs, master.as_ref(), candidate.as_ref());
     let low_disks = disk::low(inputs);
     remarks.extend(low_disks.iter().map(DiskLow::to_string));
+    let mounts = mounts::standings(inputs, master.as_ref());
+    remarks.extend(mounts::told(&mounts));
     remarks.extend(distrust(snapshot));
     remarks.extend(master.is_none().then(|| claims(inputs)).into_iter().flatten());
     let facts = Facts {
@@ -207,7 +209,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         commits: commits::assess(inputs, master.as_ref(), candidate.as_ref(), slave),
         lease,
         singletons: singletons::assess(inputs, &strayed),
-        upkeep: upkeep(&files, &low_disks),
+        upkeep: upkeep(&files, &low_disks, mounts::is_unwell(&mounts, candidate.as_ref())),
     };
     Digest {
         facts,
@@ -226,6 +228,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         trouble_since,
         low_disks,
         files,
+        mounts,
         remarks,
         master,
     }
@@ -238,8 +241,10 @@ fn unit_state(inputs: Inputs<'_>, host: &HostName, service: &ServiceSpec) -> Opt
     }
 }
 
-fn upkeep(files: &[FileStanding], low_disks: &[DiskLow]) -> Upkeep {
-    if files.iter().any(|one| one.age == Age::Stale) {
+fn upkeep(files: &[FileStanding], low_disks: &[DiskLow], storage_is_unwell: bool) -> Upkeep {
+    if storage_is_unwell {
+        Upkeep::StorageUnwell
+    } else if files.iter().any(|one| one.age == Age::Stale) {
         Upkeep::FilesBehind
     } else if low_disks.is_empty() {
         Upkeep::Good

@@ -42,6 +42,7 @@ impl Pair {
             looks.push(Look::ProxyFile(proxy.clone()));
         }
         looks.extend(spec.bouncers.iter().cloned().map(Look::Bouncer));
+        looks.extend(self.mount_looks());
         if let Some(master) = master.filter(|_| !spec.files.is_empty()) {
             looks.extend(spec.others(master).cloned().map(Look::Files));
         }

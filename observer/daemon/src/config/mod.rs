@@ -9,6 +9,7 @@ mod daemon;
 mod fence;
 mod files;
 mod finding;
+mod mount;
 mod pair;
 mod parity;
 mod plain;

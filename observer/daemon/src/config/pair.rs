@@ -76,6 +76,7 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
     let bouncers: Vec<BouncerAccess> =
         root.tables("bouncer").iter().map(|bouncer| readers.bouncer(bouncer)).collect();
     let (sets, files) = super::files::sets(&root.tables("files"));
+    let mounts = super::mount::mounts(&root.tables("mount"));
     let parity = parity::items(&root.tables("parity"));
     if hosts.len() < 2 {
         root.wrong(
@@ -104,9 +105,10 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
         bouncers: bouncers.iter().map(|bouncer| bouncer.name.clone()).collect(),
         services,
         files: sets,
+        mounts: mounts.iter().map(|mount| mount.spec.clone()).collect(),
         policy,
     };
-    PairAccess { spec, hosts, proxies, bouncers, files, parity, readiness }
+    PairAccess { spec, hosts, proxies, bouncers, files, mounts, parity, readiness }
 }
 
 const NAME_FIX: &str = "use letters, digits, dots, dashes and underscores, 64 at most";

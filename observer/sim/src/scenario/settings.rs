@@ -46,6 +46,7 @@ pub(super) fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
         "three-hosts" => setup.spec.hosts.push(HostName::new("node-c")),
         "lease 12s" => policy.lease_ms = Some(12_000),
         "guard in-place" => setup.guarded = Running::Yes,
+        "mount" => setup.spec.mounts = vec![crate::mount::one_mount()],
         "files" => setup.spec.files = vec![crate::files::one_set()],
         "no-application" => setup.spec.services.clear(),
         "portal" => setup.spec.services.push(portal()),

@@ -8,6 +8,7 @@ pub(crate) mod disk;
 pub(crate) mod files;
 mod lineage;
 pub(crate) mod machine;
+pub(crate) mod mounts;
 pub(crate) mod port;
 pub(crate) mod proxy;
 pub(crate) mod proxy_file;
@@ -38,6 +39,9 @@ pub(crate) async fn look(
         Look::Write(name) => database::write(world, host(world, name)?, deadline).await,
         Look::Disk(name) => disk::look(host(world, name)?, deadline).await,
         Look::Files(name) => files::look(host(world, name)?, deadline).await,
+        Look::Mount { host: name, mount } => {
+            mounts::look(host(world, name)?, mount, deadline).await
+        }
         Look::Port { host: name, from } => {
             port::database(world, host(world, name)?, from, deadline).await
         }
