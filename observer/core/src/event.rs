@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
 pub use self::file_change::{FileBecame, FileChange};
+use crate::digest::MountState;
 use crate::facts::Asker;
 use crate::files::verify::Wholeness;
 use crate::journal::{Outcome, Way};
@@ -17,7 +18,7 @@ use crate::parity::Standing;
 use crate::plan::{Goal, Ordered, Promise};
 use crate::upgrade::Stage;
 use crate::validate::Readiness;
-use crate::words::{At, Epoch, FileSetName, HostName, PairName, PlanId, ProxyName};
+use crate::words::{At, Epoch, FileSetName, HostName, MountName, PairName, PlanId, ProxyName};
 
 /// One event.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -363,6 +364,19 @@ pub enum EventKind {
         /// What was counted.
         text: String,
     },
+    /// A shared mount stands otherwise on a host than before.
+    MountChanged {
+        /// The host.
+        host: HostName,
+        /// The mount.
+        mount: MountName,
+        /// How much it matters.
+        severity: crate::validate::Severity,
+        /// How it stands now.
+        state: MountState,
+        /// The same as a person reads it.
+        text: String,
+    },
     /// A proxy's file was changed on an order, or was to be.
     ProxyFileChanged(FileChange),
     /// Another process of HAProxy answers than before: it was reloaded or restarted.
@@ -432,6 +446,7 @@ impl EventKind {
             EventKind::DrainSettled { left, .. } if *left != Some(0) => Severity::Warning,
             EventKind::PlanClosed { outcome: Outcome::Undone { .. }, .. } => Severity::Severe,
             EventKind::ParityChanged { standing, .. } if standing.is_broken() => Severity::Warning,
+            EventKind::MountChanged { state, .. } if state.is_amiss() => Severity::Warning,
             EventKind::ParityFixed { .. }
             | EventKind::FilesVerified { wholeness: Wholeness::NotWhole, .. } => Severity::Warning,
             EventKind::ProxyFileChanged(change) => change.severity(),
@@ -441,6 +456,7 @@ impl EventKind {
             | EventKind::Validated { .. }
             | EventKind::ParityChanged { .. }
             | EventKind::FilesVerified { .. }
+            | EventKind::MountChanged { .. }
             | EventKind::Adopted { .. }
             | EventKind::StepOrdered { .. }
             | EventKind::StepProven { .. }
@@ -526,6 +542,7 @@ impl EventKind {
             EventKind::Acknowledged { by } => format!("acknowledged by {by}"),
             EventKind::ParityChanged { .. } | EventKind::ParityFixed { .. } => self.parity_text(),
             EventKind::FilesVerified { .. } => self.files_text(),
+            EventKind::MountChanged { text, .. } => text.clone(),
             EventKind::ProxyFileChanged(change) => change.text(),
             EventKind::ProxyReloaded { proxy, before, process } => format!(
                 "HAProxy on {proxy} was reloaded or restarted: process {process} answers, {before} \

@@ -198,8 +198,10 @@ fact! {
 fact! {
     /// What else a failover would need.
     Upkeep {
-        /// Files and parity are as they should be, or not configured.
+        /// Files, mounts and parity are as they should be, or not configured.
         Good,
+        /// The slave cannot use a mount that the service needs.
+        StorageUnwell,
         /// Files on the slave are older than the limit.
         FilesBehind,
         /// Versions, secrets or settings differ.
@@ -232,7 +234,7 @@ pub struct Facts {
     pub lease: Lease,
     /// The services that must run on the master and nowhere else.
     pub singletons: Singletons,
-    /// Files and parity.
+    /// Files, shared mounts, parity, disks.
     pub upkeep: Upkeep,
 }
 

@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::files::FileSetReport;
+use crate::mounts::{MountRoom, MountUse};
 use crate::sighting::{
     CheckResult, Class, DatabaseBusy, DatabaseReport, Look, Says, Seen, ServerReport, Sighting,
     SystemState,
 };
-use crate::words::{At, HostName, Lsn};
+use crate::words::{At, HostName, Lsn, MountName};
 
 /// How many past positions of a master's log are kept: enough for the longest loss budget that
 /// makes sense at the default pace.
@@ -55,6 +56,8 @@ pub struct Entry {
     pub out_since: Option<At>,
     /// For sessions: since when there has been none.
     pub quiet_since: Option<At>,
+    /// For a mount: since when it could not be used, and in how many looks in a row.
+    pub unusable: Option<(At, u32)>,
     /// For a proxy's table: since when its checks of each host have failed without a break.
     pub failing_since: BTreeMap<HostName, At>,
 }
@@ -65,6 +68,7 @@ pub struct Snapshot {
     entries: BTreeMap<Look, Entry>,
     positions: BTreeMap<HostName, VecDeque<(At, Lsn)>>,
     free_bytes: BTreeMap<(HostName, usize), VecDeque<(At, u64)>>,
+    mount_rooms: BTreeMap<(HostName, MountName), VecDeque<(At, MountRoom)>>,
 }
 
 impl Snapshot {
@@ -97,16 +101,26 @@ impl Snapshot {
         self.free_bytes.get(&(host.clone(), disk)).into_iter().flatten().copied()
     }
 
+    /// The room that was on one of `host`'s mounts, oldest first.
+    pub fn mount_rooms(
+        &self,
+        host: &HostName,
+        mount: &MountName,
+    ) -> impl DoubleEndedIterator<Item = (At, MountRoom)> + '_ {
+        let rooms = self.mount_rooms.get(&(host.clone(), mount.clone()));
+        rooms.into_iter().flatten().copied()
+    }
+
     /// True if there is no answer at all, only silence: the fault may be ours.
     pub fn is_blind(&self) -> bool {
-        let mut entries = self.entries.iter().filter(|(look, _)| !is_slow(look));
+        let mut entries = self.entries.iter().filter(|(look, _)| !look.is_slow());
         entries.all(|(_, entry)| entry.class == Class::Silent)
     }
 
     /// True if nothing on `host` answers anybody, and the machine itself has not for so many
     /// rounds.
     pub fn is_silent(&self, host: &HostName, rounds: u32) -> bool {
-        let of_host = |look: &Look| look.host() == Some(host) && !is_slow(look);
+        let of_host = |look: &Look| look.host() == Some(host) && !look.is_slow();
         let mut entries = self.entries.iter().filter(|(look, _)| of_host(look));
         let machine = self.get(&Look::Machine(host.clone()));
         entries.all(|(_, entry)| entry.class == Class::Silent)
@@ -134,6 +148,7 @@ impl Snapshot {
         };
         let going_down_at = going_down(&sighting).then_some(sighting.at);
         self.note_free_bytes(&sighting);
+        self.note_mount_room(&sighting);
         match self.entries.get_mut(&sighting.look) {
             Some(entry) if entry.latest.asked_at > sighting.asked_at => return,
             Some(entry) => {
@@ -158,6 +173,7 @@ impl Snapshot {
                 let mut entry = Entry {
                     idle_since: None,
                     paused_since: None,
+                    unusable: None,
                     waits_since: None,
                     waited_at: None,
                     on_both: None,
@@ -215,6 +231,23 @@ impl Snapshot {
         }
     }
 
+    fn note_mount_room(&mut self, sighting: &Sighting) {
+        let (Look::Mount { host, mount }, Ok(Seen::Mount(report))) =
+            (&sighting.look, &sighting.seen)
+        else {
+            return;
+        };
+        let Some(room) = report.room else { return };
+        let watched = self.mount_rooms.entry((host.clone(), mount.clone())).or_default();
+        if watched.back().is_some_and(|(last_at, _)| *last_at > sighting.at) {
+            return;
+        }
+        if watched.len() == DISK_LOOKS_KEPT {
+            watched.pop_front();
+        }
+        watched.push_back((sighting.at, room));
+    }
+
     /// Forgets looks that are no longer asked, after a change of roles.
     pub fn retain(&mut self, asked: &[Look]) {
         self.entries.retain(|look, _| asked.contains(look));
@@ -229,11 +262,6 @@ impl Snapshot {
     }
 }
 
-/// Whether a look may take far longer than others, so that its last answer says little of now.
-fn is_slow(look: &Look) -> bool {
-    matches!(look, Look::Readiness { .. })
-}
-
 impl Entry {
     /// Takes note of since when what an answer tells of has been so.
     fn note(&mut self, sighting: &Sighting) {
@@ -244,6 +272,7 @@ impl Entry {
         note_on_both(&mut self.on_both, sighting);
         note_out(&mut self.out_since, sighting);
         note_quiet(&mut self.quiet_since, sighting);
+        note_unusable(&mut self.unusable, sighting);
         if self.waits_since.is_some() {
             self.waited_at = Some(sighting.at);
         }
@@ -324,6 +353,16 @@ fn note_on_both(on_both: &mut Option<String>, sighting: &Sighting) {
         // Asked and never seen to hold: commits of before may still be on their way there.
         *on_both = None;
     }
+}
+
+fn note_unusable(unusable: &mut Option<(At, u32)>, sighting: &Sighting) {
+    // Silence says nothing of the mount.
+    let Ok(Seen::Mount(report)) = &sighting.seen else { return };
+    *unusable = match (&report.used, &unusable) {
+        (MountUse::Works, _) => None,
+        (_, Some((since, looks))) => Some((*since, looks.saturating_add(1))),
+        (_, None) => Some((sighting.at, 1)),
+    };
 }
 
 /// Whether a database that took queries is found gone or starting, with no word of a stop between.

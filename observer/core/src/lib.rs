@@ -15,6 +15,7 @@ pub mod journal;
 pub mod judge;
 pub mod ledger;
 pub mod lint;
+pub mod mounts;
 pub mod pair;
 pub mod parity;
 pub mod plan;

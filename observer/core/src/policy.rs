@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::mounts::MountSpec;
 use crate::words::{BouncerName, FileSetName, HostName, PairName, ProxyName, ServiceName};
 
 /// One pair: its members and its policy.
@@ -27,6 +28,9 @@ pub struct PairSpec {
     /// they check one.
     #[serde(default)]
     pub monitor: Option<MonitorSpec>,
+    /// The mounts that the hosts share.
+    #[serde(default)]
+    pub mounts: Vec<MountSpec>,
     /// Thresholds and permissions.
     pub policy: Policy,
 }

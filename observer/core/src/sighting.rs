@@ -8,7 +8,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::files::FileSetReport;
-use crate::words::{At, BouncerName, HostName, Lsn, ProxyName, ServiceName, Timeline};
+use crate::mounts::MountReport;
+use crate::words::{At, BouncerName, HostName, Lsn, MountName, ProxyName, ServiceName, Timeline};
 
 /// A place we look from.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -45,6 +46,13 @@ pub enum Look {
     Files(HostName),
     /// Sessions at the application's port of a host that others than our proxies keep open.
     Sessions(HostName),
+    /// Whether a shared mount is there and can be used, tried on the host itself.
+    Mount {
+        /// The host looked at.
+        host: HostName,
+        /// The mount.
+        mount: MountName,
+    },
     /// Whether the database's TCP port answers PostgreSQL's protocol.
     Port {
         /// The host looked at.
@@ -75,6 +83,12 @@ pub enum Look {
 }
 
 impl Look {
+    /// Whether it may take far longer than others, so that its last answer says little of now: no
+    /// judgement of a host waits for one.
+    pub fn is_slow(&self) -> bool {
+        matches!(self, Look::Readiness { .. } | Look::Mount { .. })
+    }
+
     /// The host looked at, if it is a host and not a proxy.
     pub fn host(&self) -> Option<&HostName> {
         match self {
@@ -84,6 +98,7 @@ impl Look {
             | Look::Disk(host)
             | Look::Files(host)
             | Look::Sessions(host)
+            | Look::Mount { host, .. }
             | Look::Port { host, .. }
             | Look::Application { host, .. }
             | Look::Readiness { host, .. } => Some(host),
@@ -101,6 +116,7 @@ impl fmt::Display for Look {
             Look::Disk(host) => write!(f, "disk of {host}"),
             Look::Files(host) => write!(f, "file sets on {host}"),
             Look::Sessions(host) => write!(f, "sessions on {host}"),
+            Look::Mount { host, mount } => write!(f, "mount {mount} on {host}"),
             Look::Port { host, from } => write!(f, "database port of {host} from {from}"),
             Look::Application { host, from } => write!(f, "application on {host} from {from}"),
             Look::Readiness { host, service } => write!(f, "readiness of {service} on {host}"),
@@ -187,6 +203,8 @@ pub enum Seen {
     Files(Vec<FileSetReport>),
     /// Answer to [`Look::Sessions`]: so many are open.
     Sessions(u64),
+    /// Answer to [`Look::Mount`].
+    Mount(MountReport),
     /// Answer to [`Look::Port`]: the postmaster takes new connections.
     PortOpen,
     /// Answer to [`Look::Application`]: healthy.
@@ -518,6 +536,7 @@ impl Sighting {
                 | Seen::Disk(_)
                 | Seen::Files(_)
                 | Seen::Sessions(_)
+                | Seen::Mount(_)
                 | Seen::PortOpen
                 | Seen::ApplicationWell
                 | Seen::Ready(_)

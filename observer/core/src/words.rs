@@ -96,6 +96,10 @@ name_type! {
     /// The configured name of a set of files that the slave keeps a copy of.
     FileSetName
 }
+name_type! {
+    /// The configured name of a mount that the hosts share.
+    MountName
+}
 
 /// A moment, in milliseconds since the Unix epoch as the shell that drives the core counts them.
 ///

@@ -4,6 +4,7 @@ use observer_core::sighting::Says;
 use observer_core::words::{BouncerName, HostName, ProxyName, ServiceName};
 
 use crate::machine::{ServiceState, Warmup};
+use crate::mount::Mount;
 
 /// One thing that happens to the world.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -78,6 +79,8 @@ pub enum Fault {
     FillFiles(HostName),
     FreeFiles(HostName),
     KillPass(HostName),
+    /// What the host sees of the shared mount from now on.
+    TurnMount(HostName, Mount),
     StopHaproxy(ProxyName),
     StartHaproxy(ProxyName),
     PowerOffProxy(ProxyName),

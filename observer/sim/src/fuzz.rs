@@ -4,12 +4,13 @@
 //! heal is healed, and within a bounded time users must be served and no plan may be open.
 
 use observer_core::policy::{Durability, FenceGrade, Placement, PowerFence, UsersGo, WhenUndone};
-use observer_core::words::{BouncerName, HostName, ProxyName};
+use observer_core::words::{At, BouncerName, HostName, ProxyName};
 
 use crate::check::Violation;
 use crate::fault::Fault;
 use crate::machine::{Postmaster, Running, ServiceState};
 use crate::monitor;
+use crate::mount::{Mount, one_mount};
 use crate::random::Random;
 use crate::run::{Run, Setup};
 use crate::scenario::trace;
@@ -88,6 +89,10 @@ pub fn play(seed: u64) -> Result<Run, Failure> {
             run.schedule(at + after, fault);
         }
     }
+    for (at, fault) in misfortune_of_a_mount(seed, &hosts).into_iter().flatten() {
+        faults.push((at, fault.clone()));
+        run.schedule(at, fault);
+    }
     faults.sort_by_key(|(at, _)| *at);
     let told: Vec<String> = faults.iter().map(|(at, fault)| format!("  {at} {fault:?}")).collect();
     let told = told.join("\n");
@@ -143,7 +148,28 @@ fn random_setup(random: &mut Random, seed: u64) -> Setup {
         let grades = [FenceGrade::ProxiedOff, FenceGrade::Stopped, FenceGrade::PoweredOff];
         setup.spec.policy.fence = *random.pick(&grades);
     }
+    if has_mount(seed) {
+        setup.spec.mounts = vec![one_mount()];
+    }
     setup
+}
+
+/// Every third pair has a shared mount. It takes no chance away from what else happens.
+fn has_mount(seed: u64) -> bool {
+    seed.is_multiple_of(3)
+}
+
+/// The shared mount of one host, or of all, hangs or is gone, and comes back before chaos ends.
+fn misfortune_of_a_mount(seed: u64, hosts: &[HostName]) -> Option<Vec<(u64, Fault)>> {
+    let mut random = Random::new(seed ^ 0x5707_A6E5);
+    let (from, until) = (random.between(2_000, 20_000), random.between(21_000, CHAOS_MS));
+    let mount = if random.chance(70) { Mount::Hangs(At(0)) } else { Mount::Absent };
+    let first = if random.chance(50) { 0 } else { 1 };
+    let struck = hosts.iter().skip(first).flat_map(|host| {
+        let turn = |mount| Fault::TurnMount(host.clone(), mount);
+        [(from, turn(mount)), (until, turn(Mount::Works))]
+    });
+    has_mount(seed).then(|| struck.collect())
 }
 
 /// One misfortune: what happens, and what follows from it after so many milliseconds.

@@ -135,6 +135,7 @@ impl World {
             Fault::FillFiles(host) => self.machine_mut(&host).files.full = true,
             Fault::FreeFiles(host) => self.machine_mut(&host).files.full = false,
             Fault::KillPass(host) => self.machine_mut(&host).files.pass = None,
+            Fault::TurnMount(host, mount) => self.machine_mut(&host).mount = mount.begun(now),
             Fault::FillDisk(host) => self.machine_mut(&host).database.disk = Disk::Full,
             Fault::FailDisk(host) => self.machine_mut(&host).database.disk = Disk::Failing,
             Fault::FillLogDisk(host) => self.machine_mut(&host).database.disk = Disk::LogFull,

@@ -16,6 +16,7 @@ mod job;
 pub mod lease;
 pub mod machine;
 pub mod monitor;
+pub mod mount;
 pub mod network;
 mod prove;
 pub mod proxy;

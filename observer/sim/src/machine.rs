@@ -9,6 +9,7 @@ use crate::disk::Disk;
 use crate::files::Files;
 use crate::lease::Lease;
 use crate::monitor::Monitor;
+use crate::mount::Mount;
 
 /// Bytes of log a simulated row takes: large, so that a minute of lag exceeds a loss budget.
 pub const ROW_BYTES: u64 = 8_192;
@@ -61,6 +62,8 @@ pub struct Machine {
     pub monitor: Monitor,
     /// The files that its slave copies, or that it has copied.
     pub files: Files,
+    /// What it sees of the shared mount.
+    pub mount: Mount,
 }
 
 /// Something that takes its time on a host: a rewind or a clone.
@@ -282,6 +285,7 @@ impl Machine {
             lease: None,
             monitor: Monitor::default(),
             files: Files::default(),
+            mount: Mount::default(),
         }
     }
 

@@ -66,6 +66,7 @@ impl Setup {
             bouncers: Vec::new(),
             files: Vec::new(),
             monitor: None,
+            mounts: Vec::new(),
             services: vec![
                 service("desk", Placement::All, Probed::Health),
                 service("desk-scheduler", Placement::Master, Probed::Unit),

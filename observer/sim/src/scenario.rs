@@ -25,6 +25,7 @@ use observer_core::words::{At, BouncerName, HostName, ProxyName, ServiceName};
 use self::settings::apply_setting;
 use crate::fault::{Carry, Fault};
 use crate::machine::{Power, ServiceState, Warmup};
+use crate::mount::Mount;
 use crate::run::{Run, Setup};
 
 /// A scenario, parsed.
@@ -503,7 +504,7 @@ fn of_a_service(words: &[&str]) -> Option<Fault> {
     })
 }
 
-/// What happens to files, and to what copies them.
+/// What happens to files, to what copies them, and to the shared mount.
 fn of_files(words: &[&str]) -> Option<Fault> {
     let host = || words.get(1).map(|name| HostName::new(name));
     Some(match *words.first()? {
@@ -517,6 +518,11 @@ fn of_files(words: &[&str]) -> Option<Fault> {
         "unlock-monitor" => Fault::UnlockMonitor(host()?),
         "open-sessions" => Fault::OpenSessions(host()?, number_at(words, 2)?),
         "kill-pass" => Fault::KillPass(host()?),
+        "hang-mount" => Fault::TurnMount(host()?, Mount::Hangs(At(0))),
+        "unmount" => Fault::TurnMount(host()?, Mount::Absent),
+        "mount-read-only" => Fault::TurnMount(host()?, Mount::ReadOnly),
+        "mount-another" => Fault::TurnMount(host()?, Mount::Other),
+        "mend-mount" => Fault::TurnMount(host()?, Mount::Works),
         _ => return None,
     })
 }

@@ -31,6 +31,9 @@ impl World {
                 .over_ssh(host, |machine| Some(Ok(Seen::Disk(machine.database.disk.rooms(now))))),
             Look::Files(host) => self.over_ssh(host, |machine| Some(self.see_files(machine, now))),
             Look::Sessions(host) => self.over_ssh(host, World::see_sessions),
+            Look::Mount { host, .. } => {
+                self.over_ssh(host, |machine| Some(Ok(machine.mount.see(now))))
+            }
             Look::Port { host, from } => self.see_through(from, host, see_port),
             Look::Application { host, from } => self.see_through(from, host, |machine| {
                 let serves = self.application_serves(host);

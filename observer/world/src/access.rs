@@ -6,6 +6,7 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use observer_core::mounts::MountSpec;
 use observer_core::parity::Item;
 use observer_core::policy::PairSpec;
 use observer_core::sighting::Says;
@@ -27,6 +28,8 @@ pub struct PairAccess {
     pub bouncers: Vec<BouncerAccess>,
     /// Where each file set is, and how it is fetched; one entry per set of the pair.
     pub files: Vec<FileSetAccess>,
+    /// The mounts that the hosts share, and who tries them; one entry per mount of the pair.
+    pub mounts: Vec<MountPoint>,
     /// What must be alike on all hosts, and where it is found.
     pub parity: Vec<ParityItem>,
     /// How each service that has a readiness probe of its own is asked.
@@ -125,6 +128,15 @@ pub struct PathsQuery {
     pub database: String,
     /// One column: paths relative to the set's folder. Tables are named with their schema.
     pub sql: String,
+}
+
+/// One mount that the hosts share, and who tries it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountPoint {
+    /// The mount.
+    pub spec: MountSpec,
+    /// The account that must be able to use it: the service's.
+    pub user: String,
 }
 
 /// One item of parity and where it is found, the same place on every host.
@@ -325,6 +337,10 @@ pub struct ProxyAccess {
     pub files: Vec<PathBuf>,
     /// The unit's environment file, where the configuration uses variables of it.
     pub environment_file: Option<PathBuf>,
+    /// The folder that HAProxy changes to first (`-C`); absolute.
+    pub directory: Option<PathBuf>,
+    /// The name of this HAProxy among peers (`-L`).
+    pub local_peer: Option<String>,
     /// A request that users' way answers, asked from the proxy's own machine once a file is loaded.
     pub probe: Option<HttpProbe>,
     /// Its systemd unit, usually `haproxy.service`.

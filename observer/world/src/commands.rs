@@ -10,10 +10,10 @@ use std::fmt::Write;
 use std::path::Path;
 
 use observer_core::policy::PairSpec;
-use observer_core::words::ServiceName;
+use observer_core::words::{PairName, ServiceName};
 
 use crate::access::{
-    FileSetAccess, HostAccess, ParityItem, ProxyAccess, ReadinessProbe, WorldError,
+    FileSetAccess, HostAccess, MountPoint, ParityItem, ProxyAccess, ReadinessProbe, WorldError,
 };
 use crate::quote::quote;
 use crate::ssh::Command;
@@ -23,6 +23,7 @@ mod guard;
 mod job;
 mod lease;
 mod monitor;
+mod mounts;
 mod parity;
 mod readiness;
 mod standby;
@@ -33,6 +34,7 @@ pub(crate) use guard::{GUARD_FILE, guard};
 pub(crate) use job::{JobCommands, Takes};
 pub(crate) use lease::LeaseCommands;
 pub(crate) use monitor::MonitorCommands;
+pub(crate) use mounts::{MountCommands, Try};
 pub(crate) use parity::{FileCommands, Look as ParityLook, ParityCommands};
 pub(crate) use standby::{Source, StandbyCommands, slot_name};
 pub(crate) use verify::{BEGINS as VERIFY_BEGINS, VerifyCommands};
@@ -127,7 +129,11 @@ impl Privileged {
         let escape = |word: &String| {
             let mut escaped = String::new();
             for character in word.chars() {
-                if matches!(character, ',' | ':' | '=' | '\\' | '*' | '?' | '[' | ']') {
+                // Blanks in a row are one to sudo unless escaped.
+                let blank = character == ' ' && word.contains("  ");
+                let special =
+                    matches!(character, ',' | ':' | '=' | '\\' | '*' | '?' | '[' | ']' | '#');
+                if special || blank {
                     escaped.push('\\');
                 }
                 escaped.push(character);
@@ -171,6 +177,8 @@ pub(crate) struct HostCommands {
     pub(crate) monitor: Option<MonitorCommands>,
     /// What lets it fetch each file set, in the configured order.
     pub(crate) files: Vec<PassCommands>,
+    /// What tries each shared mount, in the configured order.
+    pub(crate) mounts: Vec<MountCommands>,
     /// What asks the services that are asked by a command.
     pub(crate) readiness: BTreeMap<ServiceName, Privileged>,
     /// What says what is in each file set, in the configured order.
@@ -276,6 +284,7 @@ impl HostCommands {
                 None => None,
             },
             files: Vec::new(),
+            mounts: Vec::new(),
             readiness: BTreeMap::new(),
             verify: Vec::new(),
             parity: Vec::new(),
@@ -292,6 +301,7 @@ impl HostCommands {
         all.extend([&self.kill, &self.leave_tombstone, &self.lift_tombstone]);
         all.extend([&self.see_tombstone, &self.see_last_start, &self.see_disk, &self.see_owner]);
         all.extend(self.services.values().flat_map(UnitCommands::all));
+        all.extend(self.mounts.iter().flat_map(MountCommands::privileged));
         all.extend(self.readiness.values().filter(|command| command.run_as != RunAs::Login));
         all
     }
@@ -316,6 +326,17 @@ impl HostCommands {
         let verify = sets.iter().map(|set| VerifyCommands::new(access, set));
         let files = files.collect::<Result<_, _>>()?;
         Ok(Self { files, verify: verify.collect::<Result<_, _>>()?, ..self })
+    }
+
+    /// With the commands that try these mounts.
+    pub(crate) fn trying(
+        self,
+        access: &HostAccess,
+        pair: &PairName,
+        mounts: &[MountPoint],
+    ) -> Result<Self, WorldError> {
+        let mounts = mounts.iter().map(|mount| MountCommands::new(access, pair, mount));
+        Ok(Self { mounts: mounts.collect::<Result<_, _>>()?, ..self })
     }
 
     /// With the commands that ask services whether they are ready.
@@ -405,6 +426,8 @@ struct Checks<'a> {
     config: &'a str,
     real: &'a str,
     environment: Option<String>,
+    /// Options of HAProxy on which the meaning of its files depends.
+    options: Vec<String>,
 }
 
 impl<'a> Checks<'a> {
@@ -418,7 +441,14 @@ impl<'a> Checks<'a> {
             [] => vec![config.to_owned()],
             files => files.iter().map(|file| absolute(machine, file)).collect::<Result<_, _>>()?,
         };
-        Ok(Self { sources, config, real, environment })
+        let mut options = Vec::new();
+        if let Some(directory) = &access.directory {
+            options.extend(["-C".to_owned(), absolute(machine, directory)?]);
+        }
+        if let Some(name) = &access.local_peer {
+            options.extend(["-L".to_owned(), name.clone()]);
+        }
+        Ok(Self { sources, config, real, environment, options })
     }
 
     /// How each of the other files is read, where it is no folder that the changed one lies in.
@@ -437,7 +467,8 @@ impl<'a> Checks<'a> {
             let stands_for = draft.filter(|_| source == self.config);
             files.extend(["-f", stands_for.unwrap_or(source)]);
         }
-        let haproxy = [&["/usr/sbin/haproxy", "-c"], &files[..]].concat();
+        let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        let haproxy = [&["/usr/sbin/haproxy", "-c"], &options[..], &files[..]].concat();
         // A draft is skipped where HAProxy reads a whole folder: there it is put over the file, for
         // the check's process alone.
         let over = draft.filter(|_| !named);

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use observer_core::mounts::{MountAccess, MountSpec};
 use observer_core::parity::{Item, Mending, Secrecy};
 use observer_core::policy::{Placement, Policy, Probed, ServiceSpec, UserWait};
 use observer_core::validate::Severity;
@@ -69,6 +70,7 @@ fn leased(unit: &str, data: &str, lease_ms: Option<u64>) -> Result<HostCommands,
         bouncers: Vec::new(),
         files: Vec::new(),
         monitor: None,
+        mounts: Vec::new(),
         services,
         policy,
     };
@@ -85,6 +87,8 @@ fn proxy_access(config: &str) -> ProxyAccess {
         real_config: None,
         files: Vec::new(),
         environment_file: None,
+        directory: None,
+        local_peer: None,
         probe: None,
         unit: "haproxy.service".to_owned(),
         servers: Vec::new(),
@@ -166,6 +170,46 @@ fn a_readiness_probe_is_one_exact_look() {
     assert!(asking(probe(&["/opt/desk/ready"], "desk ALL")).is_err());
 }
 
+fn trying(path: &str, user: &str) -> Result<HostCommands, WorldError> {
+    let spec = MountSpec {
+        name: "keys".into(),
+        path: path.to_owned(),
+        source: None,
+        access: MountAccess::ReadWrite,
+        low_bytes: 0,
+        low_ms: 0,
+        every_ms: 10_000,
+        deadline_ms: 2_000,
+        severity: Severity::Severe,
+    };
+    let mount = MountPoint { spec, user: user.to_owned() };
+    let host = host("a.service", "/data")?;
+    host.trying(&access("node-a", "a.service", "/data"), &"desk".into(), &[mount])
+}
+
+/// The service's account tries it; its folder may be called by anything that a
+/// sudoers file can carry.
+#[test]
+fn a_mount_is_tried_by_exact_commands() {
+    let commands = trying("/srv/it's \"a\"  b, #1/", "desk").unwrap();
+    let text = sudoers("node-a", &BTreeMap::from([("ha-observer", commands.allowed())]));
+    accepted(&text);
+    let own = r#" /srv/it's\ "a"\ \ b\,\ \#1 .ha-observer-node-a.desk"#;
+    assert_eq!(text.matches(own).count(), 4, "probe, leave, see, drop: {text}");
+    let lines: Vec<String> = commands.all().into_iter().map(Privileged::line).collect();
+    let probes = lines.iter().filter(|line| {
+        line.starts_with("sudo -n -u desk -- /usr/bin/env LC_ALL=C /usr/bin/sh -c ")
+    });
+    assert_eq!(probes.count(), 4, "{lines:?}");
+    let locks = "sudo -n -- /usr/bin/install -d -m 0700 -o ha-observer /run/ha-observer-mounts";
+    assert!(lines.contains(&locks.to_owned()), "{lines:?}");
+    let own = trying("/srv/a\\b", "ha-observer").unwrap();
+    assert!(own.all().iter().all(|command| !command.line().contains("/srv/")), "no sudo");
+    assert!(matches!(trying("/srv/a\\b", "desk"), Err(WorldError::Unspeakable { .. })));
+    assert!(matches!(trying("srv", "desk"), Err(WorldError::NotAbsolute { .. })));
+    assert!(trying("/srv", "desk ALL").is_err());
+}
+
 fn text_of_both() -> String {
     let data = "/var/lib/postgresql/15/main/";
     let mut host = leased("postgresql@15-main.service", data, Some(30_000)).unwrap();
@@ -177,6 +221,11 @@ fn text_of_both() -> String {
 
 #[test]
 fn visudo_accepts_the_file() {
+    accepted(&text_of_both());
+}
+
+#[track_caller]
+fn accepted(text: &str) {
     let mut visudo = Command::new("/usr/sbin/visudo")
         .args(["-c", "-f", "-"])
         .stdin(Stdio::piped())
@@ -184,9 +233,9 @@ fn visudo_accepts_the_file() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("visudo runs: install the package sudo");
-    visudo.stdin.take().unwrap().write_all(text_of_both().as_bytes()).unwrap();
+    visudo.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = visudo.wait_with_output().unwrap();
-    assert!(output.status.success(), "{output:?}\n{}", text_of_both());
+    assert!(output.status.success(), "{output:?}\n{text}");
 }
 
 #[test]
@@ -259,6 +308,8 @@ fn a_file_of_a_folder_is_checked_in_its_place() {
     let access = ProxyAccess {
         files: vec!["/etc/haproxy/haproxy.cfg".into(), "/etc/haproxy/conf.d/".into()],
         environment_file: Some("/etc/default/haproxy".into()),
+        directory: Some("/srv/certificates".into()),
+        local_peer: Some("lb1".to_owned()),
         ..proxy_access("/etc/haproxy/conf.d/desk.cfg")
     };
     let commands = ProxyCommands::new(&access).unwrap();
@@ -267,7 +318,8 @@ fn a_file_of_a_folder_is_checked_in_its_place() {
     let check = commands.check_draft.line();
     assert!(check.contains(&bind), "{check}");
     assert!(check.contains("EnvironmentFile=/etc/default/haproxy"), "{check}");
-    let loads = "/usr/sbin/haproxy -c -f /etc/haproxy/haproxy.cfg -f /etc/haproxy/conf.d";
+    let loads = "/usr/sbin/haproxy -c -C /srv/certificates -L lb1 \
+                 -f /etc/haproxy/haproxy.cfg -f /etc/haproxy/conf.d";
     assert!(check.ends_with(loads), "{check}");
     assert!(!commands.check.line().contains("Bind"), "{}", commands.check.line());
 }

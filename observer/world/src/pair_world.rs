@@ -123,7 +123,8 @@ const ALARMS_MAX: usize = 64;
 impl PairWorld {
     /// Makes the handles. Nothing is sent before the first look or order.
     pub fn connect(access: PairAccess) -> Result<Self, WorldError> {
-        let PairAccess { spec, hosts, proxies, bouncers, files, parity, readiness } = access;
+        let PairAccess { spec, hosts, proxies, bouncers, files, mounts, parity, readiness } =
+            access;
         let mut known_hosts = BTreeMap::new();
         for host in &hosts {
             let others: Vec<&HostAccess> =
@@ -131,6 +132,7 @@ impl PairWorld {
             let mut known = Host::new(host.clone(), &spec, &others, &proxies, &parity)?;
             known.commands = known.commands.fetching(host, &files, &others)?;
             known.commands = known.commands.asking(host, &readiness)?;
+            known.commands = known.commands.trying(host, &spec.name, &mounts)?;
             known.files_setup = commands::files_setup(host, &files, &others)?;
             known_hosts.insert(host.name.clone(), known);
         }

@@ -8,7 +8,7 @@ mod support;
 use std::cell::RefCell;
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::time::Duration;
 
@@ -280,40 +280,6 @@ async fn a_master_socket_that_does_not_answer_is_found_first() {
     assert!(why.contains("the master socket"), "{why}");
     fs::rename(haproxy.path("away.sock"), haproxy.path("master.sock")).unwrap();
     assert_as_before(&haproxy, &file);
-}
-
-/// A disk that is full at the draft: the file stays, and nothing is left beside it.
-#[tokio::test]
-async fn a_full_disk_leaves_the_old_file() {
-    let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
-    let small = haproxy.path("small");
-    fs::create_dir(&small).unwrap();
-    fs::set_permissions(&small, fs::Permissions::from_mode(0o755)).unwrap();
-    let mount = ["-t", "tmpfs", "-o", "size=64k,mode=755", "tmpfs"];
-    let done = Command::new("mount").args(mount).arg(&small).status().unwrap();
-    assert!(done.success(), "a small file system is mounted");
-    let _unmount = Unmount(small.clone());
-    fs::copy(haproxy.config(), small.join("haproxy.cfg")).unwrap();
-    let world = support::pair::with_config(&sshd, &haproxy, &small.join("haproxy.cfg"));
-    // Until no byte is free, and after that for every size of what is left.
-    for room in [0_usize, 4096, 8192] {
-        let filler = small.join("filler");
-        fs::write(&filler, vec![b'x'; 128 * 1024]).unwrap_err();
-        let full = fs::metadata(&filler).unwrap().len();
-        fs::OpenOptions::new()
-            .write(true)
-            .open(&filler)
-            .unwrap()
-            .set_len(full - room as u64)
-            .unwrap();
-        let file = new_file(&haproxy, |text| format!("{text}{}", "# long\n".repeat(3000)));
-        let (applied, steps) = apply(&world, &file).await;
-        assert!(matches!(&applied, Applied::Refused(_)), "{room}: {applied:?}");
-        assert!(steps.is_empty());
-        assert_eq!(fs::read(small.join("haproxy.cfg")).unwrap(), file.before, "{room}");
-        assert!(!small.join(".haproxy.cfg.ha-observer").exists(), "{room}");
-        fs::remove_file(&filler).unwrap();
-    }
 }
 
 struct Unmount(std::path::PathBuf);

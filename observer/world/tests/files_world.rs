@@ -7,7 +7,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use observer_core::drive::Reply;
 use observer_core::plan::Effect;
@@ -27,7 +27,10 @@ struct Machine {
 impl Machine {
     /// Its HAProxy loads two files, and its unit says so.
     fn split() -> Self {
-        let haproxy = Haproxy::start_split();
+        Self::of(Haproxy::start_split())
+    }
+
+    fn of(haproxy: Haproxy) -> Self {
         let programs = haproxy.path("programs");
         fs::create_dir(&programs).unwrap();
         let path = format!("PATH={}:/usr/sbin:/usr/bin:/sbin:/bin", programs.display());
@@ -235,6 +238,38 @@ async fn a_rewrite_is_checked_with_all_files_and_changes_one() {
     assert_eq!(fs::read_to_string(machine.path("base.cfg")).unwrap(), named);
     let now = machine.haproxy.file();
     assert!(now.lines().any(|line| line.contains("node-a") && line.contains("disabled")), "{now}");
+}
+
+/// A name in the files may be relative to the folder that HAProxy changes to first, and peers are
+/// told apart by a name of the command line: the check has both.
+#[tokio::test]
+async fn options_that_change_what_files_mean_are_told_until_the_check_has_them() {
+    let words = |folder: &Path| {
+        let folder = folder.display().to_string();
+        ["-C", &folder, "-L", "lb1"].map(str::to_owned).to_vec()
+    };
+    let machine = Machine::of(Haproxy::start_split_with(words));
+    let folder = machine.haproxy.dir.path().to_owned();
+    fs::write(machine.path("sorry.http"), "HTTP/1.0 503 Sorry\r\n\r\n").unwrap();
+    let text = fs::read_to_string(machine.path("base.cfg")).unwrap();
+    fs::write(machine.path("base.cfg"), format!("{text}    errorfile 503 sorry.http\n")).unwrap();
+    let (what, fix) = fault(&survey(&machine.world(|_| ())).await).unwrap();
+    let has = format!("has -C {} -L lb1, and the check before a change", folder.display());
+    assert!(what.contains(&has) && what.ends_with("neither -C nor -L"), "{what}");
+    assert!(fix.contains(&format!("`directory = \"{}\"`", folder.display())), "{fix}");
+    assert!(fix.contains("`local_peer = \"lb1\"`"), "{fix}");
+    let rewrite = || Effect::Rewrite { proxy: "proxy".into(), master: name("node-b") };
+    let blind = perform(&machine.world(|_| ()), rewrite()).await;
+    assert!(matches!(&blind, Reply::Refused(why) if why.contains("sorry.http")), "{blind:?}");
+    let alike = machine.world(|access| {
+        access.directory = Some(folder.clone());
+        access.local_peer = Some("lb1".to_owned());
+    });
+    assert_eq!(fault(&survey(&alike).await), None);
+    assert_eq!(perform(&alike, rewrite()).await, Reply::Did);
+    let half = machine.world(|access| access.directory = Some(folder.clone()));
+    let (what, _) = fault(&survey(&half).await).unwrap();
+    assert!(what.contains("-L lb1, and the check before a change -C"), "{what}");
 }
 
 #[tokio::test]

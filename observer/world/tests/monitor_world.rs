@@ -32,7 +32,9 @@ fn world(sshd: &Sshd, path: &Path, means: Says, port: u16) -> PairWorld {
     let spec = PairSpec { proxies: Vec::new(), monitor, ..spec() };
     let (hosts, proxies) = (hosts.to_vec(), Vec::new());
     let (bouncers, files, parity, readiness) = Default::default();
-    PairWorld::connect(PairAccess { spec, hosts, proxies, bouncers, files, parity, readiness })
+    let mounts = Vec::new();
+    let access = PairAccess { spec, hosts, proxies, bouncers, files, mounts, parity, readiness };
+    PairWorld::connect(access)
         .unwrap()
 }
 

@@ -37,8 +37,17 @@ fn asking(sshd: &Sshd, deadline_ms: u64, question: ReadinessQuestion) -> PairWor
     let hosts = vec![host(sshd, "node-a", "127.0.0.1"), host(sshd, "node-b", "127.0.0.1")];
     let readiness = vec![ReadinessProbe { service: "portal".into(), deadline_ms, question }];
     let (proxies, bouncers, files, parity) = Default::default();
-    PairWorld::connect(PairAccess { spec, hosts, proxies, bouncers, files, parity, readiness })
-        .unwrap()
+    PairWorld::connect(PairAccess {
+        spec,
+        hosts,
+        proxies,
+        bouncers,
+        files,
+        mounts: Vec::new(),
+        parity,
+        readiness,
+    })
+    .unwrap()
 }
 
 async fn look(world: &PairWorld) -> Result<Seen, Silent> {

@@ -8,7 +8,6 @@ mod bmc;
 mod books;
 mod files;
 mod harm;
-mod mend;
 mod promise;
 mod told;
 

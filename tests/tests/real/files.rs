@@ -70,6 +70,8 @@ fn the_copy_is_the_masters_to_the_byte() -> Result<()> {
     wait_same(&stage)?;
     stage.wait_protected()?;
 
+    rewritten_at_once(&stage)?;
+
     // A few deletions are made, and kept.
     shell(&stage, "node-a", &format!("rm {ATTACHMENTS}/many-1 {ATTACHMENTS}/many-2"))?;
     wait_same(&stage)?;
@@ -92,6 +94,22 @@ fn the_copy_is_the_masters_to_the_byte() -> Result<()> {
     stage.wait_protected()?;
     let kept = shell(&stage, "node-b", &format!("ls {PASS_FOLDER}/kept/*/files | grep -c many-"))?;
     assert_eq!(kept.trim(), "200");
+    Ok(())
+}
+
+/// A file is written again in the same size within the second of its copy: only parts of a second
+/// tell that it is another one.
+fn rewritten_at_once(stage: &Stage) -> Result<()> {
+    let write = |text: &str, time: &str| {
+        let script = format!("cd {ATTACHMENTS}; echo {text} > again; touch -d {time} again");
+        shell(stage, "node-a", &script)
+    };
+    write("one", "2026-01-01T10:00:00.25")?;
+    wait_same(stage)?;
+    write("two", "2026-01-01T10:00:00.75")?;
+    wait_same(stage)?;
+    let copied = shell(stage, "node-b", &format!("cat {ATTACHMENTS}/again"))?;
+    assert_eq!(copied.trim(), "two");
     Ok(())
 }
 

@@ -36,14 +36,14 @@ const EXIT_STATUS: &str = "/run/exit-status-of-the-daemon";
 /// After each record that became durable: what is recorded and not done is done, once.
 #[test]
 fn killed_after_every_record() -> Result<()> {
-    // A failover records its opening, two marks for most steps, and its closing.
-    killed_at_every("record", Back::ByHand, 20)
+    // Each records its opening, two marks for most steps, and its closing.
+    killed_at_every("record", 20)
 }
 
 /// After each effect whose reply was not heard: what is done is not done twice.
 #[test]
 fn killed_after_every_effect() -> Result<()> {
-    killed_at_every("effect", Back::Rejoined, 9)
+    killed_at_every("effect", 9)
 }
 
 /// The old master has what the new one lacks, and cannot be rewound: it comes back as a clone. The
@@ -83,19 +83,15 @@ fn failing_over() -> Result<Stage> {
     Stage::set(&StageSpec { policy: vec![crash, ON_RETURN_ASK], ..StageSpec::asking() })
 }
 
-/// Plays rounds with the daemon crashing at the first, second, … place of its kind, until a
-/// failover has no such place any more, nor the rejoin after it where `back` is one; they must have
-/// had `at_least` of them.
-fn killed_at_every(kind: &str, back: Back, at_least: u32) -> Result<()> {
+/// Plays rounds with the daemon crashing at the first, second, … place of its kind, until neither
+/// a failover nor the rejoin after it has such a place any more; they must have had `at_least`.
+fn killed_at_every(kind: &str, at_least: u32) -> Result<()> {
     let stage = failing_over()?;
     let (mut master, mut slave) = ("node-a", "node-b");
     for number in 1..=PLACES_MAX {
         let place = format!("{kind}:{number}");
         let mut crashed = one_round(&stage, &place, master, slave)?;
-        match back {
-            Back::ByHand => stage.clone_slave(slave, master)?,
-            Back::Rejoined => crashed |= one_rejoin(&stage, &place, slave, master)?,
-        }
+        crashed |= one_rejoin(&stage, &place, slave, master)?;
         (master, slave) = (slave, master);
         if !crashed {
             assert!(number > at_least, "only {} places of {kind} were reached", number - 1);
@@ -103,15 +99,6 @@ fn killed_at_every(kind: &str, back: Back, at_least: u32) -> Result<()> {
         }
     }
     panic!("there are more than {PLACES_MAX} places of {kind}");
-}
-
-/// How the old master becomes the slave between two rounds.
-#[derive(Debug, Clone, Copy)]
-enum Back {
-    /// Cloned by hand, which no crash disturbs.
-    ByHand,
-    /// By a rejoin with a crash at the same place.
-    Rejoined,
 }
 
 /// The old master `host` is ordered back, with a crash at `place`; tells whether it was reached.

@@ -171,10 +171,13 @@ fn the_observer_dies_at_each_place_of_a_change() -> Result<()> {
         stage.wait_protected()?;
         let history = stage.ask(&["proxy", "history"])?.stdout;
         assert!(history.contains("ordered"), "file:{place}: {history}");
+        let partial = stage.status()?["partial"].clone();
+        assert_eq!(partial["proxies"][0]["stands"], "unsettled", "file:{place}: {partial}");
         // What is left is put right by the same verb: it loads what is there already, too.
         let mended = stage.ask(&["proxy", "rollback", back, "--yes"])?;
         assert_code(&mended, DONE);
         assert!(mended.stdout.contains("changed and loaded"), "{mended:?}");
+        assert!(stage.status()?["partial"].is_null(), "file:{place}");
     }
     assert_eq!(reached, 4);
     Ok(())

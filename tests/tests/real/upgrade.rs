@@ -177,11 +177,11 @@ fn another_works_on_it(stage: &Stage) -> Result<()> {
 /// Another upgrade, whose verb is killed while the command runs.
 fn killed_verb(stage: &Stage) -> Result<()> {
     let observer = stage.observer();
-    let slow = "sleep 15; rm -f /root/before\n";
+    let slow = "touch /root/began; sleep 15; rm -f /root/before\n";
     observer.put_file("/root/before", slow.as_bytes(), 0o644, "root:root")?;
     // Its output goes elsewhere: the command that outlives it would keep this pipe open.
     let run = "ha-observer upgrade run /root/plan.toml --yes > /root/told 2>&1 &
-        sleep 5; kill -9 $!; wait $!";
+        while [ ! -e /root/began ]; do sleep 0.1; done; kill -9 $!; wait $!";
     let killed = observer.exec_within(WHOLE, &["sh", "-c", run])?;
     assert_eq!(killed.status.code(), Some(KILLED), "{}{}", killed.stdout, killed.stderr);
     let told = upgrade(stage, &["resume"], REFUSED)?;
@@ -192,9 +192,14 @@ fn killed_verb(stage: &Stage) -> Result<()> {
         let left = left.map_err(|error| error.to_string())?;
         if left.status.success() { Err("it sleeps".to_owned()) } else { Ok(()) }
     })?;
-    // From here to its end it only goes to the host and writes a line there.
-    std::thread::sleep(Duration::from_secs(3));
-    upgrade(stage, &["resume"], 0)?;
+    // To its end it goes to the host and writes a line there.
+    let resumed = wait_for("the command's last words", SOON, || {
+        let words = ["ha-observer", "upgrade", "resume", "--yes"];
+        let resumed = observer.exec_within(WHOLE, &words).map_err(|error| error.to_string())?;
+        let still_runs = resumed.stderr.contains("the command of a killed one still runs");
+        if still_runs { Err(resumed.stderr) } else { Ok(resumed) }
+    })?;
+    assert!(resumed.status.success(), "{}{}", resumed.stdout, resumed.stderr);
     stage.wait_master("node-a", SOON)?;
     stage.wait_protected()?;
     Ok(())

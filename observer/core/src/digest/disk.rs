@@ -72,7 +72,12 @@ fn rooms<'a>(inputs: Inputs<'a>, host: &HostName) -> &'a [DiskRoom] {
 /// When the disk at `index` of `host`'s would be full, were it to fill on as it did since it is
 /// watched; none where that is too short, or where it does not fill.
 fn full_in_ms(inputs: Inputs<'_>, host: &HostName, index: usize) -> Option<u64> {
-    let mut watched = inputs.snapshot.free_bytes(host, index);
+    filled_in_ms(inputs.snapshot.free_bytes(host, index))
+}
+
+/// When nothing would be left of what is watched, in milliseconds; none where it was not watched
+/// for long enough, or does not grow less.
+pub(super) fn filled_in_ms(mut watched: impl DoubleEndedIterator<Item = (At, u64)>) -> Option<u64> {
     let (from, before): (At, u64) = watched.next()?;
     let (until, now) = watched.next_back()?;
     let took_ms = until.since(from);
@@ -108,6 +113,7 @@ mod tests {
             bouncers: Vec::new(),
             files: Vec::new(),
             monitor: None,
+            mounts: Vec::new(),
             services: Vec::new(),
             policy: Policy::default(),
         };
@@ -146,6 +152,7 @@ mod tests {
             bouncers: Vec::new(),
             files: Vec::new(),
             monitor: None,
+            mounts: Vec::new(),
             services,
             policy,
         };

@@ -4,7 +4,7 @@
 //! is seen from outside; any sign of life outranks any silence.
 
 use super::votes::{self, ProxyWord, Vote};
-use super::{Inputs, commits, disk, singletons};
+use super::{Inputs, commits, disk, mounts, singletons};
 use crate::facts::Master;
 use crate::judge::Repair;
 use crate::ledger::Entry;
@@ -362,7 +362,7 @@ impl<'a> View<'a> {
         }
         let bad = self.inputs.snapshot.entries().filter(|(look, entry)| {
             // That its disk or its files are not shown says nothing of how the master is.
-            let shows = !matches!(look, Look::Disk(_) | Look::Files(_) | Look::Readiness { .. });
+            let shows = !look.is_slow() && !matches!(look, Look::Disk(_) | Look::Files(_));
             look.host() == Some(self.master) && shows && entry.class != Class::Good
         });
         bad.map(|(_, entry)| entry.since).min()
@@ -411,6 +411,7 @@ fn describe(entry: &Entry, now: At) -> String {
         Ok(Seen::CannotWrite(why)) => format!("cannot commit: {why}"),
         Ok(Seen::Disk(rooms)) => disk::describe(rooms),
         Ok(Seen::Sessions(count)) => format!("{count} sessions"),
+        Ok(Seen::Mount(report)) => mounts::describe(report),
         Ok(Seen::PortOpen) => "takes connections".to_owned(),
         Ok(Seen::ApplicationWell) => "healthy".to_owned(),
         Ok(Seen::ApplicationIll(why)) => format!("not well: {why}"),

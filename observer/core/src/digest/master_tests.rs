@@ -13,6 +13,7 @@ fn spec() -> PairSpec {
         hosts: vec!["node-a".into(), "node-b".into()],
         proxies: Vec::new(),
         bouncers: Vec::new(),
+        mounts: Vec::new(),
         services: vec![ServiceSpec {
             name: "desk".into(),
             unit: "desk.service".to_owned(),

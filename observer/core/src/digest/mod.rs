@@ -12,6 +12,7 @@ mod loss;
 mod maintenance;
 mod master;
 mod monitors;
+pub(crate) mod mounts;
 mod proxies;
 mod readiness;
 mod singletons;
@@ -22,6 +23,7 @@ pub use files::{Age, FileStanding};
 pub use loss::LossEstimate;
 pub use master::DATABASE_UNIT;
 pub use monitors::{DrainStanding, MonitorStanding};
+pub use mounts::{MountStanding, MountState};
 pub use readiness::Unready;
 pub use singletons::{Stray, Strayed};
 
@@ -90,6 +92,9 @@ pub struct Digest {
     /// Every drain, and how far it has come.
     #[serde(default)]
     pub drains: Vec<DrainStanding>,
+    /// Every mount on every host.
+    #[serde(default)]
+    pub mounts: Vec<MountStanding>,
     /// What stands out beside the master's condition, a sentence each.
     pub remarks: Vec<String>,
 }
@@ -196,6 +201,8 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     let promise = commits::promise(inputs, master.as_ref(), candidate.as_ref());
     let low_disks = disk::low(inputs);
     remarks.extend(low_disks.iter().map(DiskLow::to_string));
+    let mounts = mounts::standings(inputs, master.as_ref());
+    remarks.extend(mounts::told(&mounts));
     let claimed = master.is_none().then(|| claims(inputs)).into_iter().flatten();
     remarks.extend(distrust(snapshot).chain(claimed));
     let facts = Facts {
@@ -209,7 +216,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         commits: commits::assess(inputs, master.as_ref(), candidate.as_ref(), of_database),
         lease,
         singletons: singletons::assess(inputs, &strayed),
-        upkeep: upkeep(&files, &low_disks),
+        upkeep: upkeep(&files, &low_disks, mounts::is_unwell(&mounts, candidate.as_ref())),
     };
     Digest {
         facts,
@@ -231,6 +238,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         monitors,
         proxies_drifted,
         drains: monitors::drains(inputs),
+        mounts,
         remarks,
         master,
     }
@@ -262,8 +270,10 @@ fn unit_state(inputs: Inputs<'_>, host: &HostName, service: &ServiceSpec) -> Opt
     }
 }
 
-fn upkeep(files: &[FileStanding], low_disks: &[DiskLow]) -> Upkeep {
-    if files.iter().any(|one| one.age == Age::Stale) {
+fn upkeep(files: &[FileStanding], low_disks: &[DiskLow], storage_is_unwell: bool) -> Upkeep {
+    if storage_is_unwell {
+        Upkeep::StorageUnwell
+    } else if files.iter().any(|one| one.age == Age::Stale) {
         Upkeep::FilesBehind
     } else if low_disks.is_empty() {
         Upkeep::Good

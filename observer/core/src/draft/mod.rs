@@ -16,7 +16,7 @@ mod switchover;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::facts::{Asker, Facts, Fence, Loss, Master, Proxies, Roles, Sight, Slave};
+use crate::facts::{Asker, Facts, Fence, Loss, Master, Proxies, Roles, Sight, Slave, Upkeep};
 use crate::journal::Memory;
 use crate::judge::{Cause, Repair};
 use crate::plan::{Goal, Plan, Step};
@@ -166,6 +166,9 @@ pub fn switchover_allowed(facts: &Facts) -> Result<(), Cause> {
         Master::HostGone => return Err(Cause::MasterHostDead),
         Master::UsersServed => return Err(Cause::UsersServed),
         Master::OutOfReach => return Err(Cause::MasterOutOfReach),
+    }
+    if facts.upkeep == Upkeep::StorageUnwell {
+        return Err(Cause::StorageUnwell);
     }
     match facts.proxies {
         Proxies::True | Proxies::CutFromMaster => Ok(()),

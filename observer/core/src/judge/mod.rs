@@ -8,6 +8,7 @@ mod cause;
 mod gates;
 mod rules;
 mod table;
+mod upkeep;
 mod worlds;
 
 pub use cause::Cause;

@@ -95,7 +95,7 @@ pub enum Repair {
 }
 
 /// One row.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Rule {
     /// Stable name of the row.
     pub id: &'static str,
@@ -110,7 +110,7 @@ pub struct Rule {
 }
 
 /// A pattern over facts; an empty list admits every value.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct When {
     /// Admitted values of [`Facts::sight`].
     pub sight: &'static [Sight],
@@ -154,6 +154,19 @@ impl When {
             && one_of(self.singletons, &facts.singletons)
             && one_of(self.upkeep, &facts.upkeep)
     }
+}
+
+/// The rows of both as one table of `N`, which is as many as they are together.
+pub(super) const fn joined<const N: usize>(first: &[Rule], second: &[Rule]) -> [Rule; N] {
+    assert!(first.len() + second.len() == N, "every row has its place");
+    let mut rows = [first[0]; N];
+    let mut place = 0;
+    while place < N {
+        let in_first = place < first.len();
+        rows[place] = if in_first { first[place] } else { second[place - first.len()] };
+        place += 1;
+    }
+    rows
 }
 
 /// Picks the one rule that admits `facts`. Total: it cannot fail and it never waits.

@@ -6,17 +6,21 @@
 //! unused.
 
 use super::cause::Cause;
-use super::rules::{Repair, Rule, Verdict, When};
+use super::rules::{Repair, Rule, Verdict, When, joined};
+use super::upkeep::UPKEEP;
 use super::worlds::{
-    ANY, COSTLY, DEAD, FENCEABLE, HEIR, IN_ORDER, LEASED, LETHAL, MENDABLE, NO_HEIR, ONE, OPEN,
-    PLACED, SAFE, SEEING, SERVING, SWITCHABLE, UNBLOCKED, UNFENCEABLE, WELL, WHOLE,
+    ANY, APPLICATIONLESS, COSTLY, DEAD, FENCEABLE, HEIR, IN_ORDER, LEASED, LETHAL, MENDABLE,
+    NO_HEIR, ONE, OPEN, PLACED, SAFE, SEEING, SERVING, SWITCHABLE, UNBLOCKED, UNFENCEABLE, USABLE,
+    WELL, WHOLE,
 };
 use crate::facts::{
     Commits, Fence, Lease, Loss, Master, Proxies, Roles, Sight, Singletons, Slave, Upkeep,
 };
 
 /// The table.
-pub const RULES: &[Rule] = &[
+pub const RULES: &[Rule] = &joined::<{ ROWS.len() + UPKEEP.len() }>(ROWS, UPKEEP);
+
+const ROWS: &[Rule] = &[
     // Blindness outranks every symptom: a dead link looks exactly like two dead hosts.
     Rule {
         id: "B1",
@@ -257,7 +261,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "D11",
-        when: When { master: &[Master::ApplicationDead], proxies: OPEN, ..SWITCHABLE },
+        when: When { upkeep: USABLE, proxies: OPEN, ..APPLICATIONLESS },
         cause: Cause::MasterApplicationDead,
         verdict: Verdict::SwitchOver,
         why: "the application does not serve, restarting it did not help, and a slave is ready",
@@ -572,26 +576,5 @@ pub const RULES: &[Rule] = &[
         cause: Cause::SingletonStrayed,
         verdict: Verdict::Hold,
         why: "a singleton is not where it belongs, and putting it there was not wanted or in vain",
-    },
-    Rule {
-        id: "U1",
-        when: When { upkeep: &[Upkeep::FilesBehind], ..IN_ORDER },
-        cause: Cause::FilesBehind,
-        verdict: Verdict::Hold,
-        why: "files on the slave are older than the limit",
-    },
-    Rule {
-        id: "U2",
-        when: When { upkeep: &[Upkeep::ParityBroken], ..IN_ORDER },
-        cause: Cause::ParityBroken,
-        verdict: Verdict::Hold,
-        why: "the hosts differ in versions, secrets or settings",
-    },
-    Rule {
-        id: "U3",
-        when: When { upkeep: &[Upkeep::DiskLow], ..IN_ORDER },
-        cause: Cause::DiskLow,
-        verdict: Verdict::Hold,
-        why: "the database's disk on a host is nearly full, and a full one ends its service",
     },
 ];

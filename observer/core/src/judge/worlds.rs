@@ -2,7 +2,9 @@
 //! is made from.
 
 use super::rules::When;
-use crate::facts::{Commits, Fence, Lease, Loss, Master, Proxies, Roles, Sight, Singletons, Slave};
+use crate::facts::{
+    Commits, Fence, Lease, Loss, Master, Proxies, Roles, Sight, Singletons, Slave, Upkeep,
+};
 
 pub(super) const ANY: When = When {
     sight: &[],
@@ -70,6 +72,11 @@ pub(super) const FENCEABLE: When = When { fence: &[Fence::Possible], ..HEIR };
 /// Any world with a slave to promote and a master that can be kept from users.
 pub(super) const SWITCHABLE: When =
     When { slave: &[Slave::Ready], fence: &[Fence::Possible], ..ONE };
+/// Any such world in which the application on the master is dead.
+pub(super) const APPLICATIONLESS: When = When { master: &[Master::ApplicationDead], ..SWITCHABLE };
+/// Whatever else is to be mended: the slave can use the mounts that the service needs.
+pub(super) const USABLE: &[Upkeep] =
+    &[Upkeep::Good, Upkeep::FilesBehind, Upkeep::ParityBroken, Upkeep::DiskLow];
 /// Any world with a slave to promote beside a master that cannot be kept from users.
 pub(super) const UNFENCEABLE: When =
     When { slave: &[Slave::Ready], fence: &[Fence::Impossible], ..ONE };

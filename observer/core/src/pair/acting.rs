@@ -45,6 +45,7 @@ impl Pair {
         if spec.monitor.is_some() {
             looks.extend(self.memory.drained.keys().cloned().map(Look::Sessions));
         }
+        looks.extend(self.mount_looks());
         if let Some(master) = master.filter(|_| !spec.files.is_empty()) {
             looks.extend(spec.others(master).cloned().map(Look::Files));
         }

@@ -13,6 +13,7 @@ mod advice;
 mod drain;
 mod files;
 mod maintenance;
+mod mounts;
 mod orders;
 mod pace;
 mod passes;
@@ -102,6 +103,8 @@ pub struct Pair {
     passed: BTreeMap<(HostName, FileSetName), At>,
     /// What people asked of the next pass of a file set.
     wanted: BTreeMap<FileSetName, Deletions>,
+    /// What was last told of each mount.
+    told_mounts: mounts::Told,
     /// What the last verifications of each file set said.
     verified: BTreeMap<FileSetName, LastVerified>,
     started_at: At,
@@ -135,6 +138,7 @@ impl Pair {
             passed: BTreeMap::new(),
             wanted: BTreeMap::new(),
             verified: BTreeMap::new(),
+            told_mounts: mounts::Told::new(),
             started_at: now,
             memory,
             spec,
@@ -173,7 +177,9 @@ impl Pair {
                 self.pace.answered(&sighting.look);
                 self.unanswered.remove(&sighting.look);
                 self.note_process(&sighting, now);
+                let look = sighting.look.clone();
                 self.snapshot.take(*sighting);
+                self.pace_mount(look);
                 self.rejudge(now);
             }
             Input::Alarm => self.pace.hurry(),
@@ -280,6 +286,7 @@ impl Pair {
         let ruling = Ruling { rule, gate };
         let trouble_ms = digest.trouble_since.map(|since| now.since(since));
         self.pace.set_mood(pace::Mood::of(rule, &self.snapshot, trouble_ms));
+        self.note_mounts(&digest, now);
         self.tell_verdict(&digest, ruling, now);
         self.latest = Some((digest, ruling));
         self.reconsider();

@@ -16,6 +16,9 @@ const COSTLY_EVERY: u64 = 5;
 /// Shortest pause between two looks of one kind: a definite answer is confirmed after this.
 const CONFIRM_MS: u64 = 100;
 
+/// Pace and deadline of a look that has its own and was never answered.
+const UNKNOWN_PACE: (u64, u64) = (10_000, 60_000);
+
 /// How long a named trouble with the master keeps the pace high.
 const TROUBLED_MS: u64 = 30_000;
 
@@ -66,12 +69,19 @@ struct Asked {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pace {
     asked: BTreeMap<Look, Asked>,
+    /// Looks with a pace and a deadline of their own, in milliseconds.
+    own: BTreeMap<Look, (u64, u64)>,
     mood: Mood,
 }
 
 impl Pace {
     pub(super) fn set_mood(&mut self, mood: Mood) {
         self.mood = mood;
+    }
+
+    /// Gives `look` a pace of its own, and says how long an answer to it may take.
+    pub(super) fn own(&mut self, look: Look, every_ms: u64, deadline_ms: u64) {
+        self.own.insert(look, (every_ms, deadline_ms));
     }
 
     /// Makes every look due, once.
@@ -97,6 +107,12 @@ impl Pace {
     pub(super) fn due(&self, look: &Look, policy: &Policy, now: At, late: Late) -> At {
         let Some(asked) = self.asked.get(look) else { return now };
         let Some(last) = asked.last else { return now };
+        if matches!(look, Look::Mount { .. }) {
+            // Until its first answer nothing is known of its pace, and one is on its way.
+            let (every_ms, deadline_ms) = self.own.get(look).copied().unwrap_or(UNKNOWN_PACE);
+            let on_its_way = asked.in_flight > 0;
+            return last.plus(if on_its_way { every_ms.max(deadline_ms) } else { every_ms });
+        }
         let mood = if late == Late::Yes { self.mood.max_doubt() } else { self.mood };
         let pause_ms = match mood {
             // A disk fills at its own pace, whatever else is in doubt, and a look at it costs the
@@ -161,4 +177,28 @@ impl Mood {
 fn is_costly(look: &Look) -> bool {
     matches!(look, Look::Machine(_) | Look::Port { .. } | Look::ProxyFile(_))
         || matches!(look, Look::Application { from: crate::sighting::Vantage::Host(_), .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What hangs on a host must not be asked to hang once more, whatever else is in doubt.
+    #[test]
+    fn a_mount_is_looked_at_by_one_look_at_a_time() {
+        let look = Look::Mount { host: "node-a".into(), mount: "keys".into() };
+        let (mut pace, policy) = (Pace::default(), Policy::default());
+        let due = |pace: &Pace, at| pace.due(&look, &policy, At(at), Late::Yes);
+        assert_eq!(due(&pace, 5), At(5), "at once after the start");
+        pace.ask(&look, At(1_000));
+        assert!(due(&pace, 2_000) > At(60_000), "the first is on its way");
+        pace.own(look.clone(), 10_000, 6_000);
+        pace.hurry();
+        pace.set_mood(Mood::Doubtful);
+        assert_eq!(due(&pace, 2_000), At(11_000), "at its own pace");
+        pace.own(look.clone(), 1_000, 6_000);
+        assert_eq!(due(&pace, 2_000), At(7_000), "not before it must have been answered");
+        pace.answered(&look);
+        assert_eq!(due(&pace, 2_000), At(2_000));
+    }
 }

@@ -28,6 +28,9 @@ impl Pair {
     /// How long an answer to `look` may take, in milliseconds.
     pub(super) fn look_deadline_ms(&self, look: &Look) -> u64 {
         let timeout_ms = self.spec.policy.timeout_ms;
+        if let Some(mount) = self.mount_of(look) {
+            return mount.look_deadline_ms();
+        }
         let Look::Readiness { service, .. } = look else { return timeout_ms };
         let known = self.spec.services.iter().find(|known| known.name == *service);
         let probe = known.and_then(|service| service.readiness);
@@ -36,7 +39,7 @@ impl Pair {
 
     /// The looks that must have been answered once before anything is judged.
     pub(super) fn needed_first(&self) -> BTreeSet<Look> {
-        let needed = |look: &&Look| !matches!(look, Look::Readiness { .. });
+        let needed = |look: &&Look| !look.is_slow();
         self.looks.iter().filter(needed).cloned().collect()
     }
 }

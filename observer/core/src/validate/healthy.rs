@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::digest::Age;
 use crate::files::verify::{By, NamedPaths, Tally, Verification, Verified};
+use crate::mounts::{
+    MountAccess, MountReport, MountRoom, MountSource, MountSpec, MountSurvey, MountUse, Token,
+};
 use crate::parity::{Found, Item, ItemReading, Mending, Print, Secrecy};
 use crate::policy::{
     FenceGrade, FileSetSpec, Naming, Placement, Policy, PowerFence, Probed, ReadinessSpec,
     ServiceSpec, UserWait, WhenUndone,
 };
 use crate::sighting::{Admission, CheckResult, FileServer, LeaseSeen, ServerReport, UnitState};
+use crate::words::MountName;
 
 pub(super) fn spec() -> PairSpec {
     let service = |name: &str, placement| ServiceSpec {
@@ -38,6 +42,7 @@ pub(super) fn spec() -> PairSpec {
             verify_percent: 5,
             named: Naming::ByQuery,
         }],
+        mounts: vec![mount("keys", Severity::Severe), mount("reports", Severity::Warning)],
         services: vec![
             service("desk", Placement::All),
             service("desk-scheduler", Placement::Master),
@@ -51,6 +56,38 @@ pub(super) fn spec() -> PairSpec {
             ..Policy::default()
         },
     }
+}
+
+fn mount(name: &str, severity: Severity) -> MountSpec {
+    MountSpec {
+        name: name.into(),
+        path: format!("/srv/{name}"),
+        source: None,
+        access: MountAccess::ReadWrite,
+        low_bytes: 512 << 20,
+        low_ms: 600_000,
+        every_ms: 10_000,
+        deadline_ms: 2_000,
+        severity,
+    }
+}
+
+/// What a host's mounts show, and that it sees what the other has written.
+fn mounts(other: &str) -> BTreeMap<MountName, Datum<MountSurvey>> {
+    let survey = || MountSurvey {
+        report: MountReport {
+            source: Some(MountSource { name: "storage:/desk".to_owned(), kind: "nfs4".to_owned() }),
+            used: MountUse::Works,
+            room: Some(MountRoom {
+                size_bytes: 100 << 30,
+                free_bytes: 60 << 30,
+                inodes: 1_000_000,
+                free_inodes: 900_000,
+            }),
+        },
+        tokens: Some(vec![(other.into(), Token::Seen)]),
+    };
+    BTreeMap::from([("keys".into(), Ok(survey())), ("reports".into(), Ok(survey()))])
 }
 
 pub(super) fn roles() -> Roles {
@@ -229,6 +266,7 @@ fn master() -> HostSurvey {
             "desk-scheduler".into(),
             Ok(ServiceAnswer::Ready("status 200".to_owned())),
         )]),
+        mounts: mounts("node-b"),
         power: Some(Ok(Power::On)),
     }
 }
@@ -251,6 +289,7 @@ fn slave() -> HostSurvey {
         replication_logins: BTreeMap::from([("node-a".into(), Ok(ReplicationLogin::AsksPassword))]),
         application: Some(Ok(Health::Ill("status 503".to_owned()))),
         services: BTreeMap::new(),
+        mounts: mounts("node-a"),
         power: Some(Ok(Power::On)),
     }
 }
@@ -258,7 +297,8 @@ fn slave() -> HostSurvey {
 /// `global` and `defaults` in one file, the pair in another.
 fn proxy_files() -> ProxyFiles {
     let files = ["/etc/haproxy/base.cfg", "/etc/haproxy/desk.cfg"].map(str::to_owned).to_vec();
-    let sources = Sources { named: files.clone(), opened: files.clone() };
+    let sources =
+        Sources { named: files.clone(), opened: files.clone(), directory: None, local_peer: None };
     let place = |server: &str, line| {
         let (server, file) = (server.to_owned(), files[1].clone());
         ServerPlace { server, file, line }

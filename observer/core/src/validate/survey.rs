@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
+use crate::mounts::MountSurvey;
 use crate::parity::ItemReading;
 use crate::policy::PairSpec;
 use crate::sighting::{FileServer, LeaseSeen, ServerReport, UnitState};
-use crate::words::{BouncerName, HostName, ProxyName, ServiceName};
+use crate::words::{BouncerName, HostName, MountName, ProxyName, ServiceName};
 
 /// Something that was read, or the reason why it was not.
 pub type Datum<T> = Result<T, Unread>;
@@ -71,6 +72,9 @@ pub struct HostSurvey {
     /// What the services answer that have a readiness probe of their own, and must be ready there.
     #[serde(default)]
     pub services: BTreeMap<ServiceName, Datum<ServiceAnswer>>,
+    /// What its mounts show.
+    #[serde(default)]
+    pub mounts: BTreeMap<MountName, Datum<MountSurvey>>,
     /// What the power fence says of it; none where there is no power fence.
     #[serde(default)]
     pub power: Option<Datum<Power>>,
@@ -406,6 +410,12 @@ pub struct Sources {
     pub named: Vec<String>,
     /// Every file, folders opened, in the order in which they are loaded.
     pub opened: Vec<String>,
+    /// The folder that HAProxy changes to first (`-C`), to which names in the files are relative.
+    #[serde(default)]
+    pub directory: Option<String>,
+    /// The name of this HAProxy among peers (`-L`), on which its files may depend.
+    #[serde(default)]
+    pub local_peer: Option<String>,
 }
 
 /// Where a server of the pair stands.

@@ -10,6 +10,7 @@ use super::*;
 use crate::digest::Age;
 use crate::files::PassTrouble;
 use crate::files::verify::{Class, Finding, NamedPaths};
+use crate::mounts::{MountReport, MountStep, MountSurvey, MountUse, Token};
 use crate::parity::{Found, Print};
 use crate::policy::{Durability, FenceGrade};
 use crate::sighting::{Admission, LeaseSeen, UnitState};
@@ -308,11 +309,55 @@ const OF_THE_BOUNCERS: &[(&str, Break)] = &[
     ("bouncer-databases", |survey, _| bouncer(survey).missing.push("desc".to_owned())),
 ];
 
+fn mount<'a>(survey: &'a mut Survey, host: &str, mount: &str) -> &'a mut MountSurvey {
+    let host = survey.hosts.get_mut(&host.into()).unwrap();
+    host.mounts.get_mut(&mount.into()).unwrap().as_mut().unwrap()
+}
+
+const OF_MOUNTS: &[(&str, Break)] = &[
+    ("mount-present", |survey, _| {
+        let report = NOT_MOUNTED;
+        *mount(survey, "node-b", "keys") = MountSurvey { report, tokens: None };
+    }),
+    ("mount-source", |survey, _| {
+        let source = &mut mount(survey, "node-b", "keys").report.source;
+        source.as_mut().unwrap().name = "storage:/old".to_owned();
+    }),
+    ("mount-usable", |survey, _| {
+        let why = "Read-only file system".to_owned();
+        let fails = MountUse::Fails { step: MountStep::Write, why };
+        mount(survey, "node-b", "keys").report.used = fails;
+    }),
+    ("mount-usable", |survey, _| {
+        let hangs = MountUse::Hangs { step: Some(MountStep::Lock), for_ms: 9_000 };
+        mount(survey, "node-b", "keys").report.used = hangs;
+    }),
+    ("mount-shared", |survey, _| {
+        let tokens = vec![("node-a".into(), Token::NotSeen)];
+        mount(survey, "node-b", "keys").tokens = Some(tokens);
+    }),
+    ("mount-room", |survey, _| {
+        mount(survey, "node-b", "keys").report.room.as_mut().unwrap().free_bytes = 1 << 20;
+    }),
+    ("mount-room", |survey, _| {
+        mount(survey, "node-b", "reports").report.room.as_mut().unwrap().free_inodes = 9;
+    }),
+    ("mount-rest", |survey, _| mount(survey, "node-a", "keys").report = NOT_MOUNTED),
+    ("mount-rest", |survey, _| {
+        let hangs = MountUse::Hangs { step: None, for_ms: 9_000 };
+        mount(survey, "node-b", "reports").report.used = hangs;
+    }),
+];
+
+const NOT_MOUNTED: MountReport =
+    MountReport { source: None, used: MountUse::NotMounted, room: None };
+
 fn breakages() -> impl Iterator<Item = &'static (&'static str, Break)> {
     let all = [
         OF_THE_OBSERVER_AND_MACHINES,
         OF_PARITY,
         OF_FILES,
+        OF_MOUNTS,
         OF_THE_DATABASE,
         OF_THE_APPLICATION_AND_PROXIES,
         OF_THE_BOUNCERS,
@@ -375,6 +420,7 @@ fn a_silent_machine_makes_its_checks_unknown() {
     slave.clock = Err(silent());
     slave.database = Err(silent());
     slave.replication_logins.clear();
+    slave.mounts.clear();
     let report = report(&survey, &observer());
     for check in report.checks.iter().filter(|check| check.subject == "node-b") {
         assert_eq!(check.grade, Grade::Unknown, "{check:?}");

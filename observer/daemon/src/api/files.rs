@@ -311,20 +311,34 @@ impl Order {
         let mut left = drawn.into_iter();
         while let Some(planned) = left.next() {
             let begun = goes_on && wanted(&planned);
+            if begun {
+                // What a next life says, should this one end before it knows.
+                let this = in_doubt(planned.1.clone());
+                self.under_way(files.iter().cloned().chain([this]), left.as_slice()).await?;
+            }
             let file = if begun { self.one(planned).await } else { unbegun(planned.1) };
             goes_on &= !begun || file.state.as_deref() == Some(VersionState::Loaded.name());
             files.push(file);
             if begun && goes_on && left.as_slice().iter().any(wanted) {
-                let rest = left.as_slice().iter().map(|(_, drawn)| unbegun(drawn.clone()));
-                let so_far = self.done(files.iter().cloned().chain(rest).collect());
-                let (reply, answer) = oneshot::channel();
-                ask(&self.link, Ask::UnderWay(Box::new(so_far), reply), answer).await?;
+                self.under_way(files.iter().cloned(), left.as_slice()).await?;
             }
         }
         let order = self.done(files.clone());
         let (reply, answer) = oneshot::channel();
         ask(&self.link, Ask::CarriedOut(Box::new(order), reply), answer).await?;
         Ok(ChangeReport::of(files))
+    }
+
+    /// Has the pair's task keep how far this is.
+    async fn under_way(
+        &self,
+        so_far: impl Iterator<Item = ChangedFile>,
+        left: &[Planned],
+    ) -> Answered<()> {
+        let rest = left.iter().map(|(_, drawn)| unbegun(drawn.clone()));
+        let order = self.done(so_far.chain(rest).collect());
+        let (reply, answer) = oneshot::channel();
+        ask(&self.link, Ask::UnderWay(Box::new(order), reply), answer).await
     }
 
     fn done(&self, files: Vec<ChangedFile>) -> CarriedOut {
@@ -465,6 +479,14 @@ fn source<'a>(file: &'a ReadFile, path: &'a str, bytes: &'a [u8]) -> Source<'a> 
 
 fn unbegun(drawn: Drawn) -> ChangedFile {
     ChangedFile { proposed: drawn.proposed, version: None, state: None, note: String::new() }
+}
+
+/// A file that is being changed, as the next life finds it if this one ends meanwhile.
+fn in_doubt(drawn: Drawn) -> ChangedFile {
+    let state = Some(VersionState::Unsettled.name().to_owned());
+    let note = "the observer ended while it was being changed, and `ha-observer proxy history` \
+                says what it has";
+    ChangedFile { state, note: note.to_owned(), ..unbegun(drawn) }
 }
 
 /// What stands in a file now, by its versions.

@@ -1,5 +1,8 @@
 //! `status`: one line that says whether we are protected; then who is what, and what is next.
 
+use std::collections::BTreeSet;
+
+use observer_core::digest::MountState;
 use observer_core::facts::Journal;
 use observer_core::journal::{Keeper, Way};
 use observer_core::policy::Mode;
@@ -92,10 +95,10 @@ fn standing_lines(status: &PairStatus, look: Look) -> Vec<String> {
     }
     for unready in status.hosts.iter().flat_map(|host| &host.unready) {
         let since = human_ms(status.at.since(unready.since));
-        let line = one_line(&format!("{unready} (for {since})"));
-        lines.push(look.paint(Tone::Warn, &line));
+        lines.push(look.paint(Tone::Warn, &one_line(&format!("{unready} (for {since})"))));
     }
     lines.extend(host_lines(status, look));
+    lines.extend(mount_lines(status, look));
     if let Some(schedule) = &status.schedule {
         let (due, ahead) = (date_time(schedule.due), when::ahead(schedule.due, status.at));
         let line = format!(
@@ -156,6 +159,33 @@ fn host_lines(status: &PairStatus, look: Look) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The mounts that are amiss, a line each; one line where all are well.
+fn mount_lines(status: &PairStatus, look: Look) -> Vec<String> {
+    let mounts = &status.mounts;
+    let amiss: Vec<String> = mounts
+        .iter()
+        .filter(|one| one.state.is_amiss())
+        .map(|one| {
+            let since = one.since.map(|since| human_ms(status.at.since(since)));
+            let since = since.map_or_else(String::new, |since| format!(" (for {since})"));
+            look.paint(Tone::Warn, &one_line(&format!("{one}{since}")))
+        })
+        .collect();
+    let seen = mounts.iter().filter(|one| one.state == MountState::Well).count();
+    match (mounts.is_empty(), amiss.is_empty(), seen == mounts.len()) {
+        (true, ..) => Vec::new(),
+        (false, false, _) => amiss,
+        (false, true, true) => {
+            let names: BTreeSet<&str> = mounts.iter().map(|one| one.mount.as_str()).collect();
+            let names = names.into_iter().collect::<Vec<_>>().join(", ");
+            vec![format!("shared mounts: {names}: well on every host")]
+        }
+        (false, true, false) => {
+            vec![format!("shared mounts: {seen} of {} are seen to be well", mounts.len())]
+        }
+    }
 }
 
 /// What is not alike on the hosts, or could not be compared.

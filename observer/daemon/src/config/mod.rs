@@ -10,6 +10,7 @@ mod fence;
 mod files;
 mod finding;
 mod monitor;
+mod mount;
 mod pair;
 mod parity;
 mod plain;

@@ -78,6 +78,7 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
     let bouncers: Vec<BouncerAccess> =
         root.tables("bouncer").iter().map(|bouncer| readers.bouncer(bouncer)).collect();
     let (sets, files) = super::files::sets(&root.tables("files"));
+    let mounts = super::mount::mounts(&root.tables("mount"));
     let parity = parity::items(&root.tables("parity"));
     if hosts.len() < 2 {
         root.wrong(
@@ -117,9 +118,10 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
         services,
         files: sets,
         monitor,
+        mounts: mounts.iter().map(|mount| mount.spec.clone()).collect(),
         policy,
     };
-    PairAccess { spec, hosts, proxies, bouncers, files, parity, readiness }
+    PairAccess { spec, hosts, proxies, bouncers, files, mounts, parity, readiness }
 }
 
 const NAME_FIX: &str = "use letters, digits, dots, dashes and underscores, 64 at most";
@@ -182,6 +184,8 @@ impl<'d, 't> Readers<'d, 't> {
             real_config: absolute(section, "real_config", None),
             files: files(section),
             environment_file: absolute(section, "environment_file", None),
+            directory: absolute(section, "directory", None),
+            local_peer: local_peer(section),
             probe: frontend_probe(&section.table("probe")),
             unit,
             servers: servers(&section.tables("server"), hosts),
@@ -441,6 +445,19 @@ fn files(section: &Section<'_, '_>) -> Vec<PathBuf> {
         section.wrong("files", &format!("\"{relative}\" is no absolute path"), "start it with /");
     }
     files.into_iter().map(PathBuf::from).collect()
+}
+
+fn local_peer(section: &Section<'_, '_>) -> Option<String> {
+    let name = section.text("local_peer")?;
+    if is_name(&name) {
+        return Some(name);
+    }
+    section.wrong(
+        "local_peer",
+        &format!("\"{name}\" cannot name a HAProxy among peers"),
+        "write what stands behind -L on the command line of HAProxy",
+    );
+    None
 }
 
 fn check_unit(section: &Section<'_, '_>, unit: &str) {

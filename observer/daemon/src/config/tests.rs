@@ -4,9 +4,11 @@
 
 use std::path::Path;
 
+use observer_core::mounts::{MountAccess, MountSpec};
 use observer_core::parity::Secrecy;
 use observer_core::policy::{FenceGrade, Policy, UserWait, UsersGo, WhenUndone};
 use observer_core::sighting::Says;
+use observer_core::validate::Severity;
 use observer_world::access::{ParityItem, ReadinessQuestion};
 
 use super::pair::{self, Reach};
@@ -213,6 +215,44 @@ fn a_readiness_probe_that_could_not_work_is_refused() {
         "kind = \"command\"\nuser = \"desk\"\ndeadline = 2",
     ];
     insta::assert_snapshot!(all.map(|lines| findings(&with_probe(lines))).join("\n"));
+}
+
+fn with_mount(lines: &str) -> String {
+    changed(&[("[policy]", &format!("[[mount]]\n{lines}\n[policy]"))])
+}
+
+#[test]
+fn a_mount_is_read_with_its_defaults() {
+    let text = with_mount("name = \"keys\"\npath = \"/srv/desk's files/\"\nuser = \"desk\"");
+    let access = read(&text).unwrap();
+    let [mount] = &access.mounts[..] else { panic!("{:?}", access.mounts) };
+    assert_eq!((mount.user.as_str(), &mount.spec), ("desk", &access.spec.mounts[0]));
+    let MountSpec { path, source, access, severity, low_bytes, .. } = &mount.spec;
+    assert_eq!((path.as_str(), source), ("/srv/desk's files", &None));
+    assert_eq!((*access, *severity), (MountAccess::ReadWrite, Severity::Severe));
+    assert_eq!(*low_bytes, Policy::default().disk_low_bytes, "as a disk's");
+    assert_eq!(mount.spec.low_ms, Policy::default().disk_low_ms);
+    let shown = PAIR_TOML.split("#[[mount]]\n").nth(1).unwrap();
+    let shown = shown.split("# --- ").next().unwrap().replace("\n#", "\n");
+    let lines = shown.trim_start_matches('#').lines().filter(|line| line.contains(" = \""));
+    let written = read(&with_mount(&lines.collect::<Vec<_>>().join("\n"))).unwrap();
+    let [shown] = &written.mounts[..] else { panic!("{:?}", written.mounts) };
+    let path = shown.spec.path.clone();
+    let source = Some("storage:/export/keys".to_owned());
+    assert_eq!(shown.spec, MountSpec { path, source, ..mount.spec.clone() });
+}
+
+#[test]
+fn a_mount_that_could_not_be_tried_is_refused() {
+    let all = [
+        "path = \"/srv\"",
+        "name = \"a b\"\npath = \"srv/desk\"\nuser = \"desk\"\nacess = \"read-only\"",
+        "name = \"keys\"\npath = \"/\"\nuser = \"desk\"\naccess = \"rw\"\nseverity = \"high\"",
+        "name = \"keys\"\npath = \"/srv/../etc\"\nuser = \"desk\"\ndeadline = \"30s\"\nlow = 5",
+        "name = \"keys\"\npath = \"/srv\"\nuser = \"desk\"\nevery = \"10ms\"\n[[mount]]\n\
+         name = \"keys\"\npath = \"/srv/\"\nuser = \"desk\"",
+    ];
+    insta::assert_snapshot!(all.map(|lines| findings(&with_mount(lines))).join("\n"));
 }
 
 /// A file with a power fence, and hosts with or without their own values.

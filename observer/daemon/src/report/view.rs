@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use observer_core::digest::FileStanding;
+use observer_core::digest::{FileStanding, MountStanding};
 use observer_core::drive::Drive;
 use observer_core::facts::{Act, Asker, Facts, GateFacts, Journal, Lease};
 use observer_core::files::verify::LastVerified;
@@ -69,6 +69,9 @@ pub(crate) struct PairStatus {
     /// Every file set, as the slave has it.
     #[serde(default)]
     pub(crate) files: Vec<FileStanding>,
+    /// Every shared mount on every host.
+    #[serde(default)]
+    pub(crate) mounts: Vec<MountStanding>,
     /// What the last verifications of each file set said.
     #[serde(default)]
     pub(crate) verified: BTreeMap<FileSetName, LastVerified>,
@@ -235,6 +238,7 @@ fn status(pair: &Pair, basis: Option<&Basis>, now: At) -> PairStatus {
         lease: lease(pair, basis),
         bouncers: members::bouncers(pair),
         files: pair.latest().map(|(digest, _)| digest.files.clone()).unwrap_or_default(),
+        mounts: pair.latest().map(|(digest, _)| digest.mounts.clone()).unwrap_or_default(),
         verified: pair.verified().clone(),
         parity: None,
         partial: None,

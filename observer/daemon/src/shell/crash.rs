@@ -7,9 +7,10 @@
 //! Nth journal record of this life was durable; `effect:N` right after the Nth effect was
 //! performed and before anybody is told of its reply. `ordered:N` and `proven:N` are right after
 //! the journal has that step N of a plan, as its dry run counts, was ordered or proven for the
-//! first time in this life. `file:N` is a place of the change of a proxy's file: 1 it is recorded,
-//! 2 the new content is in its place, 3 HAProxy is about to be told, 4 it is proven, 5 the old
-//! content is back.
+//! first time in this life. `upgrade:N` is right after the Nth record of this life that a rolling
+//! upgrade keeps of itself: its order, its stages, its end. `file:N` is a place of the change of a
+//! proxy's file: 1 it is recorded, 2 the new content is in its place, 3 HAProxy is about to be
+//! told, 4 it is proven, 5 the old content is back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -63,6 +64,7 @@ enum Place {
     Effect(u64),
     Ordered(u64),
     Proven(u64),
+    Upgrade(u64),
     File(u64),
 }
 
@@ -77,12 +79,13 @@ impl Place {
                 "effect" => Some(Self::Effect(number)),
                 "ordered" => Some(Self::Ordered(number)),
                 "proven" => Some(Self::Proven(number)),
+                "upgrade" => Some(Self::Upgrade(number)),
                 "file" => Some(Self::File(number)),
                 _ => None,
             }
         });
         let place = place.ok_or_else(|| {
-            let places = "record:N, effect:N, ordered:N, proven:N or file:N";
+            let places = "record:N, effect:N, ordered:N, proven:N, upgrade:N or file:N";
             format!("{variable}={value} cannot be read; write {places}")
         })?;
         tracing::error!("{variable}={value}: this daemon will {deed} on purpose; for tests only");
@@ -110,6 +113,7 @@ pub(crate) struct CrashPoint {
     halted: Arc<AtomicBool>,
     records: Arc<AtomicU64>,
     effects: Arc<AtomicU64>,
+    upgrades: Arc<AtomicU64>,
 }
 
 impl CrashPoint {
@@ -154,6 +158,10 @@ impl CrashPoint {
         if let Some(place) = Place::of_step(record) {
             self.at(place);
         }
+        if is_of_upgrade(record) {
+            let count = self.upgrades.fetch_add(1, Ordering::SeqCst) + 1;
+            self.at(Place::Upgrade(count));
+        }
     }
 
     /// An effect was performed.
@@ -185,6 +193,13 @@ impl CrashPoint {
     }
 }
 
+fn is_of_upgrade(record: &Record) -> bool {
+    matches!(
+        record,
+        Record::UpgradeBegan { .. } | Record::UpgradeMarked { .. } | Record::UpgradeEnded { .. }
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +212,7 @@ mod tests {
         assert_eq!(place("effect:1"), Ok(Some(Place::Effect(1))));
         assert_eq!(place("ordered:12"), Ok(Some(Place::Ordered(12))));
         assert_eq!(place("proven:7"), Ok(Some(Place::Proven(7))));
+        assert_eq!(place("upgrade:4"), Ok(Some(Place::Upgrade(4))));
         assert_eq!(place("file:2"), Ok(Some(Place::File(2))));
         for wrong in ["", "record", "record:0", "step:1", "effect:x"] {
             assert!(place(wrong).is_err(), "{wrong}");

@@ -453,6 +453,7 @@ fn sample_name(look: &Look) -> String {
         Look::Sessions(host) => format!("sessions:{host}"),
         Look::Port { host, from } => format!("port:{host}:{from}"),
         Look::Application { host, from } => format!("application:{host}:{from}"),
+        Look::Mount { host, mount } => format!("mount:{host}:{mount}"),
         Look::Readiness { host, service } => format!("readiness:{host}:{service}"),
         Look::Proxy(proxy) => format!("proxy:{proxy}"),
         Look::ProxyFile(proxy) => format!("proxy-file:{proxy}"),

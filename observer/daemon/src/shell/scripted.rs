@@ -15,6 +15,7 @@ use observer_core::event::Event;
 use observer_core::files::PassOrder;
 use observer_core::files::verify::{Progress, Purpose, Verification, VerifyOrder};
 use observer_core::journal::Record;
+use observer_core::mounts::{MountReport, MountUse};
 use observer_core::pair::Refusal;
 use observer_core::parity::{Copying, Found, Item, ItemReading, Print};
 use observer_core::plan::{Effect, Proof};
@@ -49,6 +50,7 @@ pub(crate) fn spec() -> PairSpec {
         bouncers: Vec::new(),
         files: Vec::new(),
         monitor: None,
+        mounts: Vec::new(),
         services: vec![ServiceSpec {
             name: "desk".into(),
             unit: "desk.service".to_owned(),
@@ -198,6 +200,9 @@ impl State {
             Look::Files(_) => Seen::Files(Vec::new()),
             Look::Port { .. } => Seen::PortOpen,
             Look::Application { .. } => Seen::ApplicationWell,
+            Look::Mount { .. } => {
+                Seen::Mount(MountReport { source: None, used: MountUse::NotMounted, room: None })
+            }
             Look::Readiness { .. } => Seen::Ready("status 200".to_owned()),
             Look::Proxy(_) => Seen::Proxy(ProxyReport {
                 servers: spec().hosts.iter().map(|host| self.server(host)).collect(),

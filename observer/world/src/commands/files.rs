@@ -40,7 +40,7 @@ const PASS: &str = "set -f; cd $1 || exit 70; state=$1; remote=$2; path=$3; coun
     find kept -mindepth 1 -maxdepth 1 -mmin +$keep -exec rm -rf {} +; \
     kept=$state/$(mktemp -d kept/XXXXXXXX); \
     pass() { limit=$1; shift; rsync -aHAXS --numeric-ids --delay-updates \
-    --partial-dir=.ha-observer-partial --delete-delay --max-delete=$limit \
+    --modify-window=-1 --partial-dir=.ha-observer-partial --delete-delay --max-delete=$limit \
     --backup --backup-dir=$kept/files --bwlimit=$rate --timeout=60 --stats --info=progress2 --no-h \
     $* $remote $path > out 2> err; }; \
     moved() { sed -n -e 's/^Number of regular files transferred: //p' out; }; \

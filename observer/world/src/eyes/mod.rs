@@ -9,6 +9,7 @@ pub(crate) mod files;
 mod lineage;
 pub(crate) mod machine;
 pub(crate) mod monitor;
+pub(crate) mod mounts;
 pub(crate) mod port;
 pub(crate) mod proxy;
 pub(crate) mod proxy_file;
@@ -40,6 +41,9 @@ pub(crate) async fn look(
         Look::Disk(name) => disk::look(host(world, name)?, deadline).await,
         Look::Files(name) => files::look(host(world, name)?, deadline).await,
         Look::Sessions(name) => monitor::sessions(world, host(world, name)?, deadline).await,
+        Look::Mount { host: name, mount } => {
+            mounts::look(host(world, name)?, mount, deadline).await
+        }
         Look::Port { host: name, from } => {
             port::database(world, host(world, name)?, from, deadline).await
         }

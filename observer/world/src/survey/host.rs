@@ -51,6 +51,8 @@ pub(super) async fn survey(
         replication_logins,
         application,
         services,
+        // They are surveyed of all hosts together.
+        mounts: BTreeMap::new(),
         power,
     }
 }

@@ -5,15 +5,18 @@
 
 mod bouncer;
 mod host;
+mod mounts;
 mod proxy;
 pub(crate) mod proxy_files;
 mod script;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use observer_core::sighting::{Seen, Silent};
-use observer_core::validate::{ClockSurvey, Datum, Health, Roles, Survey, Unread};
+use observer_core::validate::{ClockSurvey, Datum, Health, HostSurvey, Roles, Survey, Unread};
+use observer_core::words::HostName;
 use tokio::time::Instant;
 
 use crate::pair_world::PairWorld;
@@ -38,9 +41,15 @@ impl PairWorld {
             (name.clone(), in_time(until, bouncer::survey(world, bouncer, until)).await)
         }));
         let parity = parity::read(world, until);
-        let (hosts, proxies, bouncers, parity) = tokio::join!(hosts, proxies, bouncers, parity);
+        let mounts = mounts::survey(world);
+        let (hosts, proxies, bouncers, parity, mut mounts) =
+            tokio::join!(hosts, proxies, bouncers, parity, mounts);
         let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let (hosts, proxies) = (hosts.into_iter().collect(), proxies.into_iter().collect());
+        let mut hosts: BTreeMap<HostName, HostSurvey> = hosts.into_iter().collect();
+        for (name, host) in &mut hosts {
+            host.mounts = mounts.remove(name).unwrap_or_default();
+        }
+        let proxies = proxies.into_iter().collect();
         let bouncers = bouncers.into_iter().collect();
         Survey { hosts, proxies, bouncers, parity, took_ms }
     }

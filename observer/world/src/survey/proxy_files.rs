@@ -84,11 +84,16 @@ pub(crate) async fn read(
     texts.extend(known.clone());
     let texts = open(proxy, &texts, until).await?;
     let (runs, starts) = (told.runs(), told.starts(&texts));
-    let checked = &proxy.commands.sources;
-    let all: Vec<String> = [runs.as_ref(), starts.as_ref(), Some(checked)]
+    let checked = Invocation {
+        sources: proxy.commands.sources.clone(),
+        directory: proxy.access.directory.as_ref().map(|path| path.display().to_string()),
+        local_peer: proxy.access.local_peer.clone(),
+        ..Invocation::default()
+    };
+    let all: Vec<String> = [runs.as_ref(), starts.as_ref(), Some(&checked)]
         .into_iter()
         .flatten()
-        .flatten()
+        .flat_map(|line| &line.sources)
         .cloned()
         .collect();
     let mut opened = open(proxy, &all, until).await?;
@@ -96,12 +101,18 @@ pub(crate) async fn read(
     if let Ok(changed) = &changed {
         opened.contents.insert(config.clone(), Some(changed.to_vec()));
     }
-    let sources = |named: &Vec<String>| {
+    let sources = |line: &Invocation| {
+        let named = &line.sources;
         let files = named.iter().flat_map(|name| opened.sources.get(name).into_iter().flatten());
-        Sources { named: named.clone(), opened: files.cloned().collect() }
+        Sources {
+            named: named.clone(),
+            opened: files.cloned().collect(),
+            directory: line.directory.clone(),
+            local_peer: line.local_peer.clone(),
+        }
     };
     let (runs, starts) = (runs.as_ref().map(sources), starts.as_ref().map(sources));
-    let checked = sources(checked);
+    let checked = sources(&checked);
     let wanted = runs.as_ref().or(starts.as_ref()).unwrap_or(&checked);
     let changed = match changed {
         Err(why) if wanted.named.is_empty() || wanted.opened.contains(config) => return Err(why),
@@ -171,18 +182,18 @@ impl Told {
         Some(told)
     }
 
-    fn runs(&self) -> Option<Vec<String>> {
-        sources_of(&self.runs)
+    fn runs(&self) -> Option<Invocation> {
+        line_of(&self.runs)
     }
 
-    fn starts(&self, texts: &Opened) -> Option<Vec<String>> {
+    fn starts(&self, texts: &Opened) -> Option<Invocation> {
         let command = self.command.as_ref()?;
         let is_sealed = |file: &String| matches!(texts.contents.get(file), Some(None));
         // What it may set is not known, and so is the command line.
         if command.contains('$') && self.environment_files.iter().any(is_sealed) {
             return None;
         }
-        sources_of(&self.environment(texts).expand(command))
+        line_of(&self.environment(texts).expand(command))
     }
 
     /// The variables that HAProxy is started with, as far as they can be read.
@@ -198,8 +209,8 @@ impl Told {
     }
 }
 
-/// What a command line loads; none where it is not HAProxy's own.
-fn sources_of(words: &[String]) -> Option<Vec<String>> {
+/// A command line that loads files, with their whole paths; none where it is not HAProxy's own.
+fn line_of(words: &[String]) -> Option<Invocation> {
     let program = words.first()?.rsplit('/').next().unwrap_or_default();
     if !program.starts_with("haproxy") {
         return None;
@@ -211,7 +222,7 @@ fn sources_of(words: &[String]) -> Option<Vec<String>> {
         false => format!("{folder}/{}", source.trim_end_matches('/')),
     };
     let sources: Vec<String> = invocation.sources.iter().map(absolute).collect();
-    Some(sources).filter(|sources| !sources.is_empty())
+    Some(Invocation { sources, ..invocation }).filter(|line| !line.sources.is_empty())
 }
 
 /// What was opened: the files of each source, and each file's content where it can be read.
@@ -424,12 +435,11 @@ mod tests {
     fn what_runs_and_what_would_start_are_told_apart() {
         let told = Told::parse(UNIT_SAYS).unwrap();
         let runs = ["/etc/haproxy/base.cfg", "/etc/haproxy/conf.d"].map(str::to_owned);
-        assert_eq!(told.runs(), Some(runs.to_vec()));
-        let first = vec!["/etc/haproxy/haproxy.cfg".to_owned()];
-        assert_eq!(told.starts(&opened(&[])), Some(first));
+        assert_eq!(told.runs().unwrap().sources, runs);
+        assert_eq!(told.starts(&opened(&[])).unwrap().sources, ["/etc/haproxy/haproxy.cfg"]);
         let text = "EXTRAOPTS=\"-f /etc/haproxy/desk.cfg\"\nCONFIG=/etc/haproxy/base.cfg\n";
         let starts = told.starts(&opened(&[("/etc/default/haproxy", Some(text))]));
-        assert_eq!(starts.unwrap(), ["/etc/haproxy/base.cfg", "/etc/haproxy/desk.cfg"]);
+        assert_eq!(starts.unwrap().sources, ["/etc/haproxy/base.cfg", "/etc/haproxy/desk.cfg"]);
         assert_eq!(told.starts(&opened(&[("/etc/default/haproxy", None)])), None);
         let wrapped = UNIT_SAYS.replace("/usr/sbin/haproxy", "/usr/bin/podman");
         let wrapped = Told::parse(&wrapped).unwrap();

@@ -38,6 +38,7 @@ pub fn spec() -> PairSpec {
         bouncers: Vec::new(),
         files: Vec::new(),
         monitor: None,
+        mounts: Vec::new(),
         services: Vec::new(),
         policy: Policy::default(),
     }
@@ -87,6 +88,8 @@ pub fn proxy(sshd: &Sshd, folder: &Path) -> ProxyAccess {
         real_config: None,
         files: Vec::new(),
         environment_file: None,
+        directory: None,
+        local_peer: None,
         probe: None,
         unit: "haproxy.service".to_owned(),
         servers: Vec::new(),
@@ -152,13 +155,23 @@ pub fn with_files(hosts: [HostAccess; 2], set: FileSetAccess) -> PairWorld {
     let spec = PairSpec { proxies: Vec::new(), files: vec![set_spec], ..spec() };
     let (proxies, bouncers, parity, readiness) = Default::default();
     let (hosts, files) = (hosts.to_vec(), vec![set]);
-    PairWorld::connect(PairAccess { spec, hosts, proxies, bouncers, files, parity, readiness })
-        .unwrap()
+    PairWorld::connect(PairAccess {
+        spec,
+        hosts,
+        proxies,
+        bouncers,
+        files,
+        mounts: Vec::new(),
+        parity,
+        readiness,
+    })
+    .unwrap()
 }
 
 fn connected(spec: PairSpec, hosts: Vec<HostAccess>, proxies: Vec<ProxyAccess>) -> PairWorld {
     let (bouncers, files, parity, readiness) = Default::default();
-    let access = PairAccess { spec, hosts, proxies, bouncers, files, parity, readiness };
+    let access =
+        PairAccess { spec, hosts, proxies, bouncers, files, mounts: Vec::new(), parity, readiness };
     PairWorld::connect(access).unwrap()
 }
 

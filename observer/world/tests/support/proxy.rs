@@ -24,6 +24,8 @@ pub struct Haproxy {
     pub port: u16,
     process: Option<Child>,
     nodes: [Node; 2],
+    /// More options of its command line.
+    options: Vec<String>,
 }
 
 /// A TCP server that says its name to whoever connects, and keeps the connection until its client
@@ -38,7 +40,7 @@ impl Haproxy {
         let dir = tempfile::tempdir().unwrap();
         let (port, service) = (free_port(), free_port());
         let nodes = [Node::start(NODE_A, service), Node::start(NODE_B, service)];
-        let mut haproxy = Self { dir, port, process: None, nodes };
+        let mut haproxy = Self { dir, port, process: None, nodes, options: Vec::new() };
         let text = format!(
             "# Kept to the byte.\n\
              global\n    \
@@ -79,6 +81,15 @@ impl Haproxy {
         haproxy
     }
 
+    /// The same, started with more options.
+    pub fn start_split_with(options: impl Fn(&Path) -> Vec<String>) -> Self {
+        let mut haproxy = Self::start_split();
+        haproxy.kill();
+        haproxy.options = options(haproxy.dir.path());
+        haproxy.run();
+        haproxy
+    }
+
     /// What it loads, in order.
     pub fn loads(&self) -> Vec<PathBuf> {
         let base = self.path("base.cfg");
@@ -101,6 +112,7 @@ impl Haproxy {
             .arg("-W")
             .arg("-S")
             .arg(self.path("master.sock"))
+            .args(&self.options)
             .args(self.loads().iter().flat_map(|file| [Path::new("-f"), file]))
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -38,6 +38,13 @@ impl Sshd {
         let mut sshd = Self { port: free_port(), dir, user: user.to_owned(), server: None };
         make_key(&sshd.path("host"));
         make_key(&sshd.path("client"));
+        // A home of its own: what the account's shell runs at each start is no part of a test. Of
+        // several lines of this kind sshd takes the first.
+        let home = format!("SetEnv HOME={}", sshd.dir.path().display());
+        let extra = match extra.strip_prefix("SetEnv ") {
+            Some(more) => format!("{home} {more}"),
+            None => format!("{home}\n{extra}"),
+        };
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {host}\nPidFile none\nUsePAM no\n\
              StrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\

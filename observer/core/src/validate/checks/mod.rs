@@ -10,6 +10,7 @@ mod contents;
 mod files;
 mod lease;
 mod machine;
+mod mounts;
 mod observer;
 mod parity;
 mod power;
@@ -74,6 +75,12 @@ pub const CHECKS: &[Check] = &[
     parity::PARITY,
     files::FILES_CURRENT,
     files::FILES_IN_DATABASE,
+    mounts::MOUNT_PRESENT,
+    mounts::MOUNT_SOURCE,
+    mounts::MOUNT_USABLE,
+    mounts::MOUNT_SHARED,
+    mounts::MOUNT_ROOM,
+    mounts::MOUNT_REST,
     proxy::PROXY_ANSWERS,
     proxy::PROXY_USERS,
     proxy::PROXY_FILE,

@@ -7,7 +7,7 @@ use super::ALL;
 use super::proxy::read;
 use crate::validate::{
     Check, Examine, Examined, Inputs, MissingVariable, Outcome, ProxyFiles, ServerPlace, SetBy,
-    Severity,
+    Severity, Sources,
 };
 use crate::words::ProxyName;
 
@@ -35,7 +35,7 @@ impl ProxyFiles {
     /// The first thing that keeps a change from being checked and loaded as a whole: what it is,
     /// and what to do.
     pub fn fault(&self, proxy: &ProxyName) -> Option<(String, String)> {
-        let faults = [one_order, one_file, says_itself, same_variables, in_its_place];
+        let faults = [one_order, same_options, one_file, says_itself, same_variables, in_its_place];
         faults.iter().find_map(|fault| fault(self, proxy))
     }
 }
@@ -78,6 +78,36 @@ fn one_order(files: &ProxyFiles, proxy: &ProxyName) -> Fault {
              config sudoers {proxy}` prints",
             loads.named,
             config.unwrap_or_default()
+        ),
+    ))
+}
+
+/// The check has the options of the command line on which the meaning of the files depends.
+fn same_options(files: &ProxyFiles, proxy: &ProxyName) -> Fault {
+    let loads = files.runs.as_ref().or(files.starts.as_ref())?;
+    let options = |of: &Sources| [("-C", of.directory.clone()), ("-L", of.local_peer.clone())];
+    let (has, wanted) = (options(&files.checked), options(loads));
+    if has == wanted {
+        return None;
+    }
+    let words = |options: &[(&str, Option<String>); 2]| {
+        let set = options.iter();
+        let set = set.filter_map(|(flag, value)| Some(format!("{flag} {}", value.as_ref()?)));
+        let words = set.collect::<Vec<_>>().join(" ");
+        if words.is_empty() { "neither -C nor -L".to_owned() } else { words }
+    };
+    let keys = ["directory", "local_peer"].into_iter().zip(has.iter().zip(&wanted));
+    let keys = keys.filter(|(_, (has, wanted))| has != wanted);
+    let keys = keys.map(|(key, (_, (_, value)))| match value {
+        Some(value) => format!("write `{key} = \"{value}\"`"),
+        None => format!("take `{key}` out"),
+    });
+    let (unit, keys) = (&files.unit, keys.collect::<Vec<_>>().join(" and "));
+    Some((
+        format!("{unit} has {}, and the check before a change {}", words(&wanted), words(&has)),
+        format!(
+            "{keys} for {proxy} in the pair's file, and install what `ha-observer config sudoers \
+             {proxy}` prints"
         ),
     ))
 }

@@ -55,6 +55,32 @@ fn a_life_that_ends_between_two_files_is_told_by_the_next_one() {
     });
 }
 
+/// A life that ends while the only file is being changed: the next one says that it is not known
+/// what the file and the process are, until the order is given again.
+#[test]
+fn a_life_that_ends_within_a_file_is_told_by_the_next_one() {
+    run(async {
+        let bench = Bench::new();
+        let mut handle = bench.start();
+        until(&mut handle, "a first look", |status| status.protected).await;
+        let mut order = import(None);
+        order.files.truncate(1);
+        order.files[0].state = Some("unsettled".to_owned());
+        tell(&handle, Ask::UnderWay, order.clone()).await;
+        stop(handle).await;
+
+        let mut handle = bench.start();
+        let status = until(&mut handle, "the doubt to be told", |one| one.partial.is_some()).await;
+        let sentence = status.partial.unwrap().sentence();
+        assert!(sentence.contains("a is unsettled"), "{sentence}");
+        assert!(sentence.contains("give the order again"), "{sentence}");
+        order.files[0].state = Some("loaded".to_owned());
+        tell(&handle, Ask::CarriedOut, order).await;
+        until(&mut handle, "the doubt to be over", |status| status.partial.is_none()).await;
+        stop(handle).await;
+    });
+}
+
 /// What was kept on the way is gone once all have it.
 #[test]
 fn an_order_that_ends_leaves_nothing_of_the_way_behind() {
