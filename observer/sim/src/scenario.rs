@@ -14,18 +14,19 @@
 //! Rules of the world (one writer, proof before promote, …) need not be written: every scenario is
 //! checked against all of them after every event.
 
+mod faults;
 mod settings;
 
 use observer_core::event::{Event, EventKind};
 use observer_core::journal::Way;
 use observer_core::policy::Placement;
 use observer_core::sighting::Says;
-use observer_core::words::{At, BouncerName, HostName, ProxyName, ServiceName};
+use observer_core::words::{BouncerName, HostName, ProxyName};
 
+use self::faults::{of_a_service, of_files};
 use self::settings::apply_setting;
 use crate::fault::{Carry, Fault};
-use crate::machine::{Power, ServiceState, Warmup};
-use crate::mount::Mount;
+use crate::machine::Power;
 use crate::run::{Run, Setup};
 
 /// A scenario, parsed.
@@ -478,52 +479,6 @@ fn fault(words: &[&str]) -> Option<Fault> {
                 .or_else(|| of_a_bouncer(words))
                 .or_else(|| of_the_observer(words));
         }
-    })
-}
-
-/// What happens to a service of the application.
-fn of_a_service(words: &[&str]) -> Option<Fault> {
-    let host = || words.get(1).map(|name| HostName::new(name));
-    let service = || words.get(2).map(|name| ServiceName::new(name));
-    Some(match *words.first()? {
-        "ready-after" => {
-            let ms = words.get(3).and_then(duration)?;
-            Fault::WarmUp(host()?, service()?, Warmup::Until(At(ms)))
-        }
-        "never-ready" => Fault::WarmUp(host()?, service()?, Warmup::Never),
-        "lose-readiness" => Fault::LoseReadiness(host()?, service()?),
-        "gain-readiness" => Fault::GainReadiness(host()?, service()?),
-        "kill-application" => Fault::KillApplication(host()?),
-        "break-application" => Fault::BreakApplication(host()?),
-        "stop-application" => Fault::StopApplication(host()?),
-        "start-singletons" => Fault::Singletons(host()?, ServiceState::Up),
-        "stop-singletons" => Fault::Singletons(host()?, ServiceState::Stopped),
-        "kill-singletons" => Fault::Singletons(host()?, ServiceState::Failed),
-        "break-singletons" => Fault::Singletons(host()?, ServiceState::Broken),
-        _ => return None,
-    })
-}
-
-/// What happens to files, to what copies them, and to the shared mount.
-fn of_files(words: &[&str]) -> Option<Fault> {
-    let host = || words.get(1).map(|name| HostName::new(name));
-    Some(match *words.first()? {
-        "delete-files" => Fault::DeleteFiles(host()?),
-        "hang-passes" => Fault::HangPasses(host()?),
-        "let-passes-end" => Fault::LetPassesEnd(host()?),
-        "fill-files" => Fault::FillFiles(host()?),
-        "free-files" => Fault::FreeFiles(host()?),
-        "write-monitor" => Fault::WriteMonitor(host()?, says(words.get(2)?)?),
-        "lock-monitor" => Fault::LockMonitor(host()?),
-        "unlock-monitor" => Fault::UnlockMonitor(host()?),
-        "open-sessions" => Fault::OpenSessions(host()?, number_at(words, 2)?),
-        "kill-pass" => Fault::KillPass(host()?),
-        "hang-mount" => Fault::TurnMount(host()?, Mount::Hangs(At(0))),
-        "unmount" => Fault::TurnMount(host()?, Mount::Absent),
-        "mount-read-only" => Fault::TurnMount(host()?, Mount::ReadOnly),
-        "mount-another" => Fault::TurnMount(host()?, Mount::Other),
-        "mend-mount" => Fault::TurnMount(host()?, Mount::Works),
-        _ => return None,
     })
 }
 

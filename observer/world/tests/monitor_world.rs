@@ -34,8 +34,7 @@ fn world(sshd: &Sshd, path: &Path, means: Says, port: u16) -> PairWorld {
     let (bouncers, files, parity, readiness) = Default::default();
     let mounts = Vec::new();
     let access = PairAccess { spec, hosts, proxies, bouncers, files, mounts, parity, readiness };
-    PairWorld::connect(access)
-        .unwrap()
+    PairWorld::connect(access).unwrap()
 }
 
 async fn say(world: &PairWorld, says: Says) -> Reply {

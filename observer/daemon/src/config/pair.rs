@@ -96,13 +96,8 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
     }
     let any_file = hosts.iter().any(|host| host.monitor.is_some());
     let monitor = monitor::spec(&readers.monitor, any_file);
-    for (host, table) in hosts.iter().zip(&host_tables).filter(|_| any_file) {
-        if host.monitor.is_none() {
-            table.amiss(
-                "other hosts have a monitor file, and this one has none",
-                "write [monitor_file] for all, or [host.monitor_file] for each",
-            );
-        }
+    if any_file {
+        each_has_a_monitor_file(&hosts, &host_tables);
     }
     readers.finish();
     let section = root.table("policy");
@@ -122,6 +117,15 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
         policy,
     };
     PairAccess { spec, hosts, proxies, bouncers, files, mounts, parity, readiness }
+}
+
+fn each_has_a_monitor_file(hosts: &[HostAccess], tables: &[Section<'_, '_>]) {
+    for (_, table) in hosts.iter().zip(tables).filter(|(host, _)| host.monitor.is_none()) {
+        table.amiss(
+            "other hosts have a monitor file, and this one has none",
+            "write [monitor_file] for all, or [host.monitor_file] for each",
+        );
+    }
 }
 
 const NAME_FIX: &str = "use letters, digits, dots, dashes and underscores, 64 at most";
