@@ -182,8 +182,12 @@ impl MountCommands {
         Ok(Self {
             mount: mount.spec.name.clone(),
             listed: listed(&path),
-            // A path may be longer than a file's name.
-            name: crate::hands::hash(path.as_bytes()).chars().take(32).collect(),
+            // A path may be longer than a file's name. What another pair, or another host that is
+            // the same machine, tries there writes into a lock of its own.
+            name: crate::hands::hash(format!("{own}\n{path}").as_bytes())
+                .chars()
+                .take(32)
+                .collect(),
             deadline_ms: mount.spec.deadline_ms,
             locks: LOCKS.to_owned(),
             make_locks,
