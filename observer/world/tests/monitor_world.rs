@@ -15,10 +15,10 @@ use observer_core::plan::{Effect, Proof};
 use observer_core::policy::{MonitorSpec, PairSpec, UsersGo};
 use observer_core::sighting::{Look, Says, Seen};
 use observer_core::words::Epoch;
-use observer_world::access::{HostAccess, MonitorAccess, PairAccess};
+use observer_world::access::{HostAccess, MonitorAccess};
 use observer_world::pair_world::PairWorld;
 use support::netns;
-use support::pair::{PATIENCE, host, order, spec};
+use support::pair::{PATIENCE, host, hosts_alone, order, spec};
 use support::sshd::Sshd;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
@@ -30,11 +30,7 @@ fn world(sshd: &Sshd, path: &Path, means: Says, port: u16) -> PairWorld {
     let hosts = ["node-a", "node-b"].map(|name| with_file(host(sshd, name, "127.0.0.1")));
     let monitor = Some(MonitorSpec { users: UsersGo::Master, settle_ms: 0 });
     let spec = PairSpec { proxies: Vec::new(), monitor, ..spec() };
-    let (hosts, proxies) = (hosts.to_vec(), Vec::new());
-    let (bouncers, files, parity, readiness) = Default::default();
-    let mounts = Vec::new();
-    let access = PairAccess { spec, hosts, proxies, bouncers, files, mounts, parity, readiness };
-    PairWorld::connect(access).unwrap()
+    PairWorld::connect(hosts_alone(spec, hosts.to_vec())).unwrap()
 }
 
 async fn say(world: &PairWorld, says: Says) -> Reply {

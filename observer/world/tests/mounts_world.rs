@@ -24,7 +24,7 @@ use observer_core::sighting::{self, Look, Seen};
 use observer_core::validate::{Roles, Severity};
 use observer_world::access::{MountPoint, PairAccess};
 use observer_world::pair_world::PairWorld;
-use support::pair::{PATIENCE, host, spec};
+use support::pair::{PATIENCE, host, hosts_alone, spec};
 use support::run;
 use support::sshd::Sshd;
 use tempfile::TempDir;
@@ -95,8 +95,7 @@ fn world(sshd: &Sshd, mounts: &[MountSpec]) -> PairWorld {
     let hosts = vec![host(sshd, "node-a", "127.0.0.1"), host(sshd, "node-b", "127.0.0.1")];
     let point = |spec: &MountSpec| MountPoint { spec: spec.clone(), user: "root".to_owned() };
     let mounts = mounts.iter().map(point).collect();
-    let (proxies, bouncers, files, parity, readiness) = Default::default();
-    let access = PairAccess { spec, hosts, proxies, bouncers, files, mounts, parity, readiness };
+    let access = PairAccess { mounts, ..hosts_alone(spec, hosts) };
     PairWorld::connect(access).unwrap()
 }
 
@@ -305,8 +304,7 @@ async fn an_account_that_may_not_is_told_with_the_fix() {
     let spec = PairSpec { proxies: Vec::new(), mounts: vec![mount.clone()], ..spec() };
     let hosts = vec![host(&sshd, "node-a", "127.0.0.1"), host(&sshd, "node-b", "127.0.0.1")];
     let mounts = vec![MountPoint { spec: mount, user: "nobody".to_owned() }];
-    let (proxies, bouncers, files, parity, readiness) = Default::default();
-    let access = PairAccess { spec, hosts, proxies, bouncers, files, mounts, parity, readiness };
+    let access = PairAccess { mounts, ..hosts_alone(spec, hosts) };
     let report = look(&PairWorld::connect(access).unwrap(), "keys").await;
     let MountUse::Fails { step, why } = &report.used else { panic!("{report:?}") };
     assert_eq!((*step, why.as_str()), (MountStep::Enter, "Permission denied"));

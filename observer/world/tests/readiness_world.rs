@@ -15,7 +15,7 @@ use observer_world::access::{
     HttpReadiness, ListensAt, PairAccess, ReadinessProbe, ReadinessQuestion,
 };
 use observer_world::pair_world::PairWorld;
-use support::pair::{PATIENCE, databases, host, spec};
+use support::pair::{PATIENCE, databases, host, hosts_alone, spec};
 use support::sshd::Sshd;
 use support::{free_port, wait_until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,18 +36,7 @@ fn asking(sshd: &Sshd, deadline_ms: u64, question: ReadinessQuestion) -> PairWor
     let spec = PairSpec { services: vec![service], proxies: Vec::new(), ..spec() };
     let hosts = vec![host(sshd, "node-a", "127.0.0.1"), host(sshd, "node-b", "127.0.0.1")];
     let readiness = vec![ReadinessProbe { service: "portal".into(), deadline_ms, question }];
-    let (proxies, bouncers, files, parity) = Default::default();
-    PairWorld::connect(PairAccess {
-        spec,
-        hosts,
-        proxies,
-        bouncers,
-        files,
-        mounts: Vec::new(),
-        parity,
-        readiness,
-    })
-    .unwrap()
+    PairWorld::connect(PairAccess { readiness, ..hosts_alone(spec, hosts) }).unwrap()
 }
 
 async fn look(world: &PairWorld) -> Result<Seen, Silent> {

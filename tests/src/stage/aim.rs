@@ -23,7 +23,7 @@ const ORDER_LIMIT: Duration = Duration::from_secs(240);
 const READY_LIMIT: Duration = Duration::from_secs(30);
 const HALT_LIMIT: Duration = Duration::from_secs(30);
 /// Where the process of an ordered switchover is written down, for whoever interrupts it.
-const ORDER_PID: &str = "/run/ordered-switchover.pid";
+pub const ORDER_PID: &str = "/run/ordered-switchover.pid";
 
 /// What the daemon does at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

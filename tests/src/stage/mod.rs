@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-pub use aim::{DONE, Harmed, Hook, REFUSED, Steps, UNDONE};
+pub use aim::{DONE, Harmed, Hook, ORDER_PID, REFUSED, Steps, UNDONE};
 pub use bmc::{Bmc, Mood};
 pub use books::{Booked, Load};
 pub use files::{ATTACHMENTS, FileSets, PASS_FOLDER};

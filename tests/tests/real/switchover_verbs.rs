@@ -6,12 +6,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use tests::lab::{Result, wait_for};
-use tests::stage::{Promise, REFUSED, Stage, Told, UNDONE, texts};
+use tests::stage::{ORDER_PID, Promise, REFUSED, Stage, Told, UNDONE, texts};
 
 const SOON: Duration = Duration::from_secs(30);
 const LOAD: Duration = Duration::from_secs(180);
-/// Where the process of the switchover that is taken back is written down, and what it told.
-const ORDERED_PID: &str = "/run/taken-back.pid";
+/// What the switchover that is taken back told.
 const TOLD: &str = "/run/taken-back.txt";
 /// How the command line ends when nobody confirmed.
 const NOT_CONFIRMED: i32 = 10;
@@ -52,7 +51,7 @@ fn ctrl_c_takes_a_switchover_back() -> Result<()> {
                       desk\\r\\nContent-Length: 100\\r\\n\\r\\nsubject' >&3; sleep 300";
     let observer = stage.observer();
     observer.run(&["systemd-run", "--unit=unfinished", "bash", "-c", unfinished])?;
-    let order = format!("echo $$ >{ORDERED_PID}; exec ha-observer switchover --yes >{TOLD} 2>&1");
+    let order = format!("echo $$ >{ORDER_PID}; exec ha-observer switchover --yes >{TOLD} 2>&1");
     let read = || observer.exec(&["cat", TOLD]).map(|output| output.stdout);
     let interrupted = std::thread::scope(|scope| {
         let order = scope.spawn(|| observer.exec(&["/bin/sh", "-c", &order]));
@@ -60,8 +59,7 @@ fn ctrl_c_takes_a_switchover_back() -> Result<()> {
             let told = read().map_err(|error| error.to_string())?;
             if told.contains("hold users at proxy …") { Ok(()) } else { Err(told) }
         });
-        let pid = observer.run(&["cat", ORDERED_PID])?;
-        observer.run(&["kill", "-INT", &pid])?;
+        stage.press_ctrl_c()?;
         let interrupted = order.join().expect("an order does not panic")?;
         holds.map(|()| interrupted)
     })?;

@@ -153,26 +153,19 @@ pub fn with_files(hosts: [HostAccess; 2], set: FileSetAccess) -> PairWorld {
         named: Naming::ByQuery,
     };
     let spec = PairSpec { proxies: Vec::new(), files: vec![set_spec], ..spec() };
-    let (proxies, bouncers, parity, readiness) = Default::default();
-    let (hosts, files) = (hosts.to_vec(), vec![set]);
-    PairWorld::connect(PairAccess {
-        spec,
-        hosts,
-        proxies,
-        bouncers,
-        files,
-        mounts: Vec::new(),
-        parity,
-        readiness,
-    })
-    .unwrap()
+    let files = vec![set];
+    PairWorld::connect(PairAccess { files, ..hosts_alone(spec, hosts.to_vec()) }).unwrap()
+}
+
+/// Hosts with nothing else configured: a test adds what it is about.
+pub fn hosts_alone(spec: PairSpec, hosts: Vec<HostAccess>) -> PairAccess {
+    let (proxies, bouncers, files, mounts) = Default::default();
+    let (parity, readiness) = Default::default();
+    PairAccess { spec, hosts, proxies, bouncers, files, mounts, parity, readiness }
 }
 
 fn connected(spec: PairSpec, hosts: Vec<HostAccess>, proxies: Vec<ProxyAccess>) -> PairWorld {
-    let (bouncers, files, parity, readiness) = Default::default();
-    let access =
-        PairAccess { spec, hosts, proxies, bouncers, files, mounts: Vec::new(), parity, readiness };
-    PairWorld::connect(access).unwrap()
+    PairWorld::connect(PairAccess { proxies, ..hosts_alone(spec, hosts) }).unwrap()
 }
 
 pub fn order(epoch: u64, effect: Effect) -> Order {
