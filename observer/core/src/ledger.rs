@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::files::FileSetReport;
 use crate::mounts::{MountRoom, MountUse};
+use crate::policy::UsersGo;
 use crate::sighting::{
-    CheckResult, Class, DatabaseBusy, DatabaseReport, Look, Says, Seen, ServerReport, Sighting,
-    SystemState,
+    Admission, CheckResult, Class, DatabaseBusy, DatabaseReport, Look, Says, Seen, ServerReport,
+    Sighting, SystemState,
 };
 use crate::words::{At, HostName, Lsn, MountName};
 
@@ -60,6 +61,9 @@ pub struct Entry {
     pub unusable: Option<(At, u32)>,
     /// For a proxy's table: since when its checks of each host have failed without a break.
     pub failing_since: BTreeMap<HostName, At>,
+    /// For a proxy's table: since when each host has been out of every backend whose users may go
+    /// to every host.
+    pub shut_since: BTreeMap<HostName, At>,
 }
 
 /// All latest answers of one pair: what `digest` reads.
@@ -180,6 +184,7 @@ impl Snapshot {
                     out_since: None,
                     quiet_since: None,
                     failing_since: BTreeMap::new(),
+                    shut_since: BTreeMap::new(),
                     class,
                     streak: 1,
                     since: sighting.at,
@@ -266,6 +271,7 @@ impl Entry {
     /// Takes note of since when what an answer tells of has been so.
     fn note(&mut self, sighting: &Sighting) {
         note_failing(&mut self.failing_since, sighting);
+        note_shut(&mut self.shut_since, sighting);
         note_idle(&mut self.idle_since, sighting);
         note_waiting(&mut self.waits_since, sighting);
         note_paused(&mut self.paused_since, sighting);
@@ -302,6 +308,18 @@ fn note_failing(failing_since: &mut BTreeMap<HostName, At>, sighting: &Sighting)
     failing_since.retain(|host, _| now.contains(&host));
     for host in now {
         failing_since.entry(host.clone()).or_insert(sighting.at);
+    }
+}
+
+fn note_shut(shut_since: &mut BTreeMap<HostName, At>, sighting: &Sighting) {
+    let Ok(Seen::Proxy(report)) = &sighting.seen else { return };
+    let shared = || report.servers.iter().filter(|row| row.users == UsersGo::EveryHost);
+    let is_open = |host: &HostName| {
+        shared().any(|row| row.host == *host && row.admission != Admission::TakenOut)
+    };
+    shut_since.retain(|host, _| !is_open(host) && shared().any(|row| row.host == *host));
+    for row in shared().filter(|row| !is_open(&row.host)) {
+        shut_since.entry(row.host.clone()).or_insert(sighting.at);
     }
 }
 

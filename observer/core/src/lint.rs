@@ -8,7 +8,7 @@ use crate::files::PassKind;
 use crate::plan::{Effect, Goal, OnFailure, Plan, Proof, Sessions, Step, Undo};
 use crate::policy::{FenceGrade, PairSpec, UsersGo};
 use crate::sighting::Says;
-use crate::words::{Epoch, HostName};
+use crate::words::{Epoch, HostName, ProxyName};
 
 /// A plan that passed the lint, now or before it was opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -136,6 +136,9 @@ pub enum Finding {
     /// The master is stopped under users that a balancer sends there.
     #[error("the master is stopped before its monitor file has sent users away")]
     StoppedBeforeLeft,
+    /// Users may go to every host, and go on at the next master while the old one is replaced.
+    #[error("users of the next master at {0} are not held before it is promoted")]
+    OpenBeside(String),
     /// A repair that takes nobody's place ends sessions of the master.
     #[error("a repair must not end the master's sessions")]
     RepairEndsSessions,
@@ -152,16 +155,21 @@ pub fn lint(plan: Plan, spec: &PairSpec, epoch: Epoch) -> Result<ArmedPlan, Vec<
     }
     for step in &plan.steps {
         let let_in = match &step.effect {
-            Effect::LetIn { host, .. } => Some(host),
-            Effect::Rewrite { master, .. } => Some(master),
+            Effect::LetIn { host, everywhere, .. } => Some((host, everywhere)),
+            Effect::Rewrite { master, everywhere, .. } => Some((master, everywhere)),
             _ => None,
+        };
+        // Until it is a slave, an old master may have what the new one does not know.
+        let replaced = plan.goal.changes_master().then_some(&plan.master);
+        let wrong = |(host, everywhere): (&HostName, &Vec<HostName>)| {
+            *host != plan.next_master || everywhere.iter().any(|host| Some(host) == replaced)
         };
         if let Effect::SetLease { host, length_ms } = &step.effect
             && (*host != plan.next_master || spec.policy.lease_ms != Some(*length_ms))
         {
             findings.push(Finding::LeaseNotAsked(step.name.clone()));
         }
-        if let_in.is_some_and(|host| *host != plan.next_master) {
+        if let_in.is_some_and(wrong) {
             findings.push(Finding::LetsInWrongHost(step.name.clone()));
         }
     }
@@ -308,6 +316,9 @@ fn check_before(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &mut Vec<F
         if !after_waiting {
             findings.push(Finding::Unfenced(proxy.to_string()));
         }
+        if spec.sharing.contains(proxy) && !is_held_beside(before, proxy, &plan.next_master) {
+            findings.push(Finding::OpenBeside(proxy.to_string()));
+        }
         let written = Proof::FileKeepsOut { proxy: proxy.clone(), host: plan.master.clone() };
         if !before.iter().any(|step| step.proof == written) {
             findings.push(Finding::FileLetsIn(proxy.to_string()));
@@ -348,6 +359,17 @@ fn check_before(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &mut Vec<F
             findings.push(Finding::LetInTooEarly);
         }
     }
+}
+
+/// True if nobody is sent to the next master when it is promoted: what is done there until then is
+/// done in the old one's database.
+fn is_held_beside(before: &[Step], proxy: &ProxyName, heir: &HostName) -> bool {
+    let out = Proof::IsOut { proxy: proxy.clone(), host: heir.clone() };
+    let waits = |step: &Step| {
+        matches!(step.proof, Proof::ReplayedAll { .. } | Proof::ReplayedShutdown { .. })
+    };
+    let last_wait = before.iter().rposition(waits).map_or(0, |wait| wait + 1);
+    proven(&before[last_wait..], &out)
 }
 
 /// True if one of `steps` shows `proof` or the plan is given up.
@@ -391,7 +413,10 @@ fn check_nothing_is_lost(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &
     let first_stop = before.iter().position(stops).unwrap_or(pivot);
     for proxy in &spec.proxies {
         let held = Proof::Drained { proxy: proxy.clone(), host: master.clone() };
-        if position(&held).is_none_or(|held| held >= first_stop) {
+        let beside = Proof::Drained { proxy: proxy.clone(), host: plan.next_master.clone() };
+        let both = [Some(held), spec.sharing.contains(proxy).then_some(beside)];
+        let is_late = |held: &Proof| position(held).is_none_or(|held| held >= first_stop);
+        if both.iter().flatten().any(is_late) {
             findings.push(Finding::StoppedBeforeHeld(proxy.to_string()));
         }
     }

@@ -16,6 +16,9 @@ pub struct PairSpec {
     pub hosts: Vec<HostName>,
     /// The proxies in front of them.
     pub proxies: Vec<ProxyName>,
+    /// Those of the proxies that have backends whose users may go to every host.
+    #[serde(default)]
+    pub sharing: Vec<ProxyName>,
     /// The PgBouncers that lead to these proxies.
     #[serde(default)]
     pub bouncers: Vec<BouncerName>,
@@ -51,6 +54,17 @@ impl PairSpec {
                     Placement::Slave => host != master,
                 }
         })
+    }
+
+    /// True where users can be kept away from one host while they go on at another.
+    pub fn can_drain(&self) -> bool {
+        self.monitor.is_some() || !self.sharing.is_empty()
+    }
+
+    /// True where users may go to the master and nowhere else, whichever way they come.
+    pub fn users_go_to_the_master_alone(&self) -> bool {
+        self.sharing.is_empty()
+            && self.monitor.is_none_or(|monitor| monitor.users == UsersGo::Master)
     }
 
     /// The hosts other than `host`.

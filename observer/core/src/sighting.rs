@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::FileSetReport;
 use crate::mounts::MountReport;
+use crate::policy::UsersGo;
 use crate::words::{At, BouncerName, HostName, Lsn, MountName, ProxyName, ServiceName, Timeline};
 
 /// A place we look from.
@@ -423,6 +424,9 @@ pub struct ServerReport {
     pub server: String,
     /// The pair's host it leads to.
     pub host: HostName,
+    /// The hosts to which its backend's users may go.
+    #[serde(default)]
+    pub users: UsersGo,
     /// Whether the proxy lets sessions in, by order.
     pub admission: Admission,
     /// What the proxy's own check says.
@@ -473,6 +477,9 @@ pub struct FileServer {
     pub server: String,
     /// The pair's host it leads to.
     pub host: HostName,
+    /// The hosts to which its backend's users may go.
+    #[serde(default)]
+    pub users: UsersGo,
     /// `LetIn`, or `TakenOut` for a line with `disabled`.
     pub admission: Admission,
 }

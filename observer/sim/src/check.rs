@@ -14,6 +14,7 @@ use observer_core::words::{At, Epoch, HostName, Lsn, PlanId};
 
 use crate::machine::{Postmaster, Power, Running};
 use crate::monitor::balancers_send_users_to_the_master;
+use crate::proxy::Proxy;
 use crate::run::Users;
 use crate::world::World;
 
@@ -308,6 +309,12 @@ fn the_old_master_is_fenced_before_a_promotion(heir: &HostName, world: &World, n
                 return broken(2, now, what);
             }
         }
+    }
+    // What the application does on any host, it does in the old master's database until then.
+    let again = !world.machine(heir).database.in_recovery;
+    if !again && world.proxies.values().any(Proxy::shares_with_anybody) {
+        let what = format!("{heir} promoted while users go on where they may go to every host");
+        return broken(2, now, what);
     }
     Ok(())
 }

@@ -97,6 +97,10 @@ pub enum Fault {
     LetCommit(BouncerName),
     EditRuntime(ProxyName, HostName),
     TakeOutByHand(ProxyName, HostName),
+    /// A person takes a host out at the running proxy where users may go to every host.
+    TakeOutShared(ProxyName, HostName),
+    /// The same in its file.
+    WriteOutShared(ProxyName, HostName),
     MendDatabase(HostName),
     EditFile(ProxyName, HostName),
     KillObserver,

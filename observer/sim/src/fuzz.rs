@@ -61,7 +61,10 @@ pub fn play(seed: u64) -> Result<Run, Failure> {
         let users = if drawn.chance(50) { UsersGo::EveryHost } else { UsersGo::Master };
         setup.spec.monitor = Some(monitor::spec(users));
     }
-    let has_monitor = setup.spec.monitor.is_some();
+    if drawn.chance(30) {
+        setup.spec.sharing = setup.spec.proxies.clone();
+    }
+    let has_monitor = setup.spec.can_drain();
     let bouncers = setup.spec.bouncers.clone();
     let hosts = setup.spec.hosts.clone();
     let names = setup.spec.proxies.clone();
@@ -352,7 +355,7 @@ fn heal(run: &mut Run, hosts: &[HostName], proxies: &[ProxyName], bouncers: &[Bo
         cures.push(Fault::LetLogIn(host.clone()));
         cures.push(Fault::ResumeReplication(host.clone()));
     }
-    if run.world.spec.monitor.is_some() {
+    if run.world.spec.can_drain() {
         cures.extend(monitor::cures(hosts));
     }
     for proxy in proxies {

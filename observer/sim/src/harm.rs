@@ -35,6 +35,12 @@ impl World {
             Fault::TakeOutByHand(proxy, host) => {
                 self.proxy_mut(&proxy).runtime.insert(host, Admission::TakenOut);
             }
+            Fault::TakeOutShared(proxy, host) => {
+                self.proxy_mut(&proxy).shared_runtime.insert(host, Admission::TakenOut);
+            }
+            Fault::WriteOutShared(proxy, host) => {
+                self.proxy_mut(&proxy).shared_file.insert(host, Admission::TakenOut);
+            }
             Fault::EditFile(proxy, host) => {
                 self.proxy_mut(&proxy).file.insert(host, Admission::LetIn);
             }

@@ -3,7 +3,7 @@
 use observer_core::drive::{Answer, Reply};
 use observer_core::plan::{Effect, Proof};
 use observer_core::policy::{MonitorSpec, UsersGo};
-use observer_core::sighting::{Says, Seen, Silent};
+use observer_core::sighting::{Admission, Says, Seen, Silent};
 use observer_core::words::HostName;
 
 use crate::check::Violation;
@@ -45,7 +45,7 @@ impl World {
 
     /// True where the application is well without a primary beside it.
     pub(crate) fn serves_everywhere(&self) -> bool {
-        self.spec.monitor.is_some_and(|one| one.users == UsersGo::EveryHost)
+        !self.spec.users_go_to_the_master_alone()
     }
 
     pub(crate) fn see_sessions(machine: &Machine) -> Option<Result<Seen, Silent>> {
@@ -135,6 +135,15 @@ pub(crate) fn cures(hosts: &[HostName]) -> Vec<Fault> {
 
 /// Which file does not say what it is to, in a pair that serves its users.
 pub(crate) fn unrest(world: &World, master: &HostName) -> Option<String> {
+    let kept_out = |host: &HostName| {
+        let open = |proxy: &crate::proxy::Proxy| {
+            proxy.shared_runtime.get(host) == Some(&Admission::TakenOut)
+        };
+        world.spec.sharing.iter().any(|name| open(&world.proxies[name]))
+    };
+    if kept_out(master) {
+        return Some(format!("{master} is kept out where users may go to every host"));
+    }
     let spec = world.spec.monitor?;
     let wrong = world.spec.hosts.iter().find(|host| {
         let says = world.machine(host).monitor.says;

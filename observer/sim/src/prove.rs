@@ -2,7 +2,7 @@
 
 use observer_core::drive::Answer;
 use observer_core::plan::Proof;
-use observer_core::sighting::{Admission, UnitState};
+use observer_core::sighting::UnitState;
 use observer_core::words::{HostName, ProxyName};
 
 use crate::machine::{Job, LastWords, Machine, Postmaster, Power, Task};
@@ -49,8 +49,8 @@ impl World {
     fn prove_at_proxy(&self, proof: &Proof) -> Answer {
         match proof {
             Proof::IsOut { proxy, host } => self.prove_out(proxy, host),
-            Proof::IsIn { proxy, host } => {
-                let is_in = self.proxies[proxy].lets_in(host);
+            Proof::IsIn { proxy, host, everywhere } => {
+                let is_in = self.proxies[proxy].says(host, everywhere);
                 self.if_proxy(proxy, is_in, "not in rotation")
             }
             Proof::Drained { proxy, host } => match self.prove_out(proxy, host) {
@@ -59,15 +59,12 @@ impl World {
                 }
                 answer => answer,
             },
-            Proof::FileSays { proxy, master } => {
-                let file = &self.proxies[proxy].file;
-                let so = file
-                    .iter()
-                    .all(|(host, state)| (*state == Admission::LetIn) == (host == master));
+            Proof::FileSays { proxy, master, everywhere } => {
+                let so = self.proxies[proxy].file_says(master, everywhere);
                 self.if_proxy(proxy, so, "the file says otherwise")
             }
             Proof::FileKeepsOut { proxy, host } => {
-                let out = self.proxies[proxy].file.get(host) == Some(&Admission::TakenOut);
+                let out = self.proxies[proxy].file_keeps_out(host);
                 self.if_proxy(proxy, out, "the file lets it in")
             }
             _ => Answer::Unknown("not a proof at a proxy".to_owned()),
@@ -266,12 +263,7 @@ impl World {
     }
 
     fn prove_out(&self, name: &ProxyName, host: &HostName) -> Answer {
-        let proxy = &self.proxies[name];
-        let out = if proxy.running {
-            proxy.runtime.get(host) != Some(&Admission::LetIn)
-        } else {
-            proxy.file.get(host) != Some(&Admission::LetIn)
-        };
+        let out = self.proxies[name].is_out(host);
         self.if_proxy(name, out, "still in rotation")
     }
 

@@ -79,6 +79,7 @@ enum Demand {
     InOrder(String, String),
     /// The monitor file of this host says so.
     Monitor(HostName, Says),
+    Shared(HostName, Says),
     /// What stands out is told with these words.
     Remarked(String),
 }
@@ -244,7 +245,7 @@ fn evaluate(run: &Run, demand: &Demand) -> (bool, String) {
                 run.events.iter().filter(|event| event.kind.name() == "plan-opened").count();
             (opened == *count, format!("{opened} plans"))
         }
-        Demand::InOrder(..) | Demand::Remarked(_) | Demand::Monitor(..) => {
+        Demand::InOrder(..) | Demand::Remarked(_) | Demand::Monitor(..) | Demand::Shared(..) => {
             evaluate_told(run, demand)
         }
         _ => evaluate_world(run, demand),
@@ -280,6 +281,12 @@ fn evaluate_told(run: &Run, demand: &Demand) -> (bool, String) {
         Demand::Monitor(host, says) => {
             let found = run.world.machine(host).monitor.says;
             (found == *says, found.to_string())
+        }
+        Demand::Shared(host, says) => {
+            let mut proxies = run.world.spec.sharing.iter().map(|name| &run.world.proxies[name]);
+            let so = proxies.clone().next().is_some()
+                && proxies.all(|proxy| proxy.shares(host) == Some(*says));
+            (so, "some proxy says otherwise".to_owned())
         }
         _ => (false, "not a demand of what was told".to_owned()),
     }
@@ -390,6 +397,7 @@ fn demand(words: &[&str]) -> Option<Demand> {
         "kept" => Demand::Kept(host(1)?),
         "slot" => Demand::Slot(host(1)?, host(2)?),
         "singletons-on" => Demand::SingletonsOn(host(1)?),
+        "shared" => Demand::Shared(host(1)?, says(words.get(2)?)?),
         "monitor" => Demand::Monitor(host(1)?, says(words.get(2)?)?),
         "leased" => Demand::Leased(host(1)?),
         "lease-ended" => Demand::LeaseEnded(host(1)?),
@@ -455,6 +463,8 @@ fn fault(words: &[&str]) -> Option<Fault> {
         "power-off-proxy" => Fault::PowerOffProxy(proxy()?),
         "power-on-proxy" => Fault::PowerOnProxy(proxy()?),
         "edit-runtime" => Fault::EditRuntime(proxy()?, HostName::new(words.get(2)?)),
+        "take-out-shared" => Fault::TakeOutShared(proxy()?, HostName::new(words.get(2)?)),
+        "write-out-shared" => Fault::WriteOutShared(proxy()?, HostName::new(words.get(2)?)),
         "take-out-by-hand" => Fault::TakeOutByHand(proxy()?, HostName::new(words.get(2)?)),
         "mend-database" => Fault::MendDatabase(host()?),
         "edit-file" => Fault::EditFile(proxy()?, HostName::new(words.get(2)?)),

@@ -1,5 +1,6 @@
 //! How the simulated world answers looks.
 
+use observer_core::policy::UsersGo;
 use observer_core::sighting::{
     Admission, CheckResult, DatabaseBusy, DatabaseReport, FileServer, LeaseSeen, Look,
     MachineReport, ProxyFileReport, ProxyReport, Seen, ServerReport, Silent, Synchrony,
@@ -10,6 +11,9 @@ use observer_core::words::{At, HostName, ProxyName};
 use crate::machine::{Machine, Postmaster, Power, Running, ServiceState};
 use crate::network::OBSERVER;
 use crate::world::World;
+
+/// The backend whose users may go to every host.
+const SHARED: &str = "everywhere";
 
 /// The simulated database's system identifier.
 const SYSTEM_ID: u64 = 7_000_000_000_000_000_001;
@@ -223,6 +227,7 @@ impl World {
                 backend: backend.to_owned(),
                 server: host.to_string(),
                 host: host.clone(),
+                users: if backend == SHARED { UsersGo::EveryHost } else { UsersGo::Master },
                 admission: *admission,
                 check,
                 sessions: 0,
@@ -232,7 +237,10 @@ impl World {
             let database = self.database_check_passes(name, row.0);
             [server(row, "app", proxy.failing[row.0] == 0), server(row, "app_pg", database)]
         });
-        Some(Ok(Seen::Proxy(ProxyReport { servers: servers.collect(), process: None })))
+        let shared = proxy.shared_runtime.iter();
+        let shared = shared.map(|row| server(row, SHARED, proxy.failing[row.0] == 0));
+        let servers = servers.chain(shared).collect();
+        Some(Ok(Seen::Proxy(ProxyReport { servers, process: None })))
     }
 
     /// Whether the check of the database alone passes, as of a frontend for SQL clients.
@@ -248,13 +256,16 @@ impl World {
         if !self.network.passes(OBSERVER, name.as_str()) || !proxy.powered {
             return None;
         }
-        let line = |(host, admission): (&HostName, &Admission)| FileServer {
-            backend: "app".to_owned(),
+        let line = |(host, admission): (&HostName, &Admission), users| FileServer {
+            backend: if users == UsersGo::Master { "app" } else { SHARED }.to_owned(),
             server: host.to_string(),
             host: host.clone(),
+            users,
             admission: *admission,
         };
-        let servers = proxy.file.iter().map(line).collect();
+        let own = proxy.file.iter().map(|row| line(row, UsersGo::Master));
+        let shared = proxy.shared_file.iter().map(|row| line(row, UsersGo::EveryHost));
+        let servers = own.chain(shared).collect();
         Some(Ok(Seen::ProxyFile(ProxyFileReport { servers })))
     }
 }

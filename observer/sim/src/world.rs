@@ -8,7 +8,6 @@ use observer_core::drive::Reply;
 use observer_core::files::{Deletions, PassOrder};
 use observer_core::plan::{Effect, Sessions, Stop};
 use observer_core::policy::{PairSpec, Probed};
-use observer_core::sighting::Admission;
 use observer_core::words::{At, BouncerName, Epoch, HostName, ProxyName, Timeline};
 
 use crate::bouncer::Bouncer;
@@ -72,7 +71,11 @@ impl World {
             proxies: spec
                 .proxies
                 .iter()
-                .map(|proxy| (proxy.clone(), Proxy::new(&spec.hosts, &master)))
+                .map(|name| {
+                    let proxy = Proxy::new(&spec.hosts, &master);
+                    let shares = spec.sharing.contains(name);
+                    (name.clone(), if shares { proxy.sharing() } else { proxy })
+                })
                 .collect(),
             bouncers: spec.bouncers.iter().map(|name| (name.clone(), Bouncer::new())).collect(),
             network: Network::default(),
@@ -131,7 +134,7 @@ impl World {
         machine.is_up()
             && self.network.passes(proxy.as_str(), host.as_str())
             && machine.database.postmaster == Postmaster::Running
-            && !machine.database.in_recovery
+            && (!machine.database.in_recovery || self.spec.sharing.contains(proxy))
             && self.application_serves(host)
     }
 
@@ -232,27 +235,19 @@ impl World {
         match effect {
             Effect::Look => Some(Reply::Did),
             Effect::TakeOut { proxy, host, sessions } => {
-                let reply = self.at_proxy(proxy, |proxy| {
-                    proxy.file_if_stopped(host, Admission::TakenOut);
-                    proxy.set_runtime(host, Admission::TakenOut)
-                });
+                let reply = self.at_proxy(proxy, |proxy| proxy.take_out(host));
                 if reply == Some(Reply::Did) && *sessions != Sessions::Finish {
                     self.end_sessions(host);
                 }
                 reply
             }
-            Effect::LetIn { proxy, host } => self.at_proxy(proxy, |proxy| proxy.let_in_only(host)),
-            Effect::Rewrite { proxy, master } => self.at_proxy(proxy, |proxy| {
-                for (host, admission) in &mut proxy.file {
-                    let is_in = host == master;
-                    *admission = if is_in { Admission::LetIn } else { Admission::TakenOut };
-                }
-                Reply::Did
-            }),
-            Effect::KeepOut { proxy, host } => self.at_proxy(proxy, |proxy| {
-                proxy.file.insert(host.clone(), Admission::TakenOut);
-                Reply::Did
-            }),
+            Effect::LetIn { proxy, host, everywhere } => {
+                self.at_proxy(proxy, |proxy| proxy.let_in_only(host, everywhere))
+            }
+            Effect::Rewrite { proxy, master, everywhere } => {
+                self.at_proxy(proxy, |proxy| proxy.rewrite(master, everywhere))
+            }
+            Effect::KeepOut { proxy, host } => self.at_proxy(proxy, |proxy| proxy.keep_out(host)),
             Effect::PauseBouncer { .. } | Effect::ResumeBouncer { .. } => self.at_bouncer(effect),
             Effect::Promote { host } => self.promote(host, epoch, now),
             Effect::Pass { host, source, set, kind } => {
@@ -411,34 +406,5 @@ impl World {
 impl crate::machine::Database {
     pub(crate) fn clone_position(&self) -> (Timeline, usize) {
         (self.timeline, self.rows.len())
-    }
-}
-
-impl Proxy {
-    fn set_runtime(&mut self, host: &HostName, admission: Admission) -> Reply {
-        if !self.running {
-            return Reply::Refused("HAProxy is not running".to_owned());
-        }
-        self.runtime.insert(host.clone(), admission);
-        if admission == Admission::LetIn {
-            self.failing.insert(host.clone(), 0);
-        }
-        Reply::Did
-    }
-
-    fn let_in_only(&mut self, host: &HostName) -> Reply {
-        let others: Vec<HostName> =
-            self.runtime.keys().filter(|other| *other != host).cloned().collect();
-        for other in others {
-            self.set_runtime(&other, Admission::TakenOut);
-        }
-        self.set_runtime(host, Admission::LetIn)
-    }
-
-    /// A proxy that does not run must not let the host in when it is started again.
-    fn file_if_stopped(&mut self, host: &HostName, admission: Admission) {
-        if !self.running {
-            self.file.insert(host.clone(), admission);
-        }
     }
 }

@@ -235,7 +235,8 @@ impl Machine {
         run("kill", &[&signal, &leader.to_string()])?;
         if wait_until(supervisor, Instant::now() + POWER_LIMIT)?.is_none() {
             let what = format!("{} to shut down", self.name());
-            return Err(LabError::Waited { what, limit: POWER_LIMIT, last: "it is up".into() });
+            let last = what_still_runs(*leader);
+            return Err(LabError::Waited { what, limit: POWER_LIMIT, last });
         }
         *power = Power::Off(None);
         Ok(())
@@ -346,6 +347,18 @@ impl Machine {
         let mut command = Command::new("chroot");
         command.arg(self.root()).env_clear().envs([("PATH", PATH), ("LANG", "C.UTF-8")]);
         command
+    }
+}
+
+/// What a machine that ought to be off still has to do, and the processes that are left in it.
+fn what_still_runs(leader: Pid) -> String {
+    const LOOK: &str = "systemctl list-jobs --no-pager; ps -eo pid,ppid,stat,wchan:24,args";
+    let target = format!("--target={leader}");
+    let words = ["--mount", "--pid", "--root", "--wd", "--", "/bin/sh", "-c", LOOK];
+    let state = state_of(leader);
+    match run("nsenter", &[&[target.as_str()], &words[..]].concat()) {
+        Ok(left) => format!("process 1 in state {state:?}, and\n{left}"),
+        Err(error) => format!("process 1 in state {state:?}; no look inside: {error}"),
     }
 }
 

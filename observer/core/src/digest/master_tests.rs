@@ -12,6 +12,7 @@ fn spec() -> PairSpec {
         name: "desk".into(),
         hosts: vec!["node-a".into(), "node-b".into()],
         proxies: Vec::new(),
+        sharing: Vec::new(),
         bouncers: Vec::new(),
         mounts: Vec::new(),
         services: vec![ServiceSpec {

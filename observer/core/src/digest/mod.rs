@@ -15,6 +15,7 @@ mod monitors;
 pub(crate) mod mounts;
 mod proxies;
 mod readiness;
+mod sharing;
 mod singletons;
 mod slave;
 mod votes;
@@ -25,6 +26,7 @@ pub use master::DATABASE_UNIT;
 pub use monitors::{DrainStanding, MonitorStanding};
 pub use mounts::{MountStanding, MountState};
 pub use readiness::Unready;
+pub use sharing::ProxiedStanding;
 pub use singletons::{Stray, Strayed};
 
 use std::fmt;
@@ -86,6 +88,9 @@ pub struct Digest {
     /// Every host's monitor file, where the pair has them.
     #[serde(default)]
     pub monitors: Vec<MonitorStanding>,
+    /// Every host at the backends whose users may go to every host, where there are any.
+    #[serde(default)]
+    pub proxied: Vec<ProxiedStanding>,
     /// Whether a proxy says something else than who the master is, beside what monitor files say.
     #[serde(default)]
     pub proxies_drifted: bool,
@@ -106,6 +111,14 @@ pub struct DiskLow {
     pub host: HostName,
     /// How much room is left where, and how soon it would be full if that can be told.
     pub text: String,
+}
+
+impl Digest {
+    /// The hosts that users are to be let in to where they may go to every host.
+    pub fn everywhere(&self) -> Vec<HostName> {
+        let is_in = self.proxied.iter().filter(|standing| standing.is_in());
+        is_in.map(|standing| standing.host.clone()).collect()
+    }
 }
 
 impl fmt::Display for DiskLow {
@@ -173,6 +186,13 @@ impl<'a> Inputs<'a> {
     fn is_primary(self, host: &HostName) -> bool {
         self.report(host).is_some_and(|report| !report.in_recovery)
     }
+
+    /// True for a standby that streams.
+    fn streams(self, host: &HostName) -> bool {
+        self.report(host).is_some_and(|report| {
+            report.in_recovery && report.walreceiver.as_ref().is_some_and(|one| one.streaming)
+        })
+    }
 }
 
 /// Digests a snapshot at the moment `now`, against the policy and what the journal says.
@@ -186,7 +206,8 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     let seen = slave::assess(inputs, master.as_ref(), candidate.as_ref(), condition);
     let (slave, of_database, why) = maintenance::assess(inputs, candidate.as_ref(), seen);
     remarks.extend(why);
-    let (seen, fence, why) = proxies::assess(inputs, master.as_ref(), condition);
+    let proxied = sharing::standings(inputs);
+    let (seen, fence, why) = proxies::assess(inputs, master.as_ref(), condition, &proxied);
     remarks.extend(why);
     let (proxies, proxies_drifted, monitors) = monitors::beside(inputs, seen, &mut remarks);
     let (lease, why) = lease::assess(inputs, master.as_ref());
@@ -236,6 +257,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         low_disks,
         files,
         monitors,
+        proxied,
         proxies_drifted,
         drains: monitors::drains(inputs),
         mounts,

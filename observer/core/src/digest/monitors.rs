@@ -5,10 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Inputs, proxies, unit_state};
+use super::{Inputs, proxies, sharing, unit_state};
 use crate::facts::Proxies;
 use crate::ledger::Entry;
-use crate::policy::{MonitorSpec, OnDrift, Placement, UsersGo};
+use crate::policy::{OnDrift, Placement, UsersGo};
 use crate::sighting::{Look, Says, Seen, UnitState};
 use crate::words::{At, HostName};
 
@@ -63,8 +63,8 @@ fn standings(inputs: Inputs<'_>, master: Option<&HostName>) -> Vec<MonitorStandi
     let standing = |host: &HostName| MonitorStanding {
         host: host.clone(),
         sees: sees(inputs, host),
-        wants: master.and_then(|master| wants(inputs, spec, master, host)),
-        well: is_well(inputs, spec, master, host),
+        wants: master.and_then(|master| wants(inputs, spec.users, master, host)),
+        well: is_well(inputs, spec.users, master, host),
     };
     inputs.spec.hosts.iter().map(standing).collect()
 }
@@ -76,9 +76,10 @@ fn sees(inputs: Inputs<'_>, host: &HostName) -> Option<Says> {
     }
 }
 
-fn wants(
+/// What is to be said of a host wherever users may go to these; none where that may stay as it is.
+pub(super) fn wants(
     inputs: Inputs<'_>,
-    spec: MonitorSpec,
+    users: UsersGo,
     master: &HostName,
     host: &HostName,
 ) -> Option<Says> {
@@ -89,28 +90,30 @@ fn wants(
     if host == master {
         return Some(Says::In);
     }
-    let kept = memory.replaced.contains(host) && inputs.is_primary(host)
+    // Until it follows the new master, it may hold what the new one does not know, or lack what it
+    // does: its files are fetched once it is a slave.
+    let kept = memory.replaced.contains(host) && !inputs.streams(host)
         || memory.maintenance.contains_key(host);
-    match spec.users {
+    match users {
         UsersGo::Master => Some(Says::Out),
         UsersGo::EveryHost if kept => Some(Says::Out),
         // An application that is ill says so itself; whoever lets users in waits until it is well.
-        UsersGo::EveryHost => is_well(inputs, spec, Some(master), host).then_some(Says::In),
+        UsersGo::EveryHost => is_well(inputs, users, Some(master), host).then_some(Says::In),
     }
 }
 
 /// Whether the application is as well as it can be: beside a standby that serves nobody, its
 /// services run.
-fn is_well(
+pub(super) fn is_well(
     inputs: Inputs<'_>,
-    spec: MonitorSpec,
+    users: UsersGo,
     master: Option<&HostName>,
     host: &HostName,
 ) -> bool {
     // What was seen before users were let return says nothing of now: it may have been stopped.
     let since = inputs.memory.returning.get(host).map_or(At::default(), |back| back.since);
     let is_fresh = |entry: &&Entry| entry.latest.asked_at >= since;
-    let serves = Some(host) == master || spec.users == UsersGo::EveryHost;
+    let serves = Some(host) == master || users == UsersGo::EveryHost;
     let asked = inputs
         .snapshot
         .get(&Look::Application { host: host.clone(), from: crate::sighting::Vantage::Observer });
@@ -135,12 +138,8 @@ fn drift(inputs: Inputs<'_>, standings: &[MonitorStanding]) -> (Proxies, Vec<Str
     let mut told = Vec::new();
     for standing in standings {
         let (Some(wants), host) = (standing.owed(), &standing.host) else { continue };
-        let memory = inputs.memory;
-        let ordered = memory.drained.contains_key(host)
-            || memory.maintenance.contains_key(host)
-            || memory.returning.contains_key(host);
         match inputs.spec.policy.on_drift {
-            OnDrift::Show if !ordered => {
+            OnDrift::Show if !sharing::is_ordered(inputs, host) => {
                 worst = if worst == Proxies::True { Proxies::LeftDrifted } else { worst };
             }
             OnDrift::Show | OnDrift::Repair => worst = Proxies::Drifted,
@@ -156,7 +155,11 @@ fn drift(inputs: Inputs<'_>, standings: &[MonitorStanding]) -> (Proxies, Vec<Str
 
 /// Every drain, and how far it has come.
 pub(super) fn drains(inputs: Inputs<'_>) -> Vec<DrainStanding> {
-    let Some(spec) = inputs.spec.monitor else { return Vec::new() };
+    if !inputs.spec.can_drain() {
+        return Vec::new();
+    }
+    // Balancers of others take their time to notice; a proxy of ours says what it does.
+    let settle_ms = inputs.spec.monitor.map_or(0, |monitor| monitor.settle_ms);
     let standing = |host: &HostName| {
         let entry = inputs.snapshot.get(&Look::Sessions(host.clone()));
         let sessions = entry.and_then(|entry| match entry.latest.seen {
@@ -164,7 +167,7 @@ pub(super) fn drains(inputs: Inputs<'_>) -> Vec<DrainStanding> {
             _ => None,
         });
         let is_empty = entry.is_some_and(|entry| {
-            let noticed = out_since(inputs, host).map(|at| at.plus(spec.settle_ms));
+            let noticed = out_since(inputs, host).map(|at| at.plus(settle_ms));
             // Not the first look without anybody, and begun after that.
             let again = entry.quiet_since.is_some_and(|since| since < entry.latest.asked_at);
             again && noticed.is_some_and(|noticed| noticed <= entry.latest.asked_at)
@@ -174,6 +177,19 @@ pub(super) fn drains(inputs: Inputs<'_>) -> Vec<DrainStanding> {
     inputs.memory.drained.keys().map(standing).collect()
 }
 
+/// Since when nobody new is sent to a drained host, as it was seen.
 fn out_since(inputs: Inputs<'_>, host: &HostName) -> Option<At> {
-    inputs.snapshot.get(&Look::Machine(host.clone()))?.out_since
+    let told = match inputs.spec.monitor {
+        Some(_) => Some(inputs.snapshot.get(&Look::Machine(host.clone()))?.out_since?),
+        None => None,
+    };
+    let of_proxies = inputs.spec.sharing.iter().map(|proxy| {
+        let entry = inputs.snapshot.get(&Look::Proxy(proxy.clone()))?;
+        entry.shut_since.get(host).copied()
+    });
+    of_proxies
+        .chain([Some(told.unwrap_or_default())])
+        .collect::<Option<Vec<_>>>()?
+        .into_iter()
+        .max()
 }

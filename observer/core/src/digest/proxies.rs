@@ -1,11 +1,12 @@
 //! Whether the proxies say what the journal says, and whether they could keep users off the
 //! master.
 
-use super::Inputs;
+use super::sharing::ProxiedStanding;
 use super::votes::{self, Vote};
+use super::{Inputs, sharing};
 use crate::facts::{Fence, Master, Proxies};
-use crate::policy::{FenceGrade, OnDrift};
-use crate::sighting::{Admission, FileServer, Look, ProxyReport, Seen, ServerReport};
+use crate::policy::{FenceGrade, OnDrift, UsersGo};
+use crate::sighting::{Admission, FileServer, Look, ProxyReport, Says, Seen, ServerReport};
 use crate::words::{BouncerName, HostName, ProxyName};
 
 /// Rounds for which a proxy's checks of a healthy master must fail to be told.
@@ -20,12 +21,13 @@ pub(super) fn assess(
     inputs: Inputs<'_>,
     master: Option<&HostName>,
     condition: Master,
+    shared: &[ProxiedStanding],
 ) -> (Proxies, Fence, Vec<String>) {
     let mut worst = Proxies::True;
     let mut evidence = Vec::new();
     let mut fence = fence_without_proxies(inputs, master);
     for proxy in &inputs.spec.proxies {
-        let (state, why) = one(inputs, proxy, master, condition);
+        let (state, why) = one(inputs, proxy, master.map(|host| (host, condition)), shared);
         if state == Proxies::Unreachable {
             fence = Fence::Impossible;
         }
@@ -101,25 +103,31 @@ fn fence_without_proxies(inputs: Inputs<'_>, master: Option<&HostName>) -> Fence
 fn one(
     inputs: Inputs<'_>,
     proxy: &ProxyName,
-    master: Option<&HostName>,
-    condition: Master,
+    master: Option<(&HostName, Master)>,
+    shared: &[ProxiedStanding],
 ) -> (Proxies, Vec<String>) {
     let say = |text: &str| vec![format!("{proxy}: {text}")];
     let entry = inputs.snapshot.get(&Look::Proxy(proxy.clone()));
     match entry.map(|entry| &entry.latest.seen) {
         Some(Ok(Seen::Proxy(report))) => {
-            let mut wrong: Vec<String> = Vec::new();
-            if let Some(master) = master {
-                wrong.extend(runtime_drift(proxy, report, master));
-                wrong.extend(file_drift(inputs, proxy, master));
+            let mut wrong: Vec<Wrong> = Vec::new();
+            if let Some((master, _)) = master {
+                wrong.extend(runtime_drift(proxy, report, (master, shared)));
+                wrong.extend(file_drift(inputs, proxy, (master, shared)));
             }
             if !wrong.is_empty() {
-                let state = match inputs.spec.policy.on_drift {
-                    OnDrift::Repair => Proxies::Drifted,
-                    OnDrift::Show => Proxies::LeftDrifted,
+                let ordered = |one: &Wrong| {
+                    one.users == UsersGo::EveryHost && sharing::is_ordered(inputs, &one.host)
                 };
-                (state, wrong)
-            } else if condition == Master::Healthy && fails_lastingly(inputs, proxy, master) {
+                let state = match inputs.spec.policy.on_drift {
+                    // What a person has ordered is carried out whatever is done about drift.
+                    OnDrift::Show if !wrong.iter().any(ordered) => Proxies::LeftDrifted,
+                    OnDrift::Show | OnDrift::Repair => Proxies::Drifted,
+                };
+                (state, wrong.into_iter().map(|one| one.text).collect())
+            } else if master.is_some_and(|(master, condition)| {
+                condition == Master::Healthy && fails_lastingly(inputs, proxy, master)
+            }) {
                 (Proxies::CutFromMaster, say("its checks of the master fail"))
             } else {
                 (Proxies::True, Vec::new())
@@ -134,34 +142,62 @@ fn one(
     }
 }
 
-fn runtime_drift(
-    proxy: &ProxyName,
-    report: &ProxyReport,
-    master: &HostName,
-) -> impl Iterator<Item = String> {
-    let wrong = |server: &&ServerReport| wrongly(server.admission, &server.host, master);
-    let say = move |server: &ServerReport| {
-        let now = word(server.admission);
-        format!("{proxy}: {}/{} ({}) is {now}", server.backend, server.server, server.host)
-    };
-    report.servers.iter().filter(wrong).map(say).collect::<Vec<_>>().into_iter()
+/// A server that a proxy lets in, or keeps out, against what the journal says.
+struct Wrong {
+    host: HostName,
+    users: UsersGo,
+    text: String,
 }
 
-fn file_drift(inputs: Inputs<'_>, proxy: &ProxyName, master: &HostName) -> Vec<String> {
+type Right<'a> = (&'a HostName, &'a [ProxiedStanding]);
+
+fn runtime_drift(proxy: &ProxyName, report: &ProxyReport, right: Right<'_>) -> Vec<Wrong> {
+    let wrong =
+        |server: &&ServerReport| wrongly(server.admission, (&server.host, server.users), right);
+    let say = |server: &ServerReport| Wrong {
+        host: server.host.clone(),
+        users: server.users,
+        text: format!(
+            "{proxy}: {}/{} ({}) is {}",
+            server.backend,
+            server.server,
+            server.host,
+            word(server.admission)
+        ),
+    };
+    report.servers.iter().filter(wrong).map(say).collect()
+}
+
+fn file_drift(inputs: Inputs<'_>, proxy: &ProxyName, right: Right<'_>) -> Vec<Wrong> {
     let Some(Seen::ProxyFile(file)) = inputs.snapshot.seen(&Look::ProxyFile(proxy.clone())) else {
         return Vec::new();
     };
-    let wrong = |server: &&FileServer| wrongly(server.admission, &server.host, master);
+    let wrong =
+        |server: &&FileServer| wrongly(server.admission, (&server.host, server.users), right);
     let say = |server: &FileServer| {
         let now = word(server.admission);
-        let FileServer { backend, server, host, .. } = server;
-        format!("{proxy}: haproxy.cfg says {backend}/{server} ({host}) is {now}")
+        let FileServer { backend, server: name, host, .. } = server;
+        Wrong {
+            host: host.clone(),
+            users: server.users,
+            text: format!("{proxy}: haproxy.cfg says {backend}/{name} ({host}) is {now}"),
+        }
     };
     file.servers.iter().filter(wrong).map(say).collect()
 }
 
-fn wrongly(admission: Admission, host: &HostName, master: &HostName) -> bool {
-    (admission == Admission::LetIn) != (host == master)
+fn wrongly(
+    admission: Admission,
+    (host, users): (&HostName, UsersGo),
+    (master, shared): Right<'_>,
+) -> bool {
+    let is_in = admission == Admission::LetIn;
+    match users {
+        UsersGo::Master => is_in != (host == master),
+        UsersGo::EveryHost => {
+            sharing::wants(shared, host).is_some_and(|wants| is_in != (wants == Says::In))
+        }
+    }
 }
 
 fn word(admission: Admission) -> &'static str {
@@ -174,8 +210,10 @@ fn word(admission: Admission) -> &'static str {
 
 /// True if the proxy's checks of the master have failed without a break for a whole round: its
 /// table is often the first to show what the next look at the master will explain.
-fn fails_lastingly(inputs: Inputs<'_>, proxy: &ProxyName, master: Option<&HostName>) -> bool {
+fn fails_lastingly(inputs: Inputs<'_>, proxy: &ProxyName, master: &HostName) -> bool {
     let Some(entry) = inputs.snapshot.get(&Look::Proxy(proxy.clone())) else { return false };
-    let since = master.and_then(|host| entry.failing_since.get(host));
-    since.is_some_and(|at| inputs.now.since(*at) >= FAILS_ROUNDS * inputs.spec.policy.interval_ms)
+    entry
+        .failing_since
+        .get(master)
+        .is_some_and(|at| inputs.now.since(*at) >= FAILS_ROUNDS * inputs.spec.policy.interval_ms)
 }

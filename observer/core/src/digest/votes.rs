@@ -5,8 +5,8 @@
 
 use super::Inputs;
 use crate::ledger::Entry;
-use crate::policy::Policy;
-use crate::sighting::{Admission, CheckResult, Class, Look, Seen, Silent, Vantage};
+use crate::policy::{Policy, UsersGo};
+use crate::sighting::{Admission, CheckResult, Class, Look, Seen, ServerReport, Silent, Vantage};
 use crate::words::HostName;
 
 /// Looks that confirm a definite answer: the first, and a second one.
@@ -94,14 +94,19 @@ pub(super) enum ProxyWord {
     Nothing,
 }
 
-/// The strongest sign of life any proxy's check table holds for `host`.
+/// The strongest sign of life any proxy's check table holds for `host`. Where users may go to
+/// every host, a passed check of another than the master says nothing of who writes.
 pub(super) fn proxies(inputs: Inputs<'_>, host: &HostName) -> ProxyWord {
     let mut word = ProxyWord::Nothing;
     for proxy in &inputs.spec.proxies {
         let Some(Seen::Proxy(report)) = inputs.snapshot.seen(&Look::Proxy(proxy.clone())) else {
             continue;
         };
-        for server in report.servers.iter().filter(|server| server.host == *host) {
+        let counts = |server: &&ServerReport| {
+            let is_master = inputs.memory.master.as_ref() == Some(host);
+            server.host == *host && (is_master || server.users == UsersGo::Master)
+        };
+        for server in report.servers.iter().filter(counts) {
             if server.admission == Admission::TakenOut {
                 continue;
             }

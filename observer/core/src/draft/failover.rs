@@ -5,7 +5,7 @@ use super::steps::Patience;
 use super::{Brief, LossOverride, NoPlan, bouncers, monitors, steps};
 use crate::digest::Reach;
 use crate::facts::Master;
-use crate::plan::{Goal, OnFailure, Plan, Promise, Step, Stop, Undo};
+use crate::plan::{Goal, OnFailure, Plan, Promise, Sessions, Step, Stop, Undo};
 use crate::policy::{FenceGrade, Placement, ServiceSpec};
 use crate::words::HostName;
 
@@ -16,15 +16,17 @@ pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan
     let after = digest.timeline.ok_or(NoPlan::NoTimeline)?;
     let mut plan: Vec<Step> = Vec::new();
     for proxy in &spec.proxies {
-        plan.push(steps::fence(spec, proxy, master));
+        plan.push(steps::fence(brief, proxy, master));
     }
+    let beside = |proxy| steps::hold_beside(brief, proxy, heir, Sessions::End);
+    plan.extend(spec.sharing.iter().map(beside));
     if digest.master_ssh == Reach::Answers {
         // What is silent is told once it is back: nobody's failover waits for it.
         plan.extend(monitors::send_away(spec, master));
     }
     plan.extend(still_the_old(brief, master));
     for proxy in &spec.proxies {
-        plan.push(steps::keep_out(spec, proxy, master));
+        plan.push(steps::keep_out(brief, proxy, master));
     }
     plan.extend(steps::free_commits(spec, heir));
     if let (Some(reached), LossOverride::None) = (digest.loss.reached, loss) {
@@ -46,8 +48,9 @@ pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan
         plan.extend(by_power.clone());
     }
     for proxy in &spec.proxies {
-        plan.push(steps::still_fenced(spec, proxy, master));
+        plan.push(steps::still_fenced(brief, proxy, master));
     }
+    plan.extend(spec.sharing.iter().map(|proxy| steps::still_held(brief, proxy, heir)));
     plan.push(steps::promote(spec, heir, after));
     plan.push(steps::first_write(heir));
     plan.extend(steps::open_to_users(spec, heir, &[]));

@@ -6,6 +6,7 @@
 mod bouncers;
 mod failover;
 mod monitors;
+mod proxy_steps;
 mod repair;
 mod service_steps;
 mod services;

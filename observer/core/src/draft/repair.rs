@@ -15,7 +15,7 @@ pub(super) fn draft(brief: Brief<'_>, repair: Repair) -> Result<Plan, NoPlan> {
     let plan = match repair {
         Repair::StartDatabase => start_database(spec, master, digest.tombstone),
         Repair::RestartApplication => restart_application(spec, master)?,
-        Repair::StopStaleMaster => stop_stale(spec, &digest.stale)?,
+        Repair::StopStaleMaster => stop_stale(brief, &digest.stale)?,
         Repair::CorrectProxies => correct_proxies(brief, master),
         Repair::ResumeBouncers => resume_bouncers(spec)?,
         Repair::StartSlave => slave::start(spec, brief.slave()?),
@@ -94,7 +94,8 @@ fn restart_application(spec: &PairSpec, master: &HostName) -> Result<Vec<Step>, 
 
 /// Ends the second life of a replaced master: users off it first, then its services and database,
 /// then the tombstone.
-fn stop_stale(spec: &PairSpec, stale: &[HostName]) -> Result<Vec<Step>, NoPlan> {
+fn stop_stale(brief: Brief<'_>, stale: &[HostName]) -> Result<Vec<Step>, NoPlan> {
+    let spec = brief.spec;
     if stale.is_empty() {
         return Err(NoPlan::NothingStale);
     }
@@ -105,7 +106,7 @@ fn stop_stale(spec: &PairSpec, stale: &[HostName]) -> Result<Vec<Step>, NoPlan> 
             plan.push(Step {
                 undo: Undo::NothingToUndo,
                 on_failure: OnFailure::GoOn,
-                ..steps::fence(spec, proxy, host)
+                ..steps::fence(brief, proxy, host)
             });
         }
         plan.extend(monitors::keep_away(spec, host));
@@ -121,8 +122,8 @@ fn stop_stale(spec: &PairSpec, stale: &[HostName]) -> Result<Vec<Step>, NoPlan> 
     Ok(plan)
 }
 
-/// At every proxy: all others out, the master in, the file the same. Sessions may finish: they
-/// lead to hosts that are slaves. Where only monitor files say something else, the proxies are
+/// At every proxy: all others out, the master in, the file the same; and, where users may go to
+/// every host, all that are well in. Sessions may finish: they lead to hosts that are slaves. Where only monitor files say something else, the proxies are
 /// left alone.
 fn correct_proxies(brief: Brief<'_>, master: &HostName) -> Vec<Step> {
     let spec = brief.spec;
@@ -131,9 +132,19 @@ fn correct_proxies(brief: Brief<'_>, master: &HostName) -> Vec<Step> {
         return plan;
     }
     for proxy in &spec.proxies {
-        plan.extend(spec.others(master).map(|host| take_out(spec, proxy, host)));
-        plan.push(Step { undo: Undo::NothingToUndo, ..steps::let_in(spec, proxy, master) });
-        plan.push(Step { undo: Undo::NothingToUndo, ..steps::rewrite(spec, proxy, master) });
+        let is_in = |host: &&HostName| {
+            spec.sharing.contains(proxy)
+                && brief.digest.proxied.iter().any(|one| one.host == **host && one.is_in())
+        };
+        // One that users may go to somewhere is not taken out of there for the others' sake:
+        // letting the master in takes it out of where it must not be.
+        let others = spec.others(master).filter(|host| !is_in(host));
+        plan.extend(others.map(|host| take_out(brief, proxy, host)));
+        let steps = [
+            steps::let_in_beside(brief, proxy, master),
+            steps::rewrite_beside(brief, proxy, master),
+        ];
+        plan.extend(steps.map(|step| Step { undo: Undo::NothingToUndo, ..step }));
     }
     plan
 }
@@ -175,7 +186,7 @@ fn resume_bouncers(spec: &PairSpec) -> Result<Vec<Step>, NoPlan> {
     Ok(plan.map(|step| Step { undo: Undo::NothingToUndo, ..step }).collect())
 }
 
-fn take_out(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
+fn take_out(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Step {
     Step {
         name: format!("take {host} out at {proxy}"),
         first: First::Order,
@@ -186,6 +197,6 @@ fn take_out(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
         },
         undo: Undo::NothingToUndo,
         on_failure: OnFailure::GoOn,
-        ..steps::fence(spec, proxy, host)
+        ..steps::fence(brief, proxy, host)
     }
 }

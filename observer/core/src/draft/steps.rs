@@ -5,13 +5,17 @@
 //! by ordering it again, unless the step says otherwise and why.
 
 use super::Brief;
+pub(super) use super::proxy_steps::{
+    end_tunnels, fence, hold, hold_beside, keep_out, let_in, let_in_beside, rewrite,
+    rewrite_beside, still_fenced, still_held,
+};
 pub(super) use super::service_steps::{
     open_to_users, proof_beside_a_standby, slave_services, start_service, stop_service,
 };
 use crate::files::PassKind;
-use crate::plan::{Effect, First, LostReply, OnFailure, Proof, Sessions, Step, Stop, Undo};
+use crate::plan::{Effect, First, LostReply, OnFailure, Proof, Step, Stop, Undo};
 use crate::policy::{Durability, FileSetSpec, PairSpec, PowerFence, WhenUndone};
-use crate::words::{HostName, Lsn, ProxyName, Timeline};
+use crate::words::{HostName, Lsn, Timeline};
 
 /// How long stopping by SIGKILL or leaving a tombstone may take, in milliseconds: an SSH command
 /// takes tens of milliseconds, a loaded host a second or two.
@@ -29,50 +33,9 @@ const CHECKPOINT_MS: u64 = 60_000;
 const SETTLE_MS: u64 = 15_000;
 /// How long a promotion may take while the old master could serve: it takes a tenth of a second.
 const WITHDRAW_AFTER_MS: u64 = 5_000;
-/// How long writing the fence into a file may hold up a promotion, in milliseconds: it takes two
-/// hundred where it works.
-const KEEP_OUT_MS: u64 = 1_500;
 /// How long killing a database may take: SIGKILL is heard at once, systemd notices within
 /// milliseconds.
 const KILL_MS: u64 = 2_000;
-
-/// Fences `host` at one proxy: users can no longer reach it there, proven by reading back.
-pub(super) fn fence(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
-    Step {
-        name: format!("fence at {proxy}"),
-        first: First::Order,
-        effect: Effect::TakeOut {
-            proxy: proxy.clone(),
-            host: host.clone(),
-            sessions: Sessions::End,
-        },
-        proof: Proof::IsOut { proxy: proxy.clone(), host: host.clone() },
-        lost_reply: LostReply::Repeat,
-        undo: Undo::By {
-            effect: Effect::LetIn { proxy: proxy.clone(), host: host.clone() },
-            proof: Proof::IsIn { proxy: proxy.clone(), host: host.clone() },
-        },
-        on_failure: OnFailure::GiveUp,
-        deadline_ms: spec.policy.proxy_deadline_ms,
-    }
-}
-
-/// Fences once more right before the pivot: replaying may have taken a minute, and a HAProxy that
-/// was restarted meanwhile has gone back to its file. Sessions are not ended a second time, since
-/// by now the waiting room holds users that have nothing to do with the old master.
-pub(super) fn still_fenced(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
-    Step {
-        name: format!("still fenced at {proxy}"),
-        first: First::Order,
-        effect: Effect::TakeOut {
-            proxy: proxy.clone(),
-            host: host.clone(),
-            sessions: Sessions::Finish,
-        },
-        undo: Undo::NothingToUndo,
-        ..fence(spec, proxy, host)
-    }
-}
 
 /// Stops the old master's database.
 pub(super) fn stop_database(host: &HostName, how: Stop, on_failure: OnFailure) -> Step {
@@ -199,54 +162,6 @@ pub(super) fn first_write(host: &HostName) -> Step {
     }
 }
 
-/// Lets users in to the new master. If one of several proxies will not, the others must not wait
-/// for it: what is owed is found as drift and repaired.
-pub(super) fn let_in(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
-    Step {
-        name: format!("let in at {proxy}"),
-        first: First::Order,
-        effect: Effect::LetIn { proxy: proxy.clone(), host: host.clone() },
-        proof: Proof::IsIn { proxy: proxy.clone(), host: host.clone() },
-        lost_reply: LostReply::Repeat,
-        undo: Undo::ForwardOnly,
-        on_failure: OnFailure::GoOn,
-        deadline_ms: spec.policy.proxy_deadline_ms,
-    }
-}
-
-/// Makes one proxy's file keep the old master out before anybody is promoted: a HAProxy that is
-/// restarted from then on makes users wait instead of sending them to a master that was replaced.
-/// A file that cannot be written does not hold the promotion up: the running proxy is fenced.
-pub(super) fn keep_out(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
-    Step {
-        name: format!("keep out in haproxy.cfg at {proxy}"),
-        first: First::Order,
-        effect: Effect::KeepOut { proxy: proxy.clone(), host: host.clone() },
-        proof: Proof::FileKeepsOut { proxy: proxy.clone(), host: host.clone() },
-        lost_reply: LostReply::Repeat,
-        undo: Undo::By {
-            effect: Effect::Rewrite { proxy: proxy.clone(), master: host.clone() },
-            proof: Proof::FileSays { proxy: proxy.clone(), master: host.clone() },
-        },
-        on_failure: OnFailure::GoOn,
-        deadline_ms: KEEP_OUT_MS.min(spec.policy.proxy_deadline_ms),
-    }
-}
-
-/// Makes one proxy's file say what its runtime table says.
-pub(super) fn rewrite(spec: &PairSpec, proxy: &ProxyName, master: &HostName) -> Step {
-    Step {
-        name: format!("rewrite haproxy.cfg at {proxy}"),
-        first: First::Order,
-        effect: Effect::Rewrite { proxy: proxy.clone(), master: master.clone() },
-        proof: Proof::FileSays { proxy: proxy.clone(), master: master.clone() },
-        lost_reply: LostReply::Repeat,
-        undo: Undo::ForwardOnly,
-        on_failure: OnFailure::GoOn,
-        deadline_ms: spec.policy.proxy_deadline_ms,
-    }
-}
-
 /// Takes away a tombstone that stands on the journal's own master.
 pub(super) fn lift_tombstone(host: &HostName) -> Step {
     Step {
@@ -322,36 +237,6 @@ pub(super) fn checkpoint(host: &HostName) -> Step {
         undo: Undo::NothingToUndo,
         on_failure: OnFailure::GoOn,
         deadline_ms: CHECKPOINT_MS,
-    }
-}
-
-/// Holds users at one proxy: new requests wait in its waiting room, those in flight finish.
-pub(super) fn hold(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
-    Step {
-        name: format!("hold users at {proxy}"),
-        effect: Effect::TakeOut {
-            proxy: proxy.clone(),
-            host: host.clone(),
-            sessions: Sessions::Finish,
-        },
-        proof: Proof::Drained { proxy: proxy.clone(), host: host.clone() },
-        deadline_ms: spec.policy.drain_deadline_ms,
-        ..fence(spec, proxy, host)
-    }
-}
-
-/// Ends what is no HTTP and would never finish: its database is gone, and at its next connection
-/// it waits with the others.
-pub(super) fn end_tunnels(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
-    Step {
-        name: format!("end other sessions at {proxy}"),
-        effect: Effect::TakeOut {
-            proxy: proxy.clone(),
-            host: host.clone(),
-            sessions: Sessions::EndTunnels,
-        },
-        undo: Undo::NothingToUndo,
-        ..fence(spec, proxy, host)
     }
 }
 

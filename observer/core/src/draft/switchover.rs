@@ -6,7 +6,7 @@
 
 use super::{Brief, NoPlan, bouncers, monitors, steps};
 use crate::files::PassKind;
-use crate::plan::{Goal, OnFailure, Plan, Step, Undo};
+use crate::plan::{Goal, OnFailure, Plan, Sessions, Step, Undo};
 use crate::policy::{Durability, Placement, ServiceSpec, UserWait};
 
 pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
@@ -27,7 +27,7 @@ pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
         plan.push(Step {
             on_failure: OnFailure::GiveUp,
             deadline_ms: policy.proxy_deadline_ms,
-            ..steps::keep_out(spec, proxy, master)
+            ..steps::keep_out(brief, proxy, master)
         });
     }
     // What users wait for is stopped once they are held; the rest is stopped while they work.
@@ -47,19 +47,22 @@ pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     plan.extend(spec.bouncers.iter().map(bouncers::answers));
     plan.extend(monitors::leave(spec, master));
     for proxy in &spec.proxies {
-        plan.push(steps::hold(spec, proxy, master));
+        plan.push(steps::hold(brief, proxy, master));
     }
+    let beside = |proxy| steps::hold_beside(brief, proxy, heir, Sessions::Finish);
+    plan.extend(spec.sharing.iter().map(beside));
     plan.extend(needed.into_iter().map(stop));
     // Requests in flight, and what has just been stopped, may have needed their sessions.
     plan.extend(spec.bouncers.iter().map(|bouncer| bouncers::pause(spec, bouncer)));
     // Before the database is stopped: a pass that fails is taken back without starting it again.
     plan.extend(spec.files.iter().map(pass(PassKind::Last)));
     plan.push(steps::shut_down(spec, master));
-    plan.extend(spec.proxies.iter().map(|proxy| steps::end_tunnels(spec, proxy, master)));
+    plan.extend(spec.proxies.iter().map(|proxy| steps::end_tunnels(brief, proxy, master)));
     plan.push(Step { on_failure: OnFailure::GiveUp, ..steps::tombstone(master) });
     plan.push(steps::replayed_shutdown(heir, master));
     plan.extend(steps::end_passes(spec, heir));
-    plan.extend(spec.proxies.iter().map(|proxy| steps::still_fenced(spec, proxy, master)));
+    plan.extend(spec.proxies.iter().map(|proxy| steps::still_fenced(brief, proxy, master)));
+    plan.extend(spec.sharing.iter().map(|proxy| steps::still_held(brief, proxy, heir)));
     plan.push(steps::promote_or_withdraw(spec, heir, after));
     plan.push(steps::first_write(heir));
     plan.extend(steps::open_to_users(spec, heir, &spec.bouncers));

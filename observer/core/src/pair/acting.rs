@@ -42,7 +42,7 @@ impl Pair {
             looks.push(Look::ProxyFile(proxy.clone()));
         }
         looks.extend(spec.bouncers.iter().cloned().map(Look::Bouncer));
-        if spec.monitor.is_some() {
+        if spec.can_drain() {
             looks.extend(self.memory.drained.keys().cloned().map(Look::Sessions));
         }
         looks.extend(self.mount_looks());

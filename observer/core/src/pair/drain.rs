@@ -5,10 +5,11 @@
 
 use super::work::Writing;
 use super::{Pair, Refusal};
+use crate::digest::Digest;
 use crate::drain::{DrainOrder, Returning};
 use crate::journal::Record;
 use crate::judge::Cause;
-use crate::policy::{Mode, UsersGo};
+use crate::policy::Mode;
 use crate::sighting::Says;
 use crate::words::{At, HostName};
 
@@ -21,9 +22,12 @@ impl Pair {
         now: At,
     ) -> Result<(), Refusal> {
         self.must_know(&host)?;
-        let Some(monitor) = self.spec.monitor else {
-            return Err(Refusal::Nothing("the pair has no [monitor_file] to send users away by"));
-        };
+        if !self.spec.can_drain() {
+            return Err(Refusal::Nothing(
+                "the pair has no [monitor_file] and no `every_host` of a [[proxy]] to send users \
+                 away by",
+            ));
+        }
         if self.has_plan() {
             return Err(Refusal::Cause(Cause::PlanOpen));
         }
@@ -35,17 +39,19 @@ impl Pair {
         }
         match &self.memory.master {
             None => return Err(Refusal::Cause(Cause::NoMaster)),
-            Some(master) if *master == host && monitor.users == UsersGo::Master => {
+            Some(master) if *master == host && self.spec.users_go_to_the_master_alone() => {
                 return Err(Refusal::OnlyServer(host));
             }
             Some(_) => {}
         }
         let (digest, _) = self.latest().ok_or(Refusal::NotReady)?;
-        let serves = |says: Option<Says>| says == Some(Says::In);
-        let others = digest.monitors.iter().filter(|one| one.host != host);
-        let mut elsewhere =
-            others.filter(|one| serves(one.sees) && one.wants != Some(Says::Out) && one.well);
-        if elsewhere.next().is_none() {
+        let serves = |sees, wants, well| sees == Some(Says::In) && wants != Some(Says::Out) && well;
+        let by_files = digest.monitors.iter().filter(|one| one.host != host);
+        let by_proxies = digest.proxied.iter().filter(|one| one.host != host);
+        let told = by_files.map(|one| serves(one.sees, one.wants, one.well)).reduce(|a, b| a || b);
+        let led = by_proxies.map(|one| serves(one.sees, one.wants, one.well)).reduce(|a, b| a || b);
+        // Whichever way users come, they must be able to go on.
+        if told == Some(false) || led == Some(false) || told.or(led).is_none() {
             return Err(Refusal::Nothing("users have no other host that is well to go to"));
         }
         if order.until.is_some_and(|until| until <= now) {
@@ -68,7 +74,7 @@ impl Pair {
     /// Takes note of drains that are done, or over their limit, or over; and of hosts that users
     /// have come back to.
     pub(super) fn note_drains(&mut self, now: At) {
-        if self.spec.monitor.is_none() || !self.writing.is_empty() {
+        if !self.spec.can_drain() || !self.writing.is_empty() {
             return;
         }
         if let Some(record) = self.drain_record(now) {
@@ -96,14 +102,23 @@ impl Pair {
             };
             return Some(Record::DrainSettled { at: now, host: standing.host.clone(), left });
         }
-        let back = digest.monitors.iter().find(|one| {
-            let returning = self.memory.returning.get(&one.host);
-            // Where users go to the master alone, nobody comes back to a slave by its role.
-            let told = |back: &Returning| back.undrained || one.wants == Some(Says::In);
-            let wanted = one.wants.is_some() && one.sees == one.wants;
-            let free = !self.memory.maintenance.contains_key(&one.host);
-            returning.is_some_and(told) && free && wanted && one.well
+        let back = self.memory.returning.iter().find(|(host, returning)| {
+            !self.memory.maintenance.contains_key(*host) && has_returned(digest, host, returning)
         })?;
-        Some(Record::UsersReturned { at: now, host: back.host.clone() })
+        Some(Record::UsersReturned { at: now, host: back.0.clone() })
     }
+}
+
+/// True once every place that sends users to a host says what it is to say, and the host is well.
+fn has_returned(digest: &Digest, host: &HostName, returning: &Returning) -> bool {
+    let by_files = digest.monitors.iter().filter(|one| one.host == *host);
+    let by_proxies = digest.proxied.iter().filter(|one| one.host == *host);
+    let mut places = by_files
+        .map(|one| (one.sees, one.wants, one.well))
+        .chain(by_proxies.map(|one| (one.sees, one.wants, one.well)))
+        // Where users go to the master alone, nobody comes back to a slave by its role.
+        .filter(|(_, wants, _)| returning.undrained || *wants != Some(Says::Out))
+        .peekable();
+    places.peek().is_some()
+        && places.all(|(sees, wants, well)| wants.is_some() && sees == wants && well)
 }

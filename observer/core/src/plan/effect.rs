@@ -28,19 +28,27 @@ pub enum Effect {
         sessions: Sessions,
     },
     /// At the running proxy, put every server of `host` into rotation, and in the same breath
-    /// those of every other host out of it: users are let in to one host or to none.
+    /// those of every other host out of it: users are let in to one host or to none. In backends
+    /// whose users may go to every host, do the same with `everywhere` for the one host.
     LetIn {
         /// The proxy.
         proxy: ProxyName,
         /// The host that receives sessions.
         host: HostName,
+        /// The hosts that receive sessions where users may go to every host.
+        #[serde(default)]
+        everywhere: Vec<HostName>,
     },
-    /// Make the proxy's file say that only `master` is let in; check it first, keep the old one.
+    /// Make the proxy's file say that only `master` is let in, and `everywhere` where users may go
+    /// to every host; check it first, keep the old one.
     Rewrite {
         /// The proxy.
         proxy: ProxyName,
         /// The only host that is let in.
         master: HostName,
+        /// The hosts that are let in where users may go to every host.
+        #[serde(default)]
+        everywhere: Vec<HostName>,
     },
     /// Make the proxy's file keep `host` out, so that a HAProxy that is restarted does not let
     /// users in to it again.
@@ -294,6 +302,20 @@ pub enum Stop {
     Kill,
 }
 
+/// Which hosts share the users that may go to every host, in words; nothing where there are none.
+pub(super) struct Shared<'a>(pub &'a [HostName]);
+
+impl fmt::Display for Shared<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shared(hosts) = self;
+        if hosts.is_empty() {
+            return Ok(());
+        }
+        let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+        write!(f, " (shared: {})", hosts.join(", "))
+    }
+}
+
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -307,9 +329,11 @@ impl fmt::Display for Effect {
             Effect::TakeOut { proxy, host, sessions: Sessions::EndTunnels } => {
                 write!(f, "take {host} out at {proxy} and end its sessions that are no HTTP")
             }
-            Effect::LetIn { proxy, host } => write!(f, "let users in to {host} at {proxy}"),
-            Effect::Rewrite { proxy, master } => {
-                write!(f, "make haproxy.cfg on {proxy} say {master}")
+            Effect::LetIn { proxy, host, everywhere } => {
+                write!(f, "let users in to {host} at {proxy}{}", Shared(everywhere))
+            }
+            Effect::Rewrite { proxy, master, everywhere } => {
+                write!(f, "make haproxy.cfg on {proxy} say {master}{}", Shared(everywhere))
             }
             Effect::KeepOut { proxy, host } => {
                 write!(f, "make haproxy.cfg on {proxy} keep {host} out")

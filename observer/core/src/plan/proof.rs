@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::effect::Shared;
 use crate::files::PassKind;
 use crate::sighting::Says;
 use crate::words::{
@@ -33,19 +34,26 @@ pub enum Proof {
         host: HostName,
     },
     /// Read back from the running proxy: every server of `host` takes sessions, and none of any
-    /// other host does.
+    /// other host does; where users may go to every host, those of `everywhere` and no others.
     IsIn {
         /// The proxy.
         proxy: ProxyName,
         /// The host.
         host: HostName,
+        /// The hosts that take sessions where users may go to every host.
+        #[serde(default)]
+        everywhere: Vec<HostName>,
     },
-    /// Read back from the proxy's disk: the file lets only `master` in, and HAProxy accepts it.
+    /// Read back from the proxy's disk: the file lets only `master` in, and `everywhere` where
+    /// users may go to every host, and HAProxy accepts it.
     FileSays {
         /// The proxy.
         proxy: ProxyName,
         /// The host.
         master: HostName,
+        /// The hosts that are let in where users may go to every host.
+        #[serde(default)]
+        everywhere: Vec<HostName>,
     },
     /// Read back from the proxy's disk: the file keeps `host` out.
     FileKeepsOut {
@@ -338,9 +346,11 @@ impl fmt::Display for Proof {
             Proof::OnHistoryOf { host, source } => {
                 write!(f, "{host} holds nothing that {source} does not know")
             }
-            Proof::IsIn { proxy, host } => write!(f, "{proxy} sends sessions to {host}"),
-            Proof::FileSays { proxy, master } => {
-                write!(f, "haproxy.cfg on {proxy} lets only {master} in")
+            Proof::IsIn { proxy, host, everywhere } => {
+                write!(f, "{proxy} sends sessions to {host}{}", Shared(everywhere))
+            }
+            Proof::FileSays { proxy, master, everywhere } => {
+                write!(f, "haproxy.cfg on {proxy} lets only {master} in{}", Shared(everywhere))
             }
             Proof::FileKeepsOut { proxy, host } => {
                 write!(f, "haproxy.cfg on {proxy} keeps {host} out")

@@ -11,7 +11,7 @@ use crate::mounts::{
 use crate::parity::{Found, Item, ItemReading, Mending, Print, Secrecy};
 use crate::policy::{
     FenceGrade, FileSetSpec, Naming, Placement, Policy, PowerFence, Probed, ReadinessSpec,
-    ServiceSpec, UserWait, WhenUndone,
+    ServiceSpec, UserWait, UsersGo, WhenUndone,
 };
 use crate::sighting::{Admission, CheckResult, FileServer, LeaseSeen, ServerReport, UnitState};
 use crate::words::MountName;
@@ -31,6 +31,7 @@ pub(super) fn spec() -> PairSpec {
         name: "desk".into(),
         hosts: vec!["node-a".into(), "node-b".into()],
         proxies: vec!["proxy".into()],
+        sharing: Vec::new(),
         bouncers: vec!["bouncer".into()],
         monitor: None,
         files: vec![FileSetSpec {
@@ -322,6 +323,7 @@ fn proxy() -> ProxySurvey {
         backend: "desk".to_owned(),
         server: host.to_owned(),
         host: host.into(),
+        users: UsersGo::Master,
         admission,
         check: CheckResult::Well,
         sessions: 2,
@@ -330,6 +332,7 @@ fn proxy() -> ProxySurvey {
         backend: "desk".to_owned(),
         server: host.to_owned(),
         host: host.into(),
+        users: UsersGo::Master,
         admission,
     };
     ProxySurvey {

@@ -51,6 +51,7 @@ pub(super) fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
         "monitor-file every-host" => {
             setup.spec.monitor = Some(monitor::spec(UsersGo::EveryHost));
         }
+        "every-host" => setup.spec.sharing = setup.spec.proxies.clone(),
         "mount" => setup.spec.mounts = vec![crate::mount::one_mount()],
         "files" => setup.spec.files = vec![crate::files::one_set()],
         "no-application" => setup.spec.services.clear(),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::machine::{clock, refused};
 use super::{ALL, PLANNED};
+use crate::policy::UsersGo;
 use crate::sighting::Admission;
 use crate::validate::{
     Check, Examine, Examined, FileCheck, Inputs, LintFinding, LintSubject, LintWeight, Outcome,
@@ -54,7 +55,8 @@ pub(super) const PROXY_USERS: Check = Check {
 
 fn users(inputs: &Inputs<'_>, proxy: &ProxyName) -> Examined {
     let running = read(inputs, proxy, |survey| survey.running.as_ref())?;
-    let rows = running.iter().map(|row| (&row.host, row.admission, &row.backend, &row.server));
+    let of_master = running.iter().filter(|row| row.users == UsersGo::Master);
+    let rows = of_master.map(|row| (&row.host, row.admission, &row.backend, &row.server));
     only_the_master(inputs, rows)
 }
 
@@ -64,6 +66,7 @@ fn only_the_master<'a>(
     rows: impl Iterator<Item = (&'a HostName, Admission, &'a String, &'a String)>,
 ) -> Examined {
     let master = &inputs.roles.master;
+    // Where users may go to every host, who is let in follows from what people order, too.
     let mut wrong = Vec::new();
     let mut right = 0;
     for (host, admission, backend, server) in rows {

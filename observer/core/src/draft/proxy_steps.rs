@@ -1,0 +1,196 @@
+//! The steps at the proxies: users kept off a host, held, let in to one, and the files made to say
+//! the same.
+
+use super::Brief;
+use crate::plan::{Effect, First, LostReply, OnFailure, Proof, Sessions, Step, Undo};
+use crate::policy::PairSpec;
+use crate::words::{HostName, ProxyName};
+
+/// How long writing the fence into a file may hold up a promotion, in milliseconds: it takes two
+/// hundred where it works.
+const KEEP_OUT_MS: u64 = 1_500;
+
+/// Fences `host` at one proxy: users can no longer reach it there, proven by reading back.
+///
+/// What is taken back is where users were before, the hosts included that they share.
+pub(super) fn fence(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Step {
+    let back = let_in_beside(brief, proxy, host);
+    Step {
+        name: format!("fence at {proxy}"),
+        first: First::Order,
+        effect: Effect::TakeOut {
+            proxy: proxy.clone(),
+            host: host.clone(),
+            sessions: Sessions::End,
+        },
+        proof: Proof::IsOut { proxy: proxy.clone(), host: host.clone() },
+        lost_reply: LostReply::Repeat,
+        undo: Undo::By { effect: back.effect, proof: back.proof },
+        on_failure: OnFailure::GiveUp,
+        deadline_ms: brief.spec.policy.proxy_deadline_ms,
+    }
+}
+
+/// Fences once more right before the pivot: replaying may have taken a minute, and a HAProxy that
+/// was restarted meanwhile has gone back to its file. Sessions are not ended a second time, since
+/// by now the waiting room holds users that have nothing to do with the old master.
+pub(super) fn still_fenced(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Step {
+    Step {
+        name: format!("still fenced at {proxy}"),
+        first: First::Order,
+        effect: Effect::TakeOut {
+            proxy: proxy.clone(),
+            host: host.clone(),
+            sessions: Sessions::Finish,
+        },
+        undo: Undo::NothingToUndo,
+        ..fence(brief, proxy, host)
+    }
+}
+
+/// Holds users at one proxy: new requests wait in its waiting room, those in flight finish.
+pub(super) fn hold(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Step {
+    Step {
+        name: format!("hold users at {proxy}"),
+        effect: Effect::TakeOut {
+            proxy: proxy.clone(),
+            host: host.clone(),
+            sessions: Sessions::Finish,
+        },
+        proof: Proof::Drained { proxy: proxy.clone(), host: host.clone() },
+        deadline_ms: brief.spec.policy.drain_deadline_ms,
+        ..fence(brief, proxy, host)
+    }
+}
+
+/// Has users wait who would go to a host that is no master, where they may go to every host: what
+/// the application does there for them, it does in the master's database. Until the next master
+/// writes, that would be lost, or fail.
+pub(super) fn hold_beside(
+    brief: Brief<'_>,
+    proxy: &ProxyName,
+    host: &HostName,
+    sessions: Sessions,
+) -> Step {
+    let step = match sessions {
+        Sessions::End => fence(brief, proxy, host),
+        Sessions::Finish | Sessions::EndTunnels => hold(brief, proxy, host),
+    };
+    Step { name: format!("hold users of {host} at {proxy}"), ..step }
+}
+
+/// The same once more right before the pivot, as for the old master.
+pub(super) fn still_held(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Step {
+    let name = format!("users of {host} still held at {proxy}");
+    Step { name, ..still_fenced(brief, proxy, host) }
+}
+
+/// Ends what is no HTTP and would never finish: its database is gone, and at its next connection
+/// it waits with the others.
+pub(super) fn end_tunnels(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Step {
+    Step {
+        name: format!("end other sessions at {proxy}"),
+        effect: Effect::TakeOut {
+            proxy: proxy.clone(),
+            host: host.clone(),
+            sessions: Sessions::EndTunnels,
+        },
+        undo: Undo::NothingToUndo,
+        ..fence(brief, proxy, host)
+    }
+}
+
+/// Lets users in to the new master. If one of several proxies will not, the others must not wait
+/// for it: what is owed is found as drift and repaired.
+///
+/// Where users may go to every host they go to it alone at first: the old master is not its slave
+/// yet, and comes beside it by the repair of what drifted.
+pub(super) fn let_in(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Step {
+    let_in_with(spec, proxy, host, alone(spec, proxy, host))
+}
+
+/// Lets users in to the master, and to every host that is well where they may go to every host.
+pub(super) fn let_in_beside(brief: Brief<'_>, proxy: &ProxyName, master: &HostName) -> Step {
+    let_in_with(brief.spec, proxy, master, beside(brief, proxy))
+}
+
+fn alone(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Vec<HostName> {
+    if spec.sharing.contains(proxy) { vec![host.clone()] } else { Vec::new() }
+}
+
+fn beside(brief: Brief<'_>, proxy: &ProxyName) -> Vec<HostName> {
+    if brief.spec.sharing.contains(proxy) { brief.digest.everywhere() } else { Vec::new() }
+}
+
+fn let_in_with(
+    spec: &PairSpec,
+    proxy: &ProxyName,
+    host: &HostName,
+    everywhere: Vec<HostName>,
+) -> Step {
+    let (proxy, host) = (proxy.clone(), host.clone());
+    Step {
+        name: format!("let in at {proxy}"),
+        first: First::Order,
+        proof: Proof::IsIn {
+            proxy: proxy.clone(),
+            host: host.clone(),
+            everywhere: everywhere.clone(),
+        },
+        effect: Effect::LetIn { proxy, host, everywhere },
+        lost_reply: LostReply::Repeat,
+        undo: Undo::ForwardOnly,
+        on_failure: OnFailure::GoOn,
+        deadline_ms: spec.policy.proxy_deadline_ms,
+    }
+}
+
+/// Makes one proxy's file keep the old master out before anybody is promoted: a HAProxy that is
+/// restarted from then on makes users wait instead of sending them to a master that was replaced.
+/// A file that cannot be written does not hold the promotion up: the running proxy is fenced.
+pub(super) fn keep_out(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Step {
+    let back = rewrite_beside(brief, proxy, host);
+    Step {
+        name: format!("keep out in haproxy.cfg at {proxy}"),
+        first: First::Order,
+        effect: Effect::KeepOut { proxy: proxy.clone(), host: host.clone() },
+        proof: Proof::FileKeepsOut { proxy: proxy.clone(), host: host.clone() },
+        lost_reply: LostReply::Repeat,
+        undo: Undo::By { effect: back.effect, proof: back.proof },
+        on_failure: OnFailure::GoOn,
+        deadline_ms: KEEP_OUT_MS.min(brief.spec.policy.proxy_deadline_ms),
+    }
+}
+
+/// Makes one proxy's file say what its runtime table says.
+pub(super) fn rewrite(spec: &PairSpec, proxy: &ProxyName, master: &HostName) -> Step {
+    rewrite_with(spec, proxy, master, alone(spec, proxy, master))
+}
+
+/// The same, with every host that is well where users may go to every host.
+pub(super) fn rewrite_beside(brief: Brief<'_>, proxy: &ProxyName, master: &HostName) -> Step {
+    rewrite_with(brief.spec, proxy, master, beside(brief, proxy))
+}
+
+fn rewrite_with(
+    spec: &PairSpec,
+    proxy: &ProxyName,
+    master: &HostName,
+    everywhere: Vec<HostName>,
+) -> Step {
+    let (proxy, master) = (proxy.clone(), master.clone());
+    Step {
+        name: format!("rewrite haproxy.cfg at {proxy}"),
+        first: First::Order,
+        proof: Proof::FileSays {
+            proxy: proxy.clone(),
+            master: master.clone(),
+            everywhere: everywhere.clone(),
+        },
+        effect: Effect::Rewrite { proxy, master, everywhere },
+        lost_reply: LostReply::Repeat,
+        undo: Undo::ForwardOnly,
+        on_failure: OnFailure::GoOn,
+        deadline_ms: spec.policy.proxy_deadline_ms,
+    }
+}
