@@ -66,7 +66,7 @@ pub use files::{Invocation, load_order};
 pub use generate::{Application, Front, NewHost, NewProxy, Receives, generate};
 pub use import::{Proposal, Step, propose};
 pub use inventory::{Difference, Direction, Inventory, Item, ProxyId};
-pub use pair::{Members, Pointed, point, pointed_at};
+pub use pair::{Members, Pointed, point, point_shared, pointed_at};
 pub use refusal::{Reason, Refusal};
 pub use section::SectionKind;
 pub use section_edit::NewServer;

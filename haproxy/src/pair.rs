@@ -3,7 +3,7 @@
 //! It knows hosts only by their addresses or by explicit naming. Servers that belong to no host
 //! of the pair are never touched, a waiting-room server among them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::document::Document;
 use crate::edit::{self, ServerChange, ServerEdit};
@@ -16,6 +16,7 @@ use crate::view::{Section, View};
 pub struct Members {
     addresses: BTreeMap<String, Vec<String>>,
     named: Vec<Named>,
+    shared: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct Pointed {
     pub host: String,
     /// Line number, counted from 1.
     pub line: usize,
+    /// Whether the users of its backend may go to every host, and not to the master alone.
+    pub shared: bool,
     /// Whether the file lets it take traffic.
     pub state: State,
 }
@@ -43,7 +46,14 @@ pub struct Pointed {
 impl Members {
     /// Members by address: each host with its IP addresses and names, without ports.
     pub fn by_address(hosts: BTreeMap<String, Vec<String>>) -> Members {
-        Members { addresses: hosts, named: Vec::new() }
+        Members { addresses: hosts, ..Members::default() }
+    }
+
+    /// Says that users of one backend may go to every host: [`point`] leaves it alone, and
+    /// [`point_shared`] turns it. It must exist in the file, with servers of the pair.
+    pub fn with_shared_backend(mut self, backend: impl Into<String>) -> Members {
+        self.shared.insert(backend.into());
+        self
     }
 
     /// Says that one server is this host, whatever its address. It must exist in the file.
@@ -107,6 +117,14 @@ pub fn pointed_at(document: &Document, members: &Members) -> Result<Vec<Pointed>
     if pointed.is_empty() && members.named.is_empty() {
         hidden_by_variables(&view)?;
     }
+    for backend in &members.shared {
+        let section = view.backends().find(|section| section.name == *backend);
+        let section =
+            section.ok_or_else(|| Refusal::anywhere(Reason::NoSuchBackend(backend.clone())))?;
+        if !pointed.iter().any(|pointed| pointed.backend == *backend) {
+            return Err(Refusal::at(section.line, Reason::NoMembersIn(backend.clone())));
+        }
+    }
     Ok(pointed)
 }
 
@@ -127,7 +145,8 @@ fn unknown_address(section: &Section<'_>, server: &Server<'_>) -> Refusal {
 }
 
 /// Rewrites the file so that of the pair's servers exactly those of `receivers` may take traffic:
-/// one host for a master and its slave, several for an application that is active on all.
+/// one host for a master and its slave, several for an application that is active on all. A backend
+/// that `members` call shared stays as it is.
 ///
 /// Refused when a receiver is no host of the pair, when the file has no server of the pair, and
 /// when a line cannot be edited safely. The file given is never changed.
@@ -136,6 +155,24 @@ pub fn point(
     members: &Members,
     receivers: &[&str],
 ) -> Result<Document, Refusal> {
+    turn(document, members, receivers, |pointed| !pointed.shared)
+}
+
+/// The same for the shared backends, and for no others.
+pub fn point_shared(
+    document: &Document,
+    members: &Members,
+    receivers: &[&str],
+) -> Result<Document, Refusal> {
+    turn(document, members, receivers, |pointed| pointed.shared)
+}
+
+fn turn(
+    document: &Document,
+    members: &Members,
+    receivers: &[&str],
+    is_meant: impl Fn(&Pointed) -> bool,
+) -> Result<Document, Refusal> {
     if let Some(unknown) = receivers.iter().find(|host| !members.addresses.contains_key(**host)) {
         return Err(Refusal::anywhere(Reason::UnknownHost((*unknown).to_owned())));
     }
@@ -143,6 +180,7 @@ pub fn point(
     if pointed.is_empty() {
         return Err(Refusal::anywhere(Reason::NoMembers));
     }
+    let pointed: Vec<Pointed> = pointed.into_iter().filter(is_meant).collect();
     let template = State::Unclear(Unclear::Template);
     if let Some(found) = pointed.iter().find(|pointed| pointed.state == template) {
         let (backend, server) = (found.backend.clone(), found.server.clone());
@@ -172,6 +210,7 @@ fn pointed_in(section: &Section<'_>, members: &Members) -> Result<Vec<Pointed>, 
                 server: server.name.to_string(),
                 host: host.to_owned(),
                 line: server.line,
+                shared: members.shared.contains(&*section.name),
                 state: match server.template {
                     Some(_) => State::Unclear(Unclear::Template),
                     None => server.state(),

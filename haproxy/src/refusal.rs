@@ -86,6 +86,9 @@ pub enum Reason {
     /// No server of any backend belongs to the pair.
     #[error("no server of this file belongs to the pair")]
     NoMembers,
+    /// A backend that all hosts are to share leads to none of them.
+    #[error("no server of backend \"{0}\" belongs to the pair")]
+    NoMembersIn(String),
     /// A server of that name is already there, on another address.
     #[error("backend \"{backend}\" already has another server \"{server}\"")]
     ServerExists {

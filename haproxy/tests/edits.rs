@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use haproxy::{
     Document, Inventory, Members, NewServer, Outcome, Refusal, ServerChange, ServerEdit, State,
-    point, pointed_at, unified_diff,
+    point, point_shared, pointed_at, unified_diff,
 };
 
 /// Applies `edit` and answers the changed lines of the diff, or the refusal.
@@ -221,6 +221,34 @@ fn pointing_turns_every_backend_of_the_pair_and_no_other() {
     let results =
         [turned(PAIR, &members(), &["node-b"]), turned(PAIR, &members(), &["node-a", "node-b"])];
     insta::assert_snapshot!(results.join("\n"));
+}
+
+/// A shared backend is nobody's who turns the others, and the others are nobody's who turns it.
+#[test]
+fn a_shared_backend_is_turned_by_itself() {
+    let members = members().with_shared_backend("pg");
+    let old = Document::parse(PAIR.as_bytes());
+    let state = |document: &Document| -> Vec<(String, bool, State)> {
+        let pointed = pointed_at(document, &members).expect("the pair can be told");
+        pointed.into_iter().map(|one| (one.host, one.shared, one.state)).collect()
+    };
+    let only = |states: &[(String, bool, State)], shared: bool| -> Vec<(String, State)> {
+        let own = states.iter().filter(|(_, is, _)| *is == shared);
+        own.map(|(host, _, state)| (host.clone(), *state)).collect()
+    };
+    let turned = point(&old, &members, &["node-b"]).expect("it can be turned");
+    assert_eq!(only(&state(&turned), true), only(&state(&old), true));
+    assert_ne!(only(&state(&turned), false), only(&state(&old), false));
+    let both = point_shared(&turned, &members, &["node-a", "node-b"]).expect("it, too");
+    assert_eq!(only(&state(&both), false), only(&state(&turned), false));
+    assert!(only(&state(&both), true).iter().all(|(_, state)| *state == State::Enabled));
+    let none = point_shared(&both, &members, &[]).expect("nobody may be let in, either");
+    assert!(only(&state(&none), true).iter().all(|(_, state)| *state == State::Disabled));
+    for (backend, why) in [("nope", "there is no backend"), ("other", "no server of backend")] {
+        let wrong = self::members().with_shared_backend(backend);
+        let refusal = pointed_at(&old, &wrong).expect_err("it cannot be shared");
+        assert!(refusal.to_string().contains(why), "{refusal}");
+    }
 }
 
 #[test]

@@ -26,6 +26,7 @@ frontend web
     http-request set-header X-Forwarded-Proto https
     default_backend app
 backend app
+    cookie SERVERID insert indirect nocache
     option httpchk GET /health
     default-server maxconn 200 inter 200ms fastinter 100ms fall 2 rise 1 check
     server a 10.0.0.1:8080 cookie a
@@ -75,6 +76,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ("P11", "inter 200ms fastinter 100ms", "inter 2s"),
     ("P12", "    option httpchk GET /health\n", "    mode tcp\n"),
     ("P13", "    option httpchk GET /health\n", "    mode tcp\n"),
+    ("P14", "    cookie SERVERID insert indirect nocache\n", ""),
     ("R01", "level admin", "level operator"),
     ("R02", " expose-fd listeners", ""),
     ("R03", "defaults\n", "defaults\n    load-server-state-from-file global\n"),
@@ -109,8 +111,12 @@ fn members() -> Members {
 }
 
 fn found(text: &str) -> Vec<lint::Finding> {
+    found_where(text, Sharing::OneMaster)
+}
+
+fn found_where(text: &str, sharing: Sharing) -> Vec<lint::Finding> {
     let members = members();
-    let context = Context { members: Some(&members), sharing: Sharing::OneMaster };
+    let context = Context { members: Some(&members), sharing };
     lint::lint(&Document::parse(text.as_bytes()), context)
 }
 
@@ -129,7 +135,9 @@ fn a_good_file_breaks_no_rule() {
 fn every_rule_is_met_by_the_file_that_breaks_it() {
     let mut said = String::new();
     for (id, text, with) in BROKEN {
-        let found = found(&broken(text, with));
+        // What users of every host need is not asked of those of the master alone.
+        let sharing = if *id == "P14" { Sharing::AllActive } else { Sharing::OneMaster };
+        let found = found_where(&broken(text, with), sharing);
         let met = found.iter().find(|finding| finding.rule.id == *id);
         said += &format!("{}\n", met.unwrap_or_else(|| panic!("{id} is not met: {found:#?}")));
     }
@@ -148,6 +156,20 @@ fn without_a_pair_its_rules_are_silent() {
         let of_the_pair = |finding: &&lint::Finding| finding.rule.id.starts_with(['P', 'W']);
         assert_eq!(found.iter().find(of_the_pair), None, "{id}");
     }
+}
+
+/// A backend that is said to be shared may lead to all hosts; another one beside it may not.
+#[test]
+fn one_backend_may_be_shared_and_another_not() {
+    let text = broken("cookie b disabled", "cookie b");
+    let second = text.replacen("\nbackend app\n", "\nbackend other\n", 1);
+    let second = &second[second.find("backend other\n").expect("it was named so")..];
+    let both = format!("{text}{second}");
+    let members = members().with_shared_backend("app");
+    let context = Context { members: Some(&members), sharing: Sharing::OneMaster };
+    let found = lint::lint(&Document::parse(both.as_bytes()), context);
+    let wrong: Vec<_> = found.iter().filter(|finding| finding.rule.id == "P01").collect();
+    assert!(matches!(wrong[..], [one] if one.subject.contains("other")), "{found:?}");
 }
 
 /// What is active on all hosts may well take traffic on all.

@@ -9,6 +9,7 @@ use crate::server::{Server, State, Unclear};
 use crate::time::milliseconds;
 use crate::view::Section;
 use crate::waiting_room::{self, GapKind, HOLD_ADDRESS, mode_is_http};
+use crate::word::Word;
 
 /// Time until HAProxy itself sees a death that is still called quick, in milliseconds.
 const DETECTION_MS: u64 = 2_000;
@@ -72,13 +73,30 @@ fn receivers(linter: &mut Linter<'_, '_>, section: &Section<'_>, own: &[&Pointed
         }
     }
     let subject = format!("backend {}", section.name);
-    if hosts.len() > 1 && linter.context.sharing == Sharing::OneMaster {
+    let shared = own.iter().any(|pointed| pointed.shared);
+    let all = shared || linter.context.sharing == Sharing::AllActive;
+    if all && mode_is_http(linter.view, section) && !sticks(linter, section) {
+        let fix = "cookie SERVERID insert indirect nocache, and a cookie on each server line";
+        linter.report("P14", section.line, &*subject, fix);
+    }
+    if hosts.len() > 1 && !all {
         let names: Vec<&str> = hosts.into_iter().collect();
         let fix = "disabled on all servers but the master's";
         linter.report("P01", section.line, format!("{subject}: {}", names.join(", ")), fix);
     } else if hosts.is_empty() && !unclear {
         linter.report("P02", section.line, subject, "remove disabled from the master's server");
     }
+}
+
+/// Whether something keeps a user's requests with one server.
+fn sticks(linter: &Linter<'_, '_>, section: &Section<'_>) -> bool {
+    const BY_CLIENT: [&str; 6] = ["source", "hash", "uri", "url_param", "hdr", "rdp-cookie"];
+    let view = linter.view;
+    let balance = view.setting_on(section, "balance");
+    let way = balance.as_ref().and_then(|setting| setting.values.first()).map(Word::to_text);
+    view.setting_on(section, "cookie").is_some()
+        || !view.statements(section, "stick").is_empty()
+        || way.is_some_and(|way| BY_CLIENT.iter().any(|one| way.starts_with(one)))
 }
 
 fn backend<'a>(linter: &mut Linter<'_, 'a>, section: &Section<'a>) {

@@ -146,6 +146,11 @@ pub const RULES: &[Rule] = &[
         "sessions whose clients have left stay",
         "no order ends them while their host is silent, and for hours a dead host counts as in use",
     ),
+    info(
+        "P14",
+        "users of a shared backend stick to no host",
+        "what the application keeps of a user on one host is not on the other",
+    ),
     error(
         "R01",
         "no runtime socket with level admin",

@@ -347,6 +347,8 @@ pub struct ProxyAccess {
     pub unit: String,
     /// Which server is which host. Empty: found by the hosts' addresses in haproxy.cfg.
     pub servers: Vec<ProxyServer>,
+    /// The backends whose users may go to every host on which the application is well.
+    pub every_host: Vec<String>,
 }
 
 /// One server of one backend, and the host of the pair that it is.

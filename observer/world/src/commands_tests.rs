@@ -67,6 +67,7 @@ fn leased(unit: &str, data: &str, lease_ms: Option<u64>) -> Result<HostCommands,
         name: "desk".into(),
         hosts,
         proxies,
+        sharing: Vec::new(),
         bouncers: Vec::new(),
         files: Vec::new(),
         monitor: None,
@@ -79,6 +80,7 @@ fn leased(unit: &str, data: &str, lease_ms: Option<u64>) -> Result<HostCommands,
 
 fn proxy_access(config: &str) -> ProxyAccess {
     ProxyAccess {
+        every_host: Vec::new(),
         name: "proxy".into(),
         ssh: ssh(),
         runtime_socket: "/run/haproxy/admin.sock".into(),

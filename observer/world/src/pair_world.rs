@@ -12,7 +12,7 @@ use haproxy::Members;
 use observer_core::drive::{Answer, Order, Reply};
 use observer_core::files::PassOrder;
 use observer_core::plan::{Effect, Proof, Sessions};
-use observer_core::policy::PairSpec;
+use observer_core::policy::{PairSpec, UsersGo};
 use observer_core::sighting::{Look, Seen, Silent};
 use observer_core::words::{BouncerName, Epoch, HostName, ProxyName};
 use tokio::sync::{mpsc, watch};
@@ -353,6 +353,12 @@ impl Host {
 }
 
 impl Proxy {
+    /// The hosts to which users of one of its backends may go.
+    pub(crate) fn users_of(&self, backend: &str) -> UsersGo {
+        let shares = self.access.every_host.iter().any(|name| name == backend);
+        if shares { UsersGo::EveryHost } else { UsersGo::Master }
+    }
+
     fn new(
         access: ProxyAccess,
         written: mpsc::UnboundedSender<WrittenFile>,

@@ -121,7 +121,8 @@ async fn a_plan_goes_first() {
     let world = behind(&sshd, &haproxy);
     let file = new_file(&haproxy, with_backend);
     let acted = world.plans_acted();
-    let effect = Effect::LetIn { proxy: "proxy".into(), host: name("node-a") };
+    let effect =
+        Effect::LetIn { proxy: "proxy".into(), host: name("node-a"), everywhere: Vec::new() };
     perform(&world, effect).await;
     let applied = world.apply(&file, acted, &|_| {}).await;
     assert!(matches!(&applied, Applied::Refused(why) if why.contains("plan")), "{applied:?}");
@@ -149,7 +150,8 @@ async fn a_fence_during_a_change_holds_at_the_worker_that_comes_up() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let still = prove(&world, &out).await;
         assert!(matches!(still, Answer::Shown(_)), "{delay_ms} ms: {applied:?}, then {still:?}");
-        perform(&world, Effect::LetIn { proxy: proxy(), host: host() }).await;
+        perform(&world, Effect::LetIn { proxy: proxy(), host: host(), everywhere: Vec::new() })
+            .await;
     }
 }
 

@@ -231,7 +231,11 @@ async fn a_rewrite_is_checked_with_all_files_and_changes_one() {
     fs::write(machine.haproxy.config(), text).unwrap();
     let named = String::from_utf8(base).unwrap().replace("defaults\n", "defaults ours\n");
     fs::write(machine.path("base.cfg"), &named).unwrap();
-    let rewrite = || Effect::Rewrite { proxy: "proxy".into(), master: name("node-b") };
+    let rewrite = || Effect::Rewrite {
+        proxy: "proxy".into(),
+        master: name("node-b"),
+        everywhere: Vec::new(),
+    };
     let alone = perform(&machine.world(|access| access.files.clear()), rewrite()).await;
     assert!(matches!(&alone, Reply::Refused(why) if why.contains("rejects")), "{alone:?}");
     assert_eq!(perform(&machine.world(|_| ()), rewrite()).await, Reply::Did);
@@ -258,7 +262,11 @@ async fn options_that_change_what_files_mean_are_told_until_the_check_has_them()
     assert!(what.contains(&has) && what.ends_with("neither -C nor -L"), "{what}");
     assert!(fix.contains(&format!("`directory = \"{}\"`", folder.display())), "{fix}");
     assert!(fix.contains("`local_peer = \"lb1\"`"), "{fix}");
-    let rewrite = || Effect::Rewrite { proxy: "proxy".into(), master: name("node-b") };
+    let rewrite = || Effect::Rewrite {
+        proxy: "proxy".into(),
+        master: name("node-b"),
+        everywhere: Vec::new(),
+    };
     let blind = perform(&machine.world(|_| ()), rewrite()).await;
     assert!(matches!(&blind, Reply::Refused(why) if why.contains("sorry.http")), "{blind:?}");
     let alike = machine.world(|access| {

@@ -26,7 +26,7 @@ fn take_out(host: &str, sessions: Sessions) -> Effect {
 }
 
 fn let_in(host: &str) -> Effect {
-    Effect::LetIn { proxy: "proxy".into(), host: name(host) }
+    Effect::LetIn { proxy: "proxy".into(), host: name(host), everywhere: Vec::new() }
 }
 
 fn is_out(host: &str) -> Proof {
@@ -34,15 +34,15 @@ fn is_out(host: &str) -> Proof {
 }
 
 fn is_in(host: &str) -> Proof {
-    Proof::IsIn { proxy: "proxy".into(), host: name(host) }
+    Proof::IsIn { proxy: "proxy".into(), host: name(host), everywhere: Vec::new() }
 }
 
 fn rewrite(master: &str) -> Effect {
-    Effect::Rewrite { proxy: "proxy".into(), master: name(master) }
+    Effect::Rewrite { proxy: "proxy".into(), master: name(master), everywhere: Vec::new() }
 }
 
 fn file_says(master: &str) -> Proof {
-    Proof::FileSays { proxy: "proxy".into(), master: name(master) }
+    Proof::FileSays { proxy: "proxy".into(), master: name(master), everywhere: Vec::new() }
 }
 
 #[track_caller]

@@ -102,7 +102,8 @@ pub(crate) enum Verb {
     },
     /// Take a host out of candidacy while somebody works on it; the rest is watched over on.
     Maintenance(MaintenanceArgs),
-    /// Keep users away from a host by its monitor file, and wait until nobody is left there.
+    /// Keep users away from a host, and wait until nobody is left there: by its monitor file, and
+    /// at the proxies where they may go to every host.
     Drain(DrainArgs),
     /// Let users come to a drained host again, once its application is well.
     Undrain(UndrainArgs),

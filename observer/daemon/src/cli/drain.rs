@@ -62,7 +62,7 @@ pub(super) async fn finish(desk: &Desk, args: UndrainArgs) -> Result<Exit, Failu
     let _: Accepted = desk.client.post(&path, &UndrainRequest { host: host.clone() }).await?;
     say(desk, &format!("users may come to {host} again, once its application is well"));
     let last = follow(desk, &host, Duration::from_millis(limit_ms), |now, _| {
-        let text = format!("{host} is undrained: its application and its monitor file are well");
+        let text = format!("{host} is undrained: its application is well, and users are let in");
         (!now.returning).then_some(Outcome { exit: Exit::Ok, text })
     });
     end(desk, &host, last.await?).await

@@ -235,11 +235,20 @@ fn proxy(proxy: &ProxyStatus) -> Vec<String> {
         let names: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
         if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
     };
+    let read = |hosts: Option<&[HostName]>| hosts.map_or_else(|| "not read".to_owned(), names);
+    let with = |own: String, shared: Option<String>| match shared {
+        Some(shared) => format!("{own}; shared: {shared}"),
+        None => own,
+    };
+    let shares = proxy.shares.as_ref();
     vec![
         proxy.name.to_string(),
         one_line(&proxy.state),
-        names(&proxy.lets_in),
-        proxy.file_lets_in.as_deref().map_or_else(|| "not read".to_owned(), names),
+        with(names(&proxy.lets_in), shares.map(|shares| names(&shares.lets_in))),
+        with(
+            read(proxy.file_lets_in.as_deref()),
+            shares.map(|shares| read(shares.file_lets_in.as_deref())),
+        ),
         proxy.sessions.to_string(),
     ]
 }

@@ -113,6 +113,7 @@ fn status() -> PairStatus {
             state: "serves".to_owned(),
             lets_in: vec!["node-a".into()],
             file_lets_in: Some(vec!["node-a".into()]),
+            shares: None,
             sessions: 12,
         }],
         journal: Journal::Writable,

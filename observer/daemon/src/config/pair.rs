@@ -109,6 +109,7 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
         name: PairName::new(&name),
         hosts: names,
         proxies: proxies.iter().map(|proxy| proxy.name.clone()).collect(),
+        sharing: proxies.iter().filter(|one| shares(one)).map(|one| one.name.clone()).collect(),
         bouncers: bouncers.iter().map(|bouncer| bouncer.name.clone()).collect(),
         services,
         files: sets,
@@ -117,6 +118,10 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
         policy,
     };
     PairAccess { spec, hosts, proxies, bouncers, files, mounts, parity, readiness }
+}
+
+fn shares(proxy: &ProxyAccess) -> bool {
+    !proxy.every_host.is_empty()
 }
 
 fn each_has_a_monitor_file(hosts: &[HostAccess], tables: &[Section<'_, '_>]) {
@@ -193,6 +198,7 @@ impl<'d, 't> Readers<'d, 't> {
             probe: frontend_probe(&section.table("probe")),
             unit,
             servers: servers(&section.tables("server"), hosts),
+            every_host: every_host(section),
         };
         section.finish();
         access
@@ -449,6 +455,24 @@ fn files(section: &Section<'_, '_>) -> Vec<PathBuf> {
         section.wrong("files", &format!("\"{relative}\" is no absolute path"), "start it with /");
     }
     files.into_iter().map(PathBuf::from).collect()
+}
+
+/// The backends whose users may go to every host.
+fn every_host(section: &Section<'_, '_>) -> Vec<String> {
+    let backends = section.texts("every_host");
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+    if let Some(bad) = backends.iter().find(|name| name.is_empty() || !name.chars().all(is_word)) {
+        section.wrong(
+            "every_host",
+            &format!("\"{bad}\" cannot name a backend"),
+            "write the names behind `backend` or `listen` in haproxy.cfg, like [\"desk\"]",
+        );
+    }
+    let twice = backends.iter().enumerate().find(|(at, name)| backends[..*at].contains(name));
+    if let Some((_, name)) = twice {
+        section.wrong("every_host", &format!("\"{name}\" stands twice"), "write it once");
+    }
+    backends
 }
 
 fn local_peer(section: &Section<'_, '_>) -> Option<String> {

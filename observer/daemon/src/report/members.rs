@@ -9,8 +9,8 @@ use observer_core::ledger::Snapshot;
 use observer_core::pair::Pair;
 use observer_core::policy::UsersGo;
 use observer_core::sighting::{
-    Admission, DatabaseBusy, DatabaseReport, Look, ProxyReport, Says, Seen, Silent, SystemState,
-    Vantage,
+    Admission, DatabaseBusy, DatabaseReport, Look, ProxyFileReport, ProxyReport, Says, Seen,
+    Silent, SystemState, Vantage,
 };
 use observer_core::words::{At, BouncerName, HostName, ProxyName};
 use serde::{Deserialize, Serialize};
@@ -189,8 +189,20 @@ pub(crate) struct ProxyStatus {
     pub(crate) lets_in: Vec<HostName>,
     /// The hosts its file lets users in to at its next start; none where it was not read.
     pub(crate) file_lets_in: Option<Vec<HostName>>,
+    /// The same two where users may go to every host; none where there is no such backend.
+    #[serde(default)]
+    pub(crate) shares: Option<Shares>,
     /// Sessions open to hosts of the pair.
     pub(crate) sessions: u64,
+}
+
+/// The hosts that share the users of backends which lead to every host.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Shares {
+    /// Those that the proxy lets users in to now.
+    pub(crate) lets_in: Vec<HostName>,
+    /// Those that its file lets users in to; none where it was not read.
+    pub(crate) file_lets_in: Option<Vec<HostName>>,
 }
 
 /// One PgBouncer's line.
@@ -210,8 +222,7 @@ pub(crate) fn hosts(pair: &Pair) -> Vec<HostStatus> {
     let master = pair.memory().master.as_ref();
     let promoted = pair.promoted_by_plan();
     let (drained, returning) = (&pair.memory().drained, &pair.memory().returning);
-    let users = pair.spec().monitor.map(|monitor| monitor.users);
-    let everywhere = users == Some(UsersGo::EveryHost);
+    let everywhere = !pair.spec().users_go_to_the_master_alone();
     let of_master = master.and_then(|host| last_report(snapshot, host));
     let line = |name: &HostName| {
         let report = match snapshot.seen(&Look::Database(name.clone())) {
@@ -244,7 +255,7 @@ pub(crate) fn hosts(pair: &Pair) -> Vec<HostStatus> {
             monitor: monitor(snapshot, name),
             drain: drained.get(name).map(|drain| DrainStatus::of(pair, name, drain)),
             returning: returning.get(name).is_some_and(|back| back.undrained || everywhere)
-                && pair.spec().monitor.is_some(),
+                && pair.spec().can_drain(),
         }
     };
     pair.spec().hosts.iter().map(line).collect()
@@ -262,17 +273,20 @@ pub(crate) fn proxies(pair: &Pair) -> Vec<ProxyStatus> {
             Some(Err(silent)) => (silence(silent), None),
         };
         let file = match snapshot.seen(&Look::ProxyFile(name.clone())) {
-            Some(Seen::ProxyFile(file)) => {
-                let rows = file.servers.iter().map(|server| (&server.host, server.admission));
-                Some(let_in(rows))
-            }
+            Some(Seen::ProxyFile(file)) => Some(file),
             _ => None,
         };
+        let running = |users| report.map(|report| runtime_let_in(report, users));
+        let written = |users| file.map(|file| file_let_in(file, users));
         ProxyStatus {
             name: name.clone(),
             state,
-            lets_in: report.map(runtime_let_in).unwrap_or_default(),
-            file_lets_in: file,
+            lets_in: running(UsersGo::Master).unwrap_or_default(),
+            file_lets_in: written(UsersGo::Master),
+            shares: pair.spec().sharing.contains(name).then(|| Shares {
+                lets_in: running(UsersGo::EveryHost).unwrap_or_default(),
+                file_lets_in: written(UsersGo::EveryHost),
+            }),
             sessions: report.map_or(0, |report| report.servers.iter().map(|s| s.sessions).sum()),
         }
     };
@@ -301,8 +315,14 @@ pub(crate) fn bouncers(pair: &Pair) -> Vec<BouncerStatus> {
     pair.spec().bouncers.iter().map(line).collect()
 }
 
-fn runtime_let_in(report: &ProxyReport) -> Vec<HostName> {
-    let_in(report.servers.iter().map(|server| (&server.host, server.admission)))
+fn runtime_let_in(report: &ProxyReport, users: UsersGo) -> Vec<HostName> {
+    let own = report.servers.iter().filter(|server| server.users == users);
+    let_in(own.map(|server| (&server.host, server.admission)))
+}
+
+fn file_let_in(file: &ProxyFileReport, users: UsersGo) -> Vec<HostName> {
+    let own = file.servers.iter().filter(|server| server.users == users);
+    let_in(own.map(|server| (&server.host, server.admission)))
 }
 
 fn let_in<'a>(rows: impl Iterator<Item = (&'a HostName, Admission)>) -> Vec<HostName> {

@@ -4,7 +4,7 @@
 //! Pure: bytes come in, reports go out. What a file says is text that others wrote.
 
 use haproxy::lint::{self, Context, Finding, Severity, Sharing, lint_files};
-use haproxy::{Document, Members, Refusal, unified_diff};
+use haproxy::{Document, Members, Refusal, State, unified_diff};
 use observer_world::text::checksum;
 use serde::{Deserialize, Serialize};
 
@@ -205,7 +205,13 @@ impl<'a> Source<'a> {
     pub(crate) fn roll_back(self, older: &[u8], master: &str, n: u64) -> Result<Drawn, Refusal> {
         let older = Document::parse(older);
         let none = Members::default();
-        let turned = haproxy::point(&older, self.members.unwrap_or(&none), &[master])?;
+        let members = self.members.unwrap_or(&none);
+        let turned = haproxy::point(&older, members, &[master])?;
+        // Where users may go to every host, somebody may have been drained since.
+        let now = haproxy::pointed_at(&Document::parse(self.bytes), members)?;
+        let shared = now.iter().filter(|one| one.shared && one.state == State::Enabled);
+        let shared: Vec<&str> = shared.map(|one| one.host.as_str()).collect();
+        let turned = haproxy::point_shared(&turned, members, &shared)?;
         let back = format!("as it was in version {n}");
         let (back, turn) = (back, format!("and users stay with {master}, as they are now"));
         Ok(self.drawn(vec![(back, older), (turn, turned)]))

@@ -19,7 +19,7 @@ use observer_core::mounts::{MountReport, MountUse};
 use observer_core::pair::Refusal;
 use observer_core::parity::{Copying, Found, Item, ItemReading, Print};
 use observer_core::plan::{Effect, Proof};
-use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec, UserWait};
+use observer_core::policy::{PairSpec, Placement, Policy, Probed, ServiceSpec, UserWait, UsersGo};
 use observer_core::sighting::{
     Admission, BouncerReport, CheckResult, DatabaseReport, FileServer, LeaseSeen, Look,
     MachineReport, ProxyFileReport, ProxyReport, Seen, ServerReport, Silent, SystemState,
@@ -47,6 +47,7 @@ pub(crate) fn spec() -> PairSpec {
         name: "desk".into(),
         hosts: vec!["node-a".into(), "node-b".into()],
         proxies: vec!["proxy".into()],
+        sharing: Vec::new(),
         bouncers: Vec::new(),
         files: Vec::new(),
         monitor: None,
@@ -243,6 +244,7 @@ impl State {
             backend: "desk".to_owned(),
             server: host.to_string(),
             host: host.clone(),
+            users: UsersGo::Master,
             admission: self.admission(host),
             check: if gone { CheckResult::Failing } else { CheckResult::Well },
             sessions: 0,
@@ -255,6 +257,7 @@ impl State {
             backend: "desk".to_owned(),
             server: host.to_string(),
             host: host.clone(),
+            users: UsersGo::Master,
             admission: if of_file { Admission::LetIn } else { Admission::TakenOut },
         }
     }

@@ -14,6 +14,7 @@ pub(crate) mod port;
 pub(crate) mod proxy;
 pub(crate) mod proxy_file;
 pub(crate) mod readiness;
+mod sessions;
 pub(crate) mod silence;
 
 use std::time::Duration;
@@ -40,7 +41,7 @@ pub(crate) async fn look(
         Look::Write(name) => database::write(world, host(world, name)?, deadline).await,
         Look::Disk(name) => disk::look(host(world, name)?, deadline).await,
         Look::Files(name) => files::look(host(world, name)?, deadline).await,
-        Look::Sessions(name) => monitor::sessions(world, host(world, name)?, deadline).await,
+        Look::Sessions(name) => sessions::look(world, host(world, name)?, deadline).await,
         Look::Mount { host: name, mount } => {
             mounts::look(host(world, name)?, mount, deadline).await
         }

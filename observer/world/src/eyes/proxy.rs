@@ -9,6 +9,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use haproxy::runtime::{Batch, Command, Info, ServerName, ServerRow, Status, Target};
+use observer_core::policy::UsersGo;
 use observer_core::sighting::{Admission, CheckResult, ProxyReport, Seen, ServerReport, Silent};
 use observer_core::words::HostName;
 
@@ -34,6 +35,8 @@ pub(crate) enum NoTable {
 #[derive(Debug, Clone)]
 pub(crate) struct OwnRow {
     pub(crate) host: HostName,
+    /// The hosts to which its backend's users may go.
+    pub(crate) users: UsersGo,
     pub(crate) row: ServerRow,
 }
 
@@ -161,7 +164,10 @@ pub(crate) fn own_rows(world: &Inner, proxy: &Proxy, rows: &[ServerRow]) -> Vec<
             named.iter().find(is_it).map(|known| known.host.clone())
         })
     };
-    let own = |row: &ServerRow| Some(OwnRow { host: host_of(row)?, row: row.clone() });
+    let own = |row: &ServerRow| {
+        let users = proxy.users_of(&row.backend);
+        Some(OwnRow { host: host_of(row)?, users, row: row.clone() })
+    };
     rows.iter().filter_map(own).collect()
 }
 
@@ -187,8 +193,9 @@ fn without_port(address: &str) -> &str {
 }
 
 fn report(own: OwnRow) -> ServerReport {
-    let OwnRow { host, row } = own;
+    let OwnRow { host, users, row } = own;
     ServerReport {
+        users,
         admission: admission(&row),
         check: check(&row),
         sessions: row.sessions,

@@ -72,13 +72,14 @@ impl FileCache {
 
 /// Which servers of a file belong to which host.
 pub(crate) fn members(world: &Inner, proxy: &Proxy) -> Members {
-    if proxy.access.servers.is_empty() {
-        return members_by_address(world);
-    }
     let add = |members: Members, known: &ProxyServer| {
         members.with_server(&known.backend, &known.server, known.host.as_str())
     };
-    proxy.access.servers.iter().fold(Members::default(), add)
+    let members = match proxy.access.servers.as_slice() {
+        [] => members_by_address(world),
+        named => named.iter().fold(Members::default(), add),
+    };
+    proxy.access.every_host.iter().fold(members, Members::with_shared_backend)
 }
 
 /// The same, by the hosts' addresses alone.
@@ -112,7 +113,8 @@ pub(crate) fn report(
         };
         let host = HostName::new(&pointed.host);
         let (backend, server) = (pointed.backend, pointed.server);
-        servers.push(FileServer { backend, server, host, admission });
+        let users = proxy.users_of(&backend);
+        servers.push(FileServer { backend, server, host, users, admission });
     }
     Ok(ProxyFileReport { servers })
 }

@@ -13,16 +13,16 @@ use haproxy::runtime::{
     AdminState, Command, ServerName, ServerRow, Session, Target, close_idle, split_answers,
 };
 use observer_core::plan::Sessions;
-use observer_core::sighting::UnitState;
+use observer_core::sighting::{Admission, UnitState};
 use observer_core::words::HostName;
 use tokio::time::Instant;
 
 use super::proxy_proofs::old_workers;
-use super::{Fault, rewrite};
+use super::{Fault, Receivers, rewrite};
 use crate::access::ProxyServer;
 use crate::eyes::machine;
 use crate::eyes::proxy::{
-    NoTable, OwnRow, TABLE_MAX, converse, own_rows, rows, server_name, socket, table,
+    NoTable, OwnRow, TABLE_MAX, admission, converse, own_rows, rows, server_name, socket, table,
 };
 use crate::haproxy_socket::{AskError, ask};
 use crate::pair_world::{Inner, Proxy};
@@ -66,19 +66,27 @@ pub(super) async fn take_out(
 pub(super) async fn let_in(
     world: &Inner,
     proxy: &Proxy,
-    host: &HostName,
+    receivers: Receivers<'_>,
     deadline: Duration,
 ) -> Result<(), Fault> {
     let until = Instant::now() + deadline;
     let left = || until.saturating_duration_since(Instant::now());
     let rows = table(world, proxy, left()).await.map_err(|error| refused(proxy, &error))?;
-    let servers = servers_of(proxy, &rows, host)?;
-    let others = rows.iter().filter(|own| own.host != *host).map(|own| server_name(&own.row));
-    let others: Vec<ServerName> = others.collect::<Result<_, _>>().map_err(Fault::Refused)?;
-    proxy.ending.lock().unwrap_or_else(PoisonError::into_inner).remove(host);
-    if let Err(fault) = end_idle(world, proxy, host, &rows, left()).await {
+    servers_of(proxy, &rows, receivers.master)?;
+    let (ins, outs): (Vec<&OwnRow>, Vec<&OwnRow>) =
+        rows.iter().partition(|own| receivers.include(&own.host, own.users));
+    let names = |rows: &[&OwnRow]| {
+        let names = rows.iter().map(|own| server_name(&own.row));
+        names.collect::<Result<Vec<ServerName>, _>>().map_err(Fault::Refused)
+    };
+    let (servers, others) = (names(&ins)?, names(&outs)?);
+    {
+        let mut ending = proxy.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        ending.retain(|host, _| !ins.iter().any(|own| own.host == *host));
+    }
+    if let Err(fault) = end_idle(world, proxy, &ins, left()).await {
         // A few requests that fail are better than an open door that stays shut.
-        let name = &proxy.access.name;
+        let (name, host) = (&proxy.access.name, receivers.master);
         tracing::warn!("{name}: idle connections to {host} could not be closed: {fault:?}");
     }
     order(proxy, Target::Worker, in_commands(&servers, &others), left()).await
@@ -87,18 +95,18 @@ pub(super) async fn let_in(
 /// How often the way back is ordered of a server whose address was turned away.
 const WAYS_BACK: u32 = 5;
 
-/// Closes the connections that HAProxy keeps to the host for reuse, and sees to it that every
-/// server has its own address afterwards: from HAProxy 3.0 on one changes after the answer.
+/// Closes the connections that HAProxy keeps to these servers for reuse, and sees to it that every
+/// one has its own address afterwards: from HAProxy 3.0 on one changes after the answer. One that
+/// takes sessions is left alone: its connections are in use, and a request would go astray.
 async fn end_idle(
     world: &Inner,
     proxy: &Proxy,
-    host: &HostName,
-    rows: &[OwnRow],
+    rows: &[&OwnRow],
     deadline: Duration,
 ) -> Result<(), Fault> {
     let until = Instant::now() + deadline;
     let left = || until.saturating_duration_since(Instant::now());
-    let own = rows.iter().filter(|own| own.host == *host);
+    let own = rows.iter().copied().filter(|own| admission(&own.row) != Admission::LetIn);
     let closings = own.filter_map(|own| Some((own, close_idle(&own.row)?)));
     let (kept, orders): (Vec<&OwnRow>, Vec<_>) = closings.unzip();
     if kept.is_empty() {
@@ -200,7 +208,8 @@ fn is_handle(id: &str) -> bool {
 
 /// What a dry run shows for taking a host out.
 pub(super) fn describe_out(proxy: &Proxy, host: &HostName, sessions: Sessions) -> Vec<String> {
-    let mut lines = describe(proxy, host, |servers, _| match sessions {
+    let is_it = |server: &ProxyServer| server.host == *host;
+    let mut lines = describe(proxy, host, is_it, |servers, _| match sessions {
         Sessions::End => out_commands(servers, servers),
         Sessions::Finish | Sessions::EndTunnels => out_commands(servers, &[]),
     });
@@ -214,24 +223,28 @@ pub(super) fn describe_out(proxy: &Proxy, host: &HostName, sessions: Sessions) -
 }
 
 /// What a dry run shows for letting a host in.
-pub(super) fn describe_in(proxy: &Proxy, host: &HostName) -> Vec<String> {
+pub(super) fn describe_in(proxy: &Proxy, receivers: Receivers<'_>) -> Vec<String> {
     let socket = proxy.access.runtime_socket.display();
+    let host = receivers.master;
     let idle = format!(
         "{socket}: set server ... port, there and back, where idle connections to {host} are kept"
     );
-    [vec![idle], describe(proxy, host, in_commands)].concat()
+    let is_in =
+        |server: &ProxyServer| receivers.include(&server.host, proxy.users_of(&server.backend));
+    [vec![idle], describe(proxy, host, is_in, in_commands)].concat()
 }
 
 fn describe(
     proxy: &Proxy,
     host: &HostName,
+    is_meant: impl Fn(&ProxyServer) -> bool,
     commands: impl Fn(&[ServerName], &[ServerName]) -> Vec<Command>,
 ) -> Vec<String> {
     let socket = proxy.access.runtime_socket.display();
     let known = proxy.seen_servers.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let known = if known.is_empty() { proxy.access.servers.clone() } else { known };
     let of_host = |wanted: bool| -> Vec<ServerName> {
-        let known = known.iter().filter(|server| (server.host == *host) == wanted);
+        let known = known.iter().filter(|server| is_meant(server) == wanted);
         let name = |server: &ProxyServer| {
             ServerName::new(server.backend.as_str(), server.server.as_str()).ok()
         };

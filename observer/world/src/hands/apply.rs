@@ -13,16 +13,18 @@ use std::time::Duration;
 
 use haproxy::{Direction, Document, Inventory, Item};
 use observer_core::drive::Answer;
-use observer_core::sighting::{Admission, Seen};
+use observer_core::policy::UsersGo;
+use observer_core::sighting::{Admission, FileServer, Seen};
+use observer_core::words::HostName;
 use tokio::time::{Instant, sleep};
 
 use super::put_file::{Outcome, Reach, put};
 use super::reload::{LOOK_AGAIN, once};
 use super::rewrite::insist_on_real_path;
-use super::{Fault, proxy_of, proxy_proofs};
+use super::{Fault, Receivers, proxy_of, proxy_proofs};
 use crate::eyes::port::probe_through;
 use crate::eyes::proxy::{admission, rows, table};
-use crate::eyes::proxy_file::read_as_root;
+use crate::eyes::proxy_file::{read_as_root, report};
 use crate::pair_world::{Applied, ApplyStep, Inner, NewFile, Proxy};
 use crate::ssh::Command;
 use crate::survey::proxy_files;
@@ -162,7 +164,7 @@ async fn nobody_waits(world: &Inner, proxy: &Proxy, file: &NewFile) -> Result<()
     for backend in backends {
         let serves = rows.iter().any(|own| {
             own.row.backend == backend
-                && own.host == file.master
+                && (own.host == file.master || own.users == UsersGo::EveryHost)
                 && admission(&own.row) == Admission::LetIn
                 && own.row.status.takes_new()
         });
@@ -241,6 +243,8 @@ async fn proven(
     may_act: &dyn Fn() -> bool,
     until: Instant,
 ) -> Result<String, String> {
+    let everywhere = shared_in(world, proxy, &file.after);
+    let receivers = Receivers { master: &file.master, everywhere: &everywhere };
     loop {
         if !may_act() {
             // It waits for us, and changes what would be looked for: another reload would keep it
@@ -248,7 +252,7 @@ async fn proven(
             return Ok("a plan acts here now, and proves who is let in".to_owned());
         }
         // Each look has its whole time: one that is cut short would hide what the last one saw.
-        let why = match proxy_proofs::is_in(world, proxy, &file.master, LOOK).await {
+        let why = match proxy_proofs::is_in(world, proxy, receivers, LOOK).await {
             Answer::Shown(seen) => match every_server_runs(proxy, &file.after, LOOK).await {
                 Ok(()) => match frontend_answers(proxy).await {
                     Ok(answered) => return Ok(format!("{seen}{answered}")),
@@ -266,6 +270,18 @@ async fn proven(
         }
         sleep(LOOK_AGAIN).await;
     }
+}
+
+/// The hosts that a content lets users in to where they may go to every host.
+fn shared_in(world: &Inner, proxy: &Proxy, bytes: &[u8]) -> Vec<HostName> {
+    let report = report(world, proxy, &Document::parse(bytes));
+    let servers = report.map(|report| report.servers).unwrap_or_default();
+    let is_in = |server: &FileServer| {
+        server.users == UsersGo::EveryHost && server.admission == Admission::LetIn
+    };
+    let hosts: BTreeSet<HostName> =
+        servers.into_iter().filter(is_in).map(|server| server.host).collect();
+    hosts.into_iter().collect()
 }
 
 /// The configured request, asked as a user on the proxy's own machine would.

@@ -32,11 +32,13 @@ use std::time::Duration;
 use observer_core::drive::{Order, Reply};
 use observer_core::files::{Deletions, PassOrder};
 use observer_core::plan::Effect;
+use observer_core::policy::UsersGo;
 use observer_core::words::{HostName, ProxyName};
 
 pub(crate) use apply::{apply, prepare};
 pub(crate) use files::pass;
 pub(crate) use proofs::prove;
+pub(crate) use proxy_proofs::shared_sessions;
 pub(crate) use reload::reload;
 pub(crate) use rewrite::insist_on_real_path;
 pub(crate) use run::{Machine, Put, hash};
@@ -115,16 +117,39 @@ async fn at_proxy(
         Effect::TakeOut { host, sessions, .. } => {
             admission::take_out(world, proxy, host, *sessions, deadline).await
         }
-        Effect::LetIn { host, .. } => admission::let_in(world, proxy, host, deadline).await,
+        Effect::LetIn { host, everywhere, .. } => {
+            admission::let_in(world, proxy, Receivers { master: host, everywhere }, deadline).await
+        }
         _ => Ok(()),
     };
     let told = tell().await;
     let waited = proxy.turns.wait().await;
     match effect {
-        Effect::Rewrite { master, .. } => rewrite::point_at(world, proxy, master, deadline).await,
+        Effect::Rewrite { master, everywhere, .. } => {
+            rewrite::point_at(world, proxy, Receivers { master, everywhere }, deadline).await
+        }
         Effect::KeepOut { host, .. } => rewrite::keep_out(world, proxy, host, deadline).await,
         _ if waited => tell().await,
         _ => told,
+    }
+}
+
+/// The hosts that a proxy is to let users in to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Receivers<'a> {
+    /// Where they may go to one host only.
+    pub(crate) master: &'a HostName,
+    /// Where they may go to every host.
+    pub(crate) everywhere: &'a [HostName],
+}
+
+impl Receivers<'_> {
+    /// Whether a server that leads to `host` is to take sessions.
+    pub(crate) fn include(&self, host: &HostName, users: UsersGo) -> bool {
+        match users {
+            UsersGo::Master => host == self.master,
+            UsersGo::EveryHost => self.everywhere.contains(host),
+        }
     }
 }
 
@@ -169,9 +194,11 @@ pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
                 at(proxy.as_str(), admission::describe_out(p, host, *sessions))
             })
         }
-        Effect::LetIn { proxy, host } => world
-            .proxy(proxy)
-            .map_or_else(Vec::new, |p| at(proxy.as_str(), admission::describe_in(p, host))),
+        Effect::LetIn { proxy, host, everywhere } => {
+            let receivers = Receivers { master: host, everywhere };
+            let lines = |p| at(proxy.as_str(), admission::describe_in(p, receivers));
+            world.proxy(proxy).map_or_else(Vec::new, lines)
+        }
         Effect::Rewrite { proxy, .. } | Effect::KeepOut { proxy, .. } => {
             world.proxy(proxy).map_or_else(Vec::new, |p| at(proxy.as_str(), rewrite::describe(p)))
         }

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 use super::proxy_proofs::{drained, file_keeps_out, file_says, is_in, is_out};
 use super::slave_proofs::{lag_within, not_promoted, replayed_shutdown, shut_down};
 use super::{
-    Fault, bouncers, files, follow, history, host_of, lease, monitor, power, proxy_of, slots,
-    synchrony,
+    Fault, Receivers, bouncers, files, follow, history, host_of, lease, monitor, power, proxy_of,
+    slots, synchrony,
 };
 use crate::access::HttpProbe;
 use crate::eyes::{machine, port, readiness};
@@ -48,9 +48,13 @@ async fn look_for(
         Proof::IsOut { proxy, host } => {
             is_out(world, proxy_of(world, proxy)?, host, deadline).await
         }
-        Proof::IsIn { proxy, host } => is_in(world, proxy_of(world, proxy)?, host, deadline).await,
-        Proof::FileSays { proxy, master } => {
-            file_says(world, proxy_of(world, proxy)?, master, deadline).await
+        Proof::IsIn { proxy, host, everywhere } => {
+            let receivers = Receivers { master: host, everywhere };
+            is_in(world, proxy_of(world, proxy)?, receivers, deadline).await
+        }
+        Proof::FileSays { proxy, master, everywhere } => {
+            let receivers = Receivers { master, everywhere };
+            file_says(world, proxy_of(world, proxy)?, receivers, deadline).await
         }
         Proof::DatabaseStopped { host } => {
             database_stopped(world, host_of(world, host)?, deadline).await

@@ -9,16 +9,17 @@ use std::time::Duration;
 use haproxy::Document;
 use haproxy::runtime::{Command, ProcessTable, ServerRow, Session, Target};
 use observer_core::drive::Answer;
-use observer_core::sighting::{Admission, UnitState};
+use observer_core::policy::UsersGo;
+use observer_core::sighting::{Admission, FileServer, Silent, UnitState};
 use observer_core::words::HostName;
 use tokio::time::Instant;
 
-use super::Fault;
 use super::admission::{ends, is_absent, is_tunnel};
 use super::run::Machine;
 use super::unseen_workers::unseen_workers;
+use super::{Fault, Receivers};
 use crate::eyes::machine;
-use crate::eyes::proxy::{NoTable, admission, converse, own_rows, rows, table};
+use crate::eyes::proxy::{NoTable, OwnRow, admission, converse, own_rows, rows, table};
 use crate::eyes::proxy_file::{read, report};
 use crate::pair_world::{Inner, Proxy};
 use crate::text::shown;
@@ -147,6 +148,27 @@ pub(super) async fn drained(
     }
 }
 
+/// The sessions that the host has where users may go to every host, those at workers from before a
+/// reload among them. One that does not run has none.
+pub(crate) async fn shared_sessions(
+    world: &Inner,
+    proxy: &Proxy,
+    host: &HostName,
+    deadline: Duration,
+) -> Result<u64, Silent> {
+    let until = Instant::now() + deadline;
+    let rows = match table(world, proxy, deadline).await {
+        Ok(rows) => rows,
+        Err(error) if is_absent(&error) => return Ok(0),
+        Err(error) => return Err(error.silence().err().unwrap_or(Silent::NoWay)),
+    };
+    let left = until.saturating_duration_since(Instant::now());
+    let old = old_rows(world, proxy, host, left).await.map_err(Silent::Garbage)?;
+    let now = rows.into_iter().filter(|own| own.host == *host).map(|own| own.row);
+    let shared = |row: &ServerRow| proxy.users_of(&row.backend) == UsersGo::EveryHost;
+    Ok(now.chain(old).filter(shared).map(|row| row.sessions).sum())
+}
+
 /// The servers of the host at workers from before a reload, with the sessions they still carry.
 async fn old_rows(
     world: &Inner,
@@ -253,27 +275,26 @@ pub(super) async fn file_keeps_out(
 pub(super) async fn is_in(
     world: &Inner,
     proxy: &Proxy,
-    host: &HostName,
+    receivers: Receivers<'_>,
     deadline: Duration,
 ) -> Answer {
     let rows = match table(world, proxy, deadline).await {
         Ok(rows) => rows,
         Err(error) => return unknown_table(error),
     };
-    let own: Vec<_> = rows.iter().filter(|own| own.host == *host).map(|own| &own.row).collect();
-    if own.is_empty() {
-        return Answer::NotYet(format!("no server that leads to {host} was found"));
+    if !rows.iter().any(|own| own.host == *receivers.master) {
+        return Answer::NotYet(format!("no server that leads to {} was found", receivers.master));
     }
-    let others = rows.iter().filter(|own| own.host != *host);
-    let mut open = others.filter(|own| admission(&own.row) != Admission::TakenOut);
-    if let Some(open) = open.next() {
+    let (ins, outs): (Vec<&OwnRow>, Vec<&OwnRow>) =
+        rows.iter().partition(|own| receivers.include(&own.host, own.users));
+    if let Some(open) = outs.iter().find(|own| admission(&own.row) != Admission::TakenOut) {
         let text = format!("{}/{} takes sessions too", open.row.backend, open.row.server);
         return Answer::NotYet(shown(text.as_bytes()));
     }
-    match own.iter().find(|row| admission(row) != Admission::LetIn) {
-        None => Answer::Shown(format!("{} servers take sessions", own.len())),
+    match ins.iter().find(|own| admission(&own.row) != Admission::LetIn) {
+        None => Answer::Shown(format!("{} servers take sessions", ins.len())),
         Some(shut) => {
-            let text = format!("{}/{} takes no sessions", shut.backend, shut.server);
+            let text = format!("{}/{} takes no sessions", shut.row.backend, shut.row.server);
             Answer::NotYet(shown(text.as_bytes()))
         }
     }
@@ -289,9 +310,10 @@ fn unknown_table(error: NoTable) -> Answer {
 pub(super) async fn file_says(
     world: &Inner,
     proxy: &Proxy,
-    master: &HostName,
+    receivers: Receivers<'_>,
     deadline: Duration,
 ) -> Answer {
+    let master = receivers.master;
     let until = Instant::now() + deadline;
     let file = match read(proxy, deadline).await {
         Ok(bytes) => report(world, proxy, &Document::parse(&bytes)),
@@ -301,14 +323,15 @@ pub(super) async fn file_says(
         Ok(file) => file,
         Err(silent) => return Answer::Unknown(silent.to_string()),
     };
-    let should = |host: &HostName| {
-        if host == master { Admission::LetIn } else { Admission::TakenOut }
+    let should = |known: &FileServer| match receivers.include(&known.host, known.users) {
+        true => Admission::LetIn,
+        false => Admission::TakenOut,
     };
     if !file.servers.iter().any(|server| server.host == *master) {
         return Answer::NotYet(format!("the file names no server of {master}"));
     }
-    if let Some(wrong) = file.servers.iter().find(|known| known.admission != should(&known.host)) {
-        let what = if wrong.host == *master { "keeps out" } else { "lets in" };
+    if let Some(wrong) = file.servers.iter().find(|known| known.admission != should(known)) {
+        let what = if wrong.admission == Admission::TakenOut { "keeps out" } else { "lets in" };
         return Answer::NotYet(format!("the file {what} {}/{}", wrong.backend, wrong.server));
     }
     let left = until.saturating_duration_since(Instant::now());

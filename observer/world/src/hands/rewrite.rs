@@ -6,29 +6,40 @@
 
 use std::time::Duration;
 
-use haproxy::{Document, Inventory, Refusal, ServerChange, ServerEdit, point, pointed_at};
+use haproxy::{
+    Document, Inventory, Refusal, ServerChange, ServerEdit, point, point_shared, pointed_at,
+};
 use observer_core::words::HostName;
 use tokio::time::Instant;
 
-use super::Fault;
 use super::put_file::{Outcome, Reach, put};
 use super::run::Machine;
+use super::{Fault, Receivers};
 use crate::commands::Privileged;
 use crate::eyes::proxy_file::{members, read_as_root};
 use crate::pair_world::{Inner, Proxy};
 use crate::ssh::{Command, Ending};
 use crate::text::shown;
 
-/// Makes the file say that of the pair's hosts only `master` is let in.
+/// Makes the file say that of the pair's hosts only the receivers are let in.
 pub(super) async fn point_at(
     world: &Inner,
     proxy: &Proxy,
-    master: &HostName,
+    receivers: Receivers<'_>,
     deadline: Duration,
 ) -> Result<(), Fault> {
     let members = members(world, proxy);
-    let edit = |document: &Document| point(document, &members, &[master.as_str()]);
-    let reason = format!("users are let in to {master} only");
+    let everywhere: Vec<&str> = receivers.everywhere.iter().map(HostName::as_str).collect();
+    let shares = !proxy.access.every_host.is_empty();
+    let edit = |document: &Document| {
+        let turned = point(document, &members, &[receivers.master.as_str()])?;
+        if shares { point_shared(&turned, &members, &everywhere) } else { Ok(turned) }
+    };
+    let mut reason = format!("users are let in to {} only", receivers.master);
+    if shares {
+        let hosts = if everywhere.is_empty() { "none".to_owned() } else { everywhere.join(", ") };
+        reason += &format!("; of the hosts that share users, to {hosts}");
+    }
     Rewrite::new(proxy, deadline).run(&reason, edit).await
 }
 

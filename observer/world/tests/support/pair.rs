@@ -35,6 +35,7 @@ pub fn spec() -> PairSpec {
         name: "pair".into(),
         hosts: vec!["node-a".into(), "node-b".into()],
         proxies: vec!["proxy".into()],
+        sharing: Vec::new(),
         bouncers: Vec::new(),
         files: Vec::new(),
         monitor: None,
@@ -80,6 +81,7 @@ pub fn host_of(sshd: &Sshd, name: &str, cluster: &Cluster) -> HostAccess {
 
 pub fn proxy(sshd: &Sshd, folder: &Path) -> ProxyAccess {
     ProxyAccess {
+        every_host: Vec::new(),
         name: "proxy".into(),
         ssh: ssh(sshd),
         runtime_socket: folder.join("admin.sock"),

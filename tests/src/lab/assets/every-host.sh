@@ -20,3 +20,8 @@ ln -s /opt/ha-observer/bin/ha-observer /usr/bin/ha-observer
 
 # What a machine said before it died can be read after its next boot.
 mkdir -p /var/log/journal
+
+# A service that does not end when it is told is killed after this; by default it has 90 s, which is
+# longer than a scenario waits for a machine to shut down.
+mkdir -p /etc/systemd/system.conf.d
+printf '[Manager]\nDefaultTimeoutStopSec=10s\n' >/etc/systemd/system.conf.d/lab.conf

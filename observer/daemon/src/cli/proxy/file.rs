@@ -109,7 +109,7 @@ fn show_drawn(drawn: &Drawn, format: Format) {
 fn only_receiver(bytes: &[u8], members: &Members) -> Result<String, Failure> {
     let pointed = pointed_at(&Document::parse(bytes), members)
         .map_err(|why| Failure::Refused(format!("{why}\n  fix: write plain addresses")))?;
-    let open = pointed.iter().filter(|one| one.state == State::Enabled);
+    let open = pointed.iter().filter(|one| one.state == State::Enabled && !one.shared);
     let mut hosts: Vec<&str> = open.map(|one| one.host.as_str()).collect();
     hosts.sort_unstable();
     hosts.dedup();
