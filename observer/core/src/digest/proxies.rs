@@ -6,7 +6,7 @@ use super::votes::{self, Vote};
 use super::{Inputs, sharing};
 use crate::facts::{Fence, Master, Proxies};
 use crate::policy::{FenceGrade, OnDrift, UsersGo};
-use crate::sighting::{Admission, FileServer, Look, ProxyReport, Says, Seen, ServerReport};
+use crate::sighting::{Admission, FileServer, Look, ProxyReport, Says, Seen, ServerReport, Silent};
 use crate::words::{BouncerName, HostName, ProxyName};
 
 /// Rounds for which a proxy's checks of a healthy master must fail to be told.
@@ -27,6 +27,7 @@ pub(super) fn assess(
     let mut evidence = Vec::new();
     let mut fence = fence_without_proxies(inputs, master);
     for proxy in &inputs.spec.proxies {
+        evidence.extend(unread_file(inputs, proxy));
         let (state, why) = one(inputs, proxy, master.map(|host| (host, condition)), shared);
         if state == Proxies::Unreachable {
             fence = Fence::Impossible;
@@ -147,6 +148,19 @@ struct Wrong {
     host: HostName,
     users: UsersGo,
     text: String,
+}
+
+/// A file that answers and cannot be understood: no change of master could be written into it.
+fn unread_file(inputs: Inputs<'_>, proxy: &ProxyName) -> Option<String> {
+    let entry = inputs.snapshot.get(&Look::ProxyFile(proxy.clone()))?;
+    match &entry.latest.seen {
+        Err(silent @ (Silent::Garbage(_) | Silent::Denied(_)))
+            if entry.streak >= inputs.spec.policy.failures =>
+        {
+            Some(format!("{proxy}: its file: {silent}"))
+        }
+        _ => None,
+    }
 }
 
 type Right<'a> = (&'a HostName, &'a [ProxiedStanding]);

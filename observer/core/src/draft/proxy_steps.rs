@@ -79,6 +79,13 @@ pub(super) fn hold_beside(
     Step { name: format!("hold users of {host} at {proxy}"), ..step }
 }
 
+/// Sends nobody new to a host whose services are about to be stopped, and waits until the requests
+/// there have finished. It stays out: what it is to be is the repair's of what drifted.
+pub(super) fn leave(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Step {
+    let name = format!("users leave {host} at {proxy}");
+    Step { name, undo: Undo::NothingToUndo, ..hold(brief, proxy, host) }
+}
+
 /// The same once more right before the pivot, as for the old master.
 pub(super) fn still_held(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Step {
     let name = format!("users of {host} still held at {proxy}");

@@ -12,11 +12,15 @@ const STOP_MS: u64 = 5_000;
 /// pair's file says, and for no more. Those at a `paused` PgBouncer come with
 /// them.
 pub(super) fn open_to_users(spec: &PairSpec, heir: &HostName, paused: &[BouncerName]) -> Vec<Step> {
+    // An application that works on every host may reach the database by the proxies: it cannot be
+    // ready before users are let in there. The proxies' own checks say when it is.
+    let by_proxies =
+        |service: &ServiceSpec| service.placement == Placement::All && !spec.sharing.is_empty();
     let (needed, rest): (Vec<_>, Vec<_>) = spec
         .services
         .iter()
         .filter(|service| service.placement != Placement::Slave)
-        .partition(|service| service.users == UserWait::Wait);
+        .partition(|service| service.users == UserWait::Wait && !by_proxies(service));
     let mut plan: Vec<Step> = Vec::new();
     plan.extend(needed.into_iter().map(|service| start_service(heir, service)));
     plan.extend(spec.proxies.iter().map(|proxy| steps::let_in(spec, proxy, heir)));

@@ -6,7 +6,7 @@
 
 use super::Brief;
 pub(super) use super::proxy_steps::{
-    end_tunnels, fence, hold, hold_beside, keep_out, let_in, let_in_beside, rewrite,
+    end_tunnels, fence, hold, hold_beside, keep_out, leave, let_in, let_in_beside, rewrite,
     rewrite_beside, still_fenced, still_held,
 };
 pub(super) use super::service_steps::{

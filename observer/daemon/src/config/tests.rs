@@ -107,6 +107,21 @@ fn commented_out_keys_of_the_default_pair_file_are_right_too() {
     assert_eq!((monitor.users, monitor.settle_ms), (UsersGo::Master, 5_000));
 }
 
+#[test]
+fn backends_that_all_hosts_share_are_read_and_checked() {
+    let with = |names: &str| {
+        changed(&[("#every_host = [\"desk\"]\n", &format!("every_host = [{names}]\n"))])
+    };
+    let access = read(&with("\"desk\", \"static.files\"")).unwrap();
+    assert_eq!(access.proxies[0].every_host, ["desk", "static.files"]);
+    assert_eq!(access.spec.sharing, access.spec.proxies);
+    let none = read(&with("")).unwrap();
+    assert!(none.spec.sharing.is_empty() && none.spec.users_go_to_the_master_alone());
+    let bad =
+        ["\"a b\"", "\"\"", "\"desk\", \"desk\""].map(|names| read(&with(names)).unwrap_err());
+    insta::assert_snapshot!(bad.map(|findings| findings.to_string()).join("\n"));
+}
+
 /// A host's own key stands before that of all; the port is that of its application.
 #[test]
 fn a_monitor_file_is_read_for_every_host() {
