@@ -462,12 +462,7 @@ fn fault(words: &[&str]) -> Option<Fault> {
         "start-haproxy" => Fault::StartHaproxy(proxy()?),
         "power-off-proxy" => Fault::PowerOffProxy(proxy()?),
         "power-on-proxy" => Fault::PowerOnProxy(proxy()?),
-        "edit-runtime" => Fault::EditRuntime(proxy()?, HostName::new(words.get(2)?)),
-        "take-out-shared" => Fault::TakeOutShared(proxy()?, HostName::new(words.get(2)?)),
-        "write-out-shared" => Fault::WriteOutShared(proxy()?, HostName::new(words.get(2)?)),
-        "take-out-by-hand" => Fault::TakeOutByHand(proxy()?, HostName::new(words.get(2)?)),
         "mend-database" => Fault::MendDatabase(host()?),
-        "edit-file" => Fault::EditFile(proxy()?, HostName::new(words.get(2)?)),
         "drop-slot" => Fault::DropSlot(host()?, HostName::new(words.get(2)?)),
         "lose-log" => Fault::LoseLog(host()?),
         "lock-out" => Fault::LockOut(host()?),
@@ -486,9 +481,24 @@ fn fault(words: &[&str]) -> Option<Fault> {
         _ => {
             return of_a_service(words)
                 .or_else(|| of_files(words))
+                .or_else(|| of_a_proxys_table(words))
                 .or_else(|| of_a_bouncer(words))
                 .or_else(|| of_the_observer(words));
         }
+    })
+}
+
+/// What people do to who is let in at a proxy.
+fn of_a_proxys_table(words: &[&str]) -> Option<Fault> {
+    let proxy = || words.get(1).map(|name| ProxyName::new(name));
+    let host = || words.get(2).map(|name| HostName::new(name));
+    Some(match *words.first()? {
+        "edit-runtime" => Fault::EditRuntime(proxy()?, host()?),
+        "take-out-shared" => Fault::TakeOutShared(proxy()?, host()?),
+        "write-out-shared" => Fault::WriteOutShared(proxy()?, host()?),
+        "take-out-by-hand" => Fault::TakeOutByHand(proxy()?, host()?),
+        "edit-file" => Fault::EditFile(proxy()?, host()?),
+        _ => return None,
     })
 }
 

@@ -18,8 +18,7 @@ pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan
     for proxy in &spec.proxies {
         plan.push(steps::fence(brief, proxy, master));
     }
-    let beside = |proxy| steps::hold_beside(brief, proxy, heir, Sessions::End);
-    plan.extend(spec.sharing.iter().map(beside));
+    plan.extend(steps::hold_beside(brief, heir, Sessions::End));
     if digest.master_ssh == Reach::Answers {
         // What is silent is told once it is back: nobody's failover waits for it.
         plan.extend(monitors::send_away(spec, master));
@@ -47,10 +46,7 @@ pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan
     if needs_power {
         plan.extend(by_power.clone());
     }
-    for proxy in &spec.proxies {
-        plan.push(steps::still_fenced(brief, proxy, master));
-    }
-    plan.extend(spec.sharing.iter().map(|proxy| steps::still_held(brief, proxy, heir)));
+    plan.extend(steps::still_nobody_in(brief, master, heir));
     plan.push(steps::promote(spec, heir, after));
     plan.push(steps::first_write(heir));
     plan.extend(steps::open_to_users(spec, heir, &[]));

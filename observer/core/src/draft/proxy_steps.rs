@@ -34,7 +34,7 @@ pub(super) fn fence(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Ste
 /// Fences once more right before the pivot: replaying may have taken a minute, and a HAProxy that
 /// was restarted meanwhile has gone back to its file. Sessions are not ended a second time, since
 /// by now the waiting room holds users that have nothing to do with the old master.
-pub(super) fn still_fenced(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Step {
+fn still_fenced(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Step {
     Step {
         name: format!("still fenced at {proxy}"),
         first: First::Order,
@@ -66,17 +66,14 @@ pub(super) fn hold(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Step
 /// Has users wait who would go to a host that is no master, where they may go to every host: what
 /// the application does there for them, it does in the master's database. Until the next master
 /// writes, that would be lost, or fail.
-pub(super) fn hold_beside(
-    brief: Brief<'_>,
-    proxy: &ProxyName,
-    host: &HostName,
-    sessions: Sessions,
-) -> Step {
-    let step = match sessions {
+pub(super) fn hold_beside(brief: Brief<'_>, host: &HostName, sessions: Sessions) -> Vec<Step> {
+    let step = |proxy| match sessions {
         Sessions::End => fence(brief, proxy, host),
         Sessions::Finish | Sessions::EndTunnels => hold(brief, proxy, host),
     };
-    Step { name: format!("hold users of {host} at {proxy}"), ..step }
+    let name = |proxy| format!("hold users of {host} at {proxy}");
+    let sharing = brief.spec.sharing.iter();
+    sharing.map(|proxy| Step { name: name(proxy), ..step(proxy) }).collect()
 }
 
 /// Sends nobody new to a host whose services are about to be stopped, and waits until the requests
@@ -86,10 +83,14 @@ pub(super) fn leave(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Ste
     Step { name, undo: Undo::NothingToUndo, ..hold(brief, proxy, host) }
 }
 
-/// The same once more right before the pivot, as for the old master.
-pub(super) fn still_held(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Step {
-    let name = format!("users of {host} still held at {proxy}");
-    Step { name, ..still_fenced(brief, proxy, host) }
+/// Fences the old master once more right before the pivot, and holds the users of `heir` with it.
+pub(super) fn still_nobody_in(brief: Brief<'_>, master: &HostName, heir: &HostName) -> Vec<Step> {
+    let fenced = brief.spec.proxies.iter().map(|proxy| still_fenced(brief, proxy, master));
+    let held = brief.spec.sharing.iter().map(|proxy| Step {
+        name: format!("users of {heir} still held at {proxy}"),
+        ..still_fenced(brief, proxy, heir)
+    });
+    fenced.chain(held).collect()
 }
 
 /// Ends what is no HTTP and would never finish: its database is gone, and at its next connection

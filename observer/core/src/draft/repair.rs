@@ -123,8 +123,8 @@ fn stop_stale(brief: Brief<'_>, stale: &[HostName]) -> Result<Vec<Step>, NoPlan>
 }
 
 /// At every proxy: all others out, the master in, the file the same; and, where users may go to
-/// every host, all that are well in. Sessions may finish: they lead to hosts that are slaves. Where only monitor files say something else, the proxies are
-/// left alone.
+/// every host, all that are well in. Sessions may finish: they lead to hosts that are slaves. Where
+/// only monitor files say something else, the proxies are left alone.
 fn correct_proxies(brief: Brief<'_>, master: &HostName) -> Vec<Step> {
     let spec = brief.spec;
     let mut plan = monitors::correct(brief);

@@ -7,7 +7,7 @@
 use super::Brief;
 pub(super) use super::proxy_steps::{
     end_tunnels, fence, hold, hold_beside, keep_out, leave, let_in, let_in_beside, rewrite,
-    rewrite_beside, still_fenced, still_held,
+    rewrite_beside, still_nobody_in,
 };
 pub(super) use super::service_steps::{
     open_to_users, proof_beside_a_standby, slave_services, start_service, stop_service,

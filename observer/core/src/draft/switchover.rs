@@ -46,11 +46,8 @@ pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     plan.extend(rest.into_iter().map(stop));
     plan.extend(spec.bouncers.iter().map(bouncers::answers));
     plan.extend(monitors::leave(spec, master));
-    for proxy in &spec.proxies {
-        plan.push(steps::hold(brief, proxy, master));
-    }
-    let beside = |proxy| steps::hold_beside(brief, proxy, heir, Sessions::Finish);
-    plan.extend(spec.sharing.iter().map(beside));
+    plan.extend(spec.proxies.iter().map(|proxy| steps::hold(brief, proxy, master)));
+    plan.extend(steps::hold_beside(brief, heir, Sessions::Finish));
     plan.extend(needed.into_iter().map(stop));
     // Requests in flight, and what has just been stopped, may have needed their sessions.
     plan.extend(spec.bouncers.iter().map(|bouncer| bouncers::pause(spec, bouncer)));
@@ -61,8 +58,7 @@ pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     plan.push(Step { on_failure: OnFailure::GiveUp, ..steps::tombstone(master) });
     plan.push(steps::replayed_shutdown(heir, master));
     plan.extend(steps::end_passes(spec, heir));
-    plan.extend(spec.proxies.iter().map(|proxy| steps::still_fenced(brief, proxy, master)));
-    plan.extend(spec.sharing.iter().map(|proxy| steps::still_held(brief, proxy, heir)));
+    plan.extend(steps::still_nobody_in(brief, master, heir));
     plan.push(steps::promote_or_withdraw(spec, heir, after));
     plan.push(steps::first_write(heir));
     plan.extend(steps::open_to_users(spec, heir, &spec.bouncers));

@@ -336,9 +336,7 @@ impl fmt::Display for Proof {
             Proof::Synchronous { host, standby: Some(standby) } => {
                 write!(f, "{standby} holds every commit that {host} acknowledges")
             }
-            Proof::Synchronous { host, standby: None } => {
-                write!(f, "commits on {host} wait for nobody")
-            }
+            Proof::Synchronous { host, standby: None } => write!(f, "no commit on {host} waits"),
             Proof::LeaseRuns { host } => write!(f, "the lease on {host} runs"),
             Proof::NoLease { host } => write!(f, "no lease runs on {host}"),
             Proof::DivergedKept { host, .. } => write!(f, "what only {host} has is kept"),
