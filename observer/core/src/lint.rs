@@ -413,10 +413,12 @@ fn check_nothing_is_lost(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &
     let first_stop = before.iter().position(stops).unwrap_or(pivot);
     for proxy in &spec.proxies {
         let held = Proof::Drained { proxy: proxy.clone(), host: master.clone() };
-        let beside = Proof::Drained { proxy: proxy.clone(), host: plan.next_master.clone() };
-        let both = [Some(held), spec.sharing.contains(proxy).then_some(beside)];
-        let is_late = |held: &Proof| position(held).is_none_or(|held| held >= first_stop);
-        if both.iter().flatten().any(is_late) {
+        let held = position(&held);
+        let shared = Proof::SharedDrained { proxy: proxy.clone() };
+        // Requests that are under way may need what is held with the master.
+        let in_order = !spec.sharing.contains(proxy)
+            || position(&shared).is_some_and(|shared| held.is_some_and(|held| shared < held));
+        if held.is_none_or(|held| held >= first_stop) || !in_order {
             findings.push(Finding::StoppedBeforeHeld(proxy.to_string()));
         }
     }

@@ -16,6 +16,7 @@ impl World {
             Proof::IsOut { .. }
             | Proof::IsIn { .. }
             | Proof::Drained { .. }
+            | Proof::SharedDrained { .. }
             | Proof::FileSays { .. }
             | Proof::FileKeepsOut { .. } => self.prove_at_proxy(proof),
             Proof::BouncerPaused { .. } | Proof::BouncerRuns { .. } => self.prove_at_bouncer(proof),
@@ -59,6 +60,11 @@ impl World {
                 }
                 answer => answer,
             },
+            Proof::SharedDrained { proxy } => {
+                let held = &self.proxies[proxy];
+                let so = !held.busy && !held.shares_with_anybody();
+                self.if_proxy(proxy, so, "1 request has not finished")
+            }
             Proof::FileSays { proxy, master, everywhere } => {
                 let so = self.proxies[proxy].file_says(master, everywhere);
                 self.if_proxy(proxy, so, "the file says otherwise")

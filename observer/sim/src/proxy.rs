@@ -66,7 +66,16 @@ impl Proxy {
         Reply::Did
     }
 
-    /// The same in the file.
+    /// Has everybody wait where users may go to every host.
+    pub(crate) fn hold_shared(&mut self) -> Reply {
+        if !self.running {
+            return Reply::Refused("HAProxy is not running".to_owned());
+        }
+        point(&mut self.shared_runtime, &[]);
+        Reply::Did
+    }
+
+    /// Has the file let users in to `master`, and to `everywhere` where they may go to every host.
     pub(crate) fn rewrite(&mut self, master: &HostName, everywhere: &[HostName]) -> Reply {
         point(&mut self.file, std::slice::from_ref(master));
         point(&mut self.shared_file, everywhere);

@@ -241,6 +241,7 @@ impl World {
                 }
                 reply
             }
+            Effect::HoldShared { proxy } => self.at_proxy(proxy, Proxy::hold_shared),
             Effect::LetIn { proxy, host, everywhere } => {
                 self.at_proxy(proxy, |proxy| proxy.let_in_only(host, everywhere))
             }

@@ -6,7 +6,7 @@ use observer_core::drive::Order;
 use observer_core::journal::Way;
 use observer_core::lint::{Finding, lint};
 use observer_core::pair::Wish;
-use observer_core::plan::{Effect, Plan, Proof, Undo};
+use observer_core::plan::{Effect, Plan, Proof, Step, Undo};
 use observer_core::sighting::{Admission, Says};
 use observer_core::words::{At, Epoch, HostName, PlanId};
 use observer_sim::check::Checks;
@@ -36,7 +36,7 @@ fn findings(plan: &Plan) -> Vec<Finding> {
 
 fn is_about_heir(proof: &Proof) -> bool {
     let heir = HostName::new("node-b");
-    matches!(proof, Proof::IsOut { host, .. } | Proof::Drained { host, .. } if *host == heir)
+    matches!(proof, Proof::IsOut { host, .. } if *host == heir)
 }
 
 #[test]
@@ -65,13 +65,22 @@ fn users_who_go_on_at_the_next_master_are_found() {
         let open = |finding: &Finding| matches!(finding, Finding::OpenBeside(_));
         assert!(found.iter().any(open), "{found:?}");
     }
-    let mut plan = plan_of(Wish::SwitchOver);
-    plan.steps.retain(|step| {
-        !matches!(&step.proof, Proof::Drained { host, .. }
-        if host.as_str() == "node-b")
-    });
-    let found = findings(&plan);
-    assert!(matches!(found[..], [Finding::StoppedBeforeHeld(_)]), "{found:?}");
+}
+
+/// A request on either host may need what is held with the master: it would never finish.
+#[test]
+fn users_of_every_host_that_are_held_late_are_found() {
+    let is_it = |step: &Step| matches!(step.proof, Proof::SharedDrained { .. });
+    let mut without = plan_of(Wish::SwitchOver);
+    without.steps.retain(|step| !is_it(step));
+    let mut late = plan_of(Wish::SwitchOver);
+    let at = late.steps.iter().position(is_it).expect("they are held");
+    let step = late.steps.remove(at);
+    late.steps.insert(at + 1, step);
+    for plan in [without, late] {
+        let found = findings(&plan);
+        assert!(matches!(found[..], [Finding::StoppedBeforeHeld(_)]), "{found:?}");
+    }
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn a_switchover_holds_users_of_both_hosts() -> Result<()> {
     booked.assert_unnoticed();
     let events = stage.events()?;
     let held = events.of_kind("step-proven").iter().any(|event| {
-        event["name"].as_str().is_some_and(|name| name == "hold users of node-b at proxy")
+        event["name"].as_str().is_some_and(|name| name == "hold users of every host at proxy")
     });
     assert!(held, "{}", texts(&events));
     Ok(())

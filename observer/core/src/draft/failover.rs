@@ -5,7 +5,7 @@ use super::steps::Patience;
 use super::{Brief, LossOverride, NoPlan, bouncers, monitors, steps};
 use crate::digest::Reach;
 use crate::facts::Master;
-use crate::plan::{Goal, OnFailure, Plan, Promise, Sessions, Step, Stop, Undo};
+use crate::plan::{Goal, OnFailure, Plan, Promise, Step, Stop, Undo};
 use crate::policy::{FenceGrade, Placement, ServiceSpec};
 use crate::words::HostName;
 
@@ -18,7 +18,7 @@ pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan
     for proxy in &spec.proxies {
         plan.push(steps::fence(brief, proxy, master));
     }
-    plan.extend(steps::hold_beside(brief, heir, Sessions::End));
+    plan.extend(steps::fence_beside(brief, heir));
     if digest.master_ssh == Reach::Answers {
         // What is silent is told once it is back: nobody's failover waits for it.
         plan.extend(monitors::send_away(spec, master));

@@ -63,17 +63,26 @@ pub(super) fn hold(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Step
     }
 }
 
-/// Has users wait who would go to a host that is no master, where they may go to every host: what
-/// the application does there for them, it does in the master's database. Until the next master
-/// writes, that would be lost, or fail.
-pub(super) fn hold_beside(brief: Brief<'_>, host: &HostName, sessions: Sessions) -> Vec<Step> {
-    let step = |proxy| match sessions {
-        Sessions::End => fence(brief, proxy, host),
-        Sessions::Finish | Sessions::EndTunnels => hold(brief, proxy, host),
-    };
+/// Ends the work of users on a host that is no master, where they may go to every host: what the
+/// application does there for them, it does in the master's database. Until the next master writes,
+/// that would be lost, or fail.
+pub(super) fn fence_beside(brief: Brief<'_>, host: &HostName) -> Vec<Step> {
     let name = |proxy| format!("hold users of {host} at {proxy}");
     let sharing = brief.spec.sharing.iter();
-    sharing.map(|proxy| Step { name: name(proxy), ..step(proxy) }).collect()
+    sharing.map(|proxy| Step { name: name(proxy), ..fence(brief, proxy, host) }).collect()
+}
+
+/// Holds users where they may go to every host, on all of them at once and before any others: the
+/// requests that are under way may need the database by another backend of the same proxy, and a
+/// connection that waits there would never let them finish.
+pub(super) fn hold_shared(brief: Brief<'_>, master: &HostName) -> Vec<Step> {
+    let step = |proxy: &ProxyName| Step {
+        name: format!("hold users of every host at {proxy}"),
+        effect: Effect::HoldShared { proxy: proxy.clone() },
+        proof: Proof::SharedDrained { proxy: proxy.clone() },
+        ..hold(brief, proxy, master)
+    };
+    brief.spec.sharing.iter().map(step).collect()
 }
 
 /// Sends nobody new to a host whose services are about to be stopped, and waits until the requests

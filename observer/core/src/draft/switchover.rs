@@ -6,7 +6,7 @@
 
 use super::{Brief, NoPlan, bouncers, monitors, steps};
 use crate::files::PassKind;
-use crate::plan::{Goal, OnFailure, Plan, Sessions, Step, Undo};
+use crate::plan::{Goal, OnFailure, Plan, Step, Undo};
 use crate::policy::{Durability, Placement, ServiceSpec, UserWait};
 
 pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
@@ -46,8 +46,8 @@ pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     plan.extend(rest.into_iter().map(stop));
     plan.extend(spec.bouncers.iter().map(bouncers::answers));
     plan.extend(monitors::leave(spec, master));
+    plan.extend(steps::hold_shared(brief, master));
     plan.extend(spec.proxies.iter().map(|proxy| steps::hold(brief, proxy, master)));
-    plan.extend(steps::hold_beside(brief, heir, Sessions::Finish));
     plan.extend(needed.into_iter().map(stop));
     // Requests in flight, and what has just been stopped, may have needed their sessions.
     plan.extend(spec.bouncers.iter().map(|bouncer| bouncers::pause(spec, bouncer)));

@@ -27,6 +27,12 @@ pub enum Effect {
         /// What happens to sessions that are open.
         sessions: Sessions,
     },
+    /// At the running proxy, put every server into maintenance where users may go to every host.
+    /// Sessions may finish.
+    HoldShared {
+        /// The proxy.
+        proxy: ProxyName,
+    },
     /// At the running proxy, put every server of `host` into rotation, and in the same breath
     /// those of every other host out of it: users are let in to one host or to none. In backends
     /// whose users may go to every host, do the same with `everywhere` for the one host.
@@ -246,6 +252,7 @@ impl Effect {
         match self {
             Effect::Look
             | Effect::TakeOut { .. }
+            | Effect::HoldShared { .. }
             | Effect::LetIn { .. }
             | Effect::Rewrite { .. }
             | Effect::KeepOut { .. }
@@ -329,6 +336,7 @@ impl fmt::Display for Effect {
             Effect::TakeOut { proxy, host, sessions: Sessions::EndTunnels } => {
                 write!(f, "take {host} out at {proxy} and end its sessions that are no HTTP")
             }
+            Effect::HoldShared { proxy } => write!(f, "hold users of every host at {proxy}"),
             Effect::LetIn { proxy, host, everywhere } => {
                 write!(f, "let users in to {host} at {proxy}{}", Shared(everywhere))
             }

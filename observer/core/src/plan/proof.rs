@@ -33,6 +33,12 @@ pub enum Proof {
         /// The host.
         host: HostName,
     },
+    /// Read back from the running proxy: no server takes sessions where users may go to every host,
+    /// and no HTTP request is still with one.
+    SharedDrained {
+        /// The proxy.
+        proxy: ProxyName,
+    },
     /// Read back from the running proxy: every server of `host` takes sessions, and none of any
     /// other host does; where users may go to every host, those of `everywhere` and no others.
     IsIn {
@@ -314,8 +320,9 @@ impl fmt::Display for Proof {
             Proof::Drained { proxy, host } => {
                 write!(f, "{proxy} sends nothing to {host}, and no request is left there")
             }
+            Proof::SharedDrained { proxy } => write!(f, "no user of every host works at {proxy}"),
             Proof::BouncerPaused { bouncer } => {
-                write!(f, "clients of {bouncer} wait, and no transaction of theirs is open")
+                write!(f, "clients of {bouncer} wait, and no transaction is open")
             }
             Proof::BouncerRuns { bouncer } => write!(f, "{bouncer} lets its clients work"),
             Proof::ShutDown { host } => write!(f, "database on {host} was shut down in order"),

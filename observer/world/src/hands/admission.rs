@@ -13,6 +13,7 @@ use haproxy::runtime::{
     AdminState, Command, ServerName, ServerRow, Session, Target, close_idle, split_answers,
 };
 use observer_core::plan::Sessions;
+use observer_core::policy::UsersGo;
 use observer_core::sighting::{Admission, UnitState};
 use observer_core::words::HostName;
 use tokio::time::Instant;
@@ -90,6 +91,27 @@ pub(super) async fn let_in(
         tracing::warn!("{name}: idle connections to {host} could not be closed: {fault:?}");
     }
     order(proxy, Target::Worker, in_commands(&servers, &others), left()).await
+}
+
+/// Has users wait where they may go to every host.
+pub(super) async fn hold_shared(
+    world: &Inner,
+    proxy: &Proxy,
+    deadline: Duration,
+) -> Result<(), Fault> {
+    let until = Instant::now() + deadline;
+    let rows = table(world, proxy, deadline).await.map_err(|error| refused(proxy, &error))?;
+    let shared = rows.iter().filter(|own| own.users == UsersGo::EveryHost);
+    let names = shared.map(|own| server_name(&own.row));
+    let names: Vec<ServerName> = names.collect::<Result<_, _>>().map_err(Fault::Refused)?;
+    let left = until.saturating_duration_since(Instant::now());
+    order(proxy, Target::Worker, out_commands(&names, &[]), left).await
+}
+
+/// What a dry run shows for it.
+pub(super) fn describe_hold(proxy: &Proxy) -> Vec<String> {
+    let is_shared = |server: &ProxyServer| proxy.users_of(&server.backend) == UsersGo::EveryHost;
+    describe(proxy, "every host", is_shared, |servers, _| out_commands(servers, &[]))
 }
 
 /// How often the way back is ordered of a server whose address was turned away.
@@ -209,7 +231,7 @@ fn is_handle(id: &str) -> bool {
 /// What a dry run shows for taking a host out.
 pub(super) fn describe_out(proxy: &Proxy, host: &HostName, sessions: Sessions) -> Vec<String> {
     let is_it = |server: &ProxyServer| server.host == *host;
-    let mut lines = describe(proxy, host, is_it, |servers, _| match sessions {
+    let mut lines = describe(proxy, host.as_str(), is_it, |servers, _| match sessions {
         Sessions::End => out_commands(servers, servers),
         Sessions::Finish | Sessions::EndTunnels => out_commands(servers, &[]),
     });
@@ -231,12 +253,12 @@ pub(super) fn describe_in(proxy: &Proxy, receivers: Receivers<'_>) -> Vec<String
     );
     let is_in =
         |server: &ProxyServer| receivers.include(&server.host, proxy.users_of(&server.backend));
-    [vec![idle], describe(proxy, host, is_in, in_commands)].concat()
+    [vec![idle], describe(proxy, host.as_str(), is_in, in_commands)].concat()
 }
 
 fn describe(
     proxy: &Proxy,
-    host: &HostName,
+    of: &str,
     is_meant: impl Fn(&ProxyServer) -> bool,
     commands: impl Fn(&[ServerName], &[ServerName]) -> Vec<Command>,
 ) -> Vec<String> {
@@ -252,7 +274,7 @@ fn describe(
     };
     let (servers, others) = (of_host(true), of_host(false));
     if servers.is_empty() {
-        return vec![format!("{socket}: for every server of {host} (none was seen yet)")];
+        return vec![format!("{socket}: for every server of {of} (none was seen yet)")];
     }
     let lines = commands(&servers, &others);
     lines.iter().map(|command| format!("{socket}: {command}")).collect()

@@ -55,6 +55,7 @@ pub(crate) async fn perform(world: &Inner, order: &Order, deadline: Duration) ->
     let done = match &order.effect {
         Effect::Look => Ok(()),
         Effect::TakeOut { proxy, .. }
+        | Effect::HoldShared { proxy }
         | Effect::LetIn { proxy, .. }
         | Effect::Rewrite { proxy, .. }
         | Effect::KeepOut { proxy, .. } => match proxy_of(world, proxy) {
@@ -117,6 +118,7 @@ async fn at_proxy(
         Effect::TakeOut { host, sessions, .. } => {
             admission::take_out(world, proxy, host, *sessions, deadline).await
         }
+        Effect::HoldShared { .. } => admission::hold_shared(world, proxy, deadline).await,
         Effect::LetIn { host, everywhere, .. } => {
             admission::let_in(world, proxy, Receivers { master: host, everywhere }, deadline).await
         }
@@ -194,6 +196,9 @@ pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
                 at(proxy.as_str(), admission::describe_out(p, host, *sessions))
             })
         }
+        Effect::HoldShared { proxy } => world
+            .proxy(proxy)
+            .map_or_else(Vec::new, |p| at(proxy.as_str(), admission::describe_hold(p))),
         Effect::LetIn { proxy, host, everywhere } => {
             let receivers = Receivers { master: host, everywhere };
             let lines = |p| at(proxy.as_str(), admission::describe_in(p, receivers));

@@ -14,7 +14,7 @@ use observer_core::validate::{Power, ServiceAnswer};
 use observer_core::words::{Epoch, Lsn, ServiceName, Timeline, human_bytes};
 use tokio::time::Instant;
 
-use super::proxy_proofs::{drained, file_keeps_out, file_says, is_in, is_out};
+use super::proxy_proofs::{drained, file_keeps_out, file_says, is_in, is_out, shared_drained};
 use super::slave_proofs::{lag_within, not_promoted, replayed_shutdown, shut_down};
 use super::{
     Fault, Receivers, bouncers, files, follow, history, host_of, lease, monitor, power, proxy_of,
@@ -109,6 +109,9 @@ async fn look_for(
 /// The proofs of a switchover and of a rejoin.
 async fn of_standbys(world: &Inner, proof: &Proof, deadline: Duration) -> Result<Answer, Fault> {
     Ok(match proof {
+        Proof::SharedDrained { proxy } => {
+            shared_drained(world, proxy_of(world, proxy)?, deadline).await
+        }
         Proof::Drained { proxy, host } => {
             drained(world, proxy_of(world, proxy)?, host, deadline).await
         }

@@ -136,6 +136,11 @@ pub(super) async fn drained(
         Ok(old) => rows.extend(old),
         Err(why) => return Answer::Unknown(why),
     }
+    finished(&rows)
+}
+
+/// Whether no request is left with these servers.
+fn finished(rows: &[ServerRow]) -> Answer {
     let (tunnels, requests): (Vec<_>, Vec<_>) = rows.iter().partition(|row| is_tunnel(row));
     let sum = |rows: &[&ServerRow]| rows.iter().map(|row| row.sessions).sum::<u64>();
     match (sum(&requests), sum(&tunnels)) {
@@ -146,6 +151,36 @@ pub(super) async fn drained(
         (1, _) => Answer::NotYet("1 request has not finished".to_owned()),
         (requests, _) => Answer::NotYet(format!("{requests} requests have not finished")),
     }
+}
+
+/// Nobody is sent anywhere where users may go to every host, and no request is left there.
+pub(super) async fn shared_drained(world: &Inner, proxy: &Proxy, deadline: Duration) -> Answer {
+    let until = Instant::now() + deadline;
+    let left = || until.saturating_duration_since(Instant::now());
+    if proxy.turns.is_changing() {
+        return Answer::NotYet("its file is being changed and loaded".to_owned());
+    }
+    let rows = match table(world, proxy, deadline).await {
+        Ok(rows) => rows,
+        Err(error) => return unknown_table(error),
+    };
+    let is_shared = |row: &ServerRow| proxy.users_of(&row.backend) == UsersGo::EveryHost;
+    let mut shared: Vec<ServerRow> =
+        rows.into_iter().map(|own| own.row).filter(is_shared).collect();
+    if let Some(open) = shared.iter().find(|row| admission(row) != Admission::TakenOut) {
+        let text = format!("{}/{} takes sessions", open.backend, open.server);
+        return Answer::NotYet(shown(text.as_bytes()));
+    }
+    if let Some(held_up) = unseen_workers_hold_up(proxy, left()).await {
+        return held_up;
+    }
+    for host in world.hosts.keys() {
+        match old_rows(world, proxy, host, left()).await {
+            Ok(old) => shared.extend(old.into_iter().filter(is_shared)),
+            Err(why) => return Answer::Unknown(why),
+        }
+    }
+    finished(&shared)
 }
 
 /// The sessions that the host has where users may go to every host, those at workers from before a

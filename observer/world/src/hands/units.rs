@@ -92,6 +92,7 @@ pub(super) fn commands<'a>(
         }
         Effect::Look
         | Effect::TakeOut { .. }
+        | Effect::HoldShared { .. }
         | Effect::LetIn { .. }
         | Effect::KeepOut { .. }
         | Effect::Rewrite { .. }
