@@ -413,8 +413,7 @@ impl Drive {
         self.last_reply = LastReply::None;
         let look = std::mem::take(&mut self.look_first[self.cursor]);
         let look = look || self.step().first == First::Look;
-        let holds =
-            matches!(self.step().proof, Proof::Drained { .. } | Proof::SharedDrained { .. });
+        let holds = self.step().proof.holds_users();
         if self.way == Way::Forward && holds && self.plan().hold_limit_ms.is_some() {
             self.held_since.get_or_insert(now);
         }

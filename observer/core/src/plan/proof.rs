@@ -313,6 +313,13 @@ pub enum Proof {
     },
 }
 
+impl Proof {
+    /// True of what makes users wait from the moment that it is ordered.
+    pub fn holds_users(&self) -> bool {
+        matches!(self, Proof::Drained { .. } | Proof::SharedDrained { .. })
+    }
+}
+
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -335,9 +342,7 @@ impl fmt::Display for Proof {
                 write!(f, "files of {host} make it a standby of {upstream}")
             }
             Proof::Streams { host, upstream } => write!(f, "{host} streams from {upstream}"),
-            Proof::Cloned { host, upstream } => {
-                write!(f, "{host} streams from {upstream}, of which it is a copy")
-            }
+            Proof::Cloned { host, upstream } => write!(f, "{host} streams as a copy of {upstream}"),
             Proof::SlotStands { host, follower } => write!(f, "{follower}'s slot is on {host}"),
             Proof::NoSlot { host, follower } => write!(f, "no slot for {follower} is on {host}"),
             Proof::Synchronous { host, standby: Some(standby) } => {

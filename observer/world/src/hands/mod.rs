@@ -174,6 +174,18 @@ impl Fault {
     }
 }
 
+/// The exact commands of an effect at a proxy.
+fn describe_at_proxy(proxy: &Proxy, effect: &Effect) -> Vec<String> {
+    match effect {
+        Effect::TakeOut { host, sessions, .. } => admission::describe_out(proxy, host, *sessions),
+        Effect::HoldShared { .. } => admission::describe_hold(proxy),
+        Effect::LetIn { host: master, everywhere, .. } => {
+            admission::describe_in(proxy, Receivers { master, everywhere })
+        }
+        _ => rewrite::describe(proxy),
+    }
+}
+
 /// The exact commands of an effect, in order.
 pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
     let at = |machine: &str, commands: Vec<String>| {
@@ -191,21 +203,13 @@ pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
         Effect::Monitor { host, says } => world
             .host(host)
             .map_or_else(Vec::new, |found| at(host.as_str(), monitor::describe(found, *says))),
-        Effect::TakeOut { proxy, host, sessions } => {
-            world.proxy(proxy).map_or_else(Vec::new, |p| {
-                at(proxy.as_str(), admission::describe_out(p, host, *sessions))
-            })
-        }
-        Effect::HoldShared { proxy } => world
-            .proxy(proxy)
-            .map_or_else(Vec::new, |p| at(proxy.as_str(), admission::describe_hold(p))),
-        Effect::LetIn { proxy, host, everywhere } => {
-            let receivers = Receivers { master: host, everywhere };
-            let lines = |p| at(proxy.as_str(), admission::describe_in(p, receivers));
+        Effect::TakeOut { proxy, .. }
+        | Effect::HoldShared { proxy }
+        | Effect::LetIn { proxy, .. }
+        | Effect::Rewrite { proxy, .. }
+        | Effect::KeepOut { proxy, .. } => {
+            let lines = |found| at(proxy.as_str(), describe_at_proxy(found, effect));
             world.proxy(proxy).map_or_else(Vec::new, lines)
-        }
-        Effect::Rewrite { proxy, .. } | Effect::KeepOut { proxy, .. } => {
-            world.proxy(proxy).map_or_else(Vec::new, |p| at(proxy.as_str(), rewrite::describe(p)))
         }
         Effect::PauseBouncer { .. } | Effect::ResumeBouncer { .. } => {
             let orders = bouncers::describe(world, effect).into_iter();

@@ -66,10 +66,8 @@ pub(super) fn commands<'a>(
                 Stop::Kill => (host, vec![&host.commands.kill, stop]),
             })
         }
-        Effect::StartDatabase { host } => {
-            let host = host_of(world, host)?;
-            Ok((host, vec![&host.commands.database.reset, &host.commands.database.start]))
-        }
+        Effect::StartDatabase { host } => host_of(world, host)
+            .map(|host| (host, vec![&host.commands.database.reset, &host.commands.database.start])),
         Effect::RestartDatabase { host } => {
             let host = host_of(world, host)?;
             let unit = &host.commands.database;
