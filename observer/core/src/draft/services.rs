@@ -23,7 +23,7 @@ pub(super) fn stop(brief: Brief<'_>, host: &HostName) -> Result<Plan, NoPlan> {
         deadline_ms: service.stop_deadline_ms.unwrap_or(service.start_deadline_ms),
         ..steps::stop_service(host, service)
     });
-    let leave = monitors::leave(brief.spec, host).into_iter();
+    let leave = monitors::leave(brief, host).into_iter();
     // Its maintenance keeps them away, whatever becomes of this plan.
     let leave = leave.map(|step| Step { undo: Undo::NothingToUndo, ..step });
     let plan = leave.chain(stops).collect();

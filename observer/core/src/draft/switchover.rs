@@ -45,7 +45,7 @@ pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     };
     plan.extend(rest.into_iter().map(stop));
     plan.extend(spec.bouncers.iter().map(bouncers::answers));
-    plan.extend(monitors::leave(spec, master));
+    plan.extend(monitors::leave(brief, master));
     for proxy in &spec.proxies {
         plan.push(steps::hold(spec, proxy, master));
     }

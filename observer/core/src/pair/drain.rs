@@ -5,6 +5,7 @@
 
 use super::work::Writing;
 use super::{Pair, Refusal};
+use crate::digest::MonitorStanding;
 use crate::drain::{DrainOrder, Returning};
 use crate::journal::Record;
 use crate::judge::Cause;
@@ -22,7 +23,7 @@ impl Pair {
     ) -> Result<(), Refusal> {
         self.must_know(&host)?;
         let Some(monitor) = self.spec.monitor else {
-            return Err(Refusal::Nothing("the pair has no [monitor_file] to send users away by"));
+            return Err(Refusal::NoMonitorFile);
         };
         if self.has_plan() {
             return Err(Refusal::Cause(Cause::PlanOpen));
@@ -41,18 +42,46 @@ impl Pair {
             Some(_) => {}
         }
         let (digest, _) = self.latest().ok_or(Refusal::NotReady)?;
-        let serves = |says: Option<Says>| says == Some(Says::In);
-        let others = digest.monitors.iter().filter(|one| one.host != host);
-        let mut elsewhere =
-            others.filter(|one| serves(one.sees) && one.wants != Some(Says::Out) && one.well);
-        if elsewhere.next().is_none() {
-            return Err(Refusal::Nothing("users have no other host that is well to go to"));
+        let serves = |one: &MonitorStanding| {
+            one.sees == Some(Says::In) && one.wants != Some(Says::Out) && one.well
+        };
+        let mut others = digest.monitors.iter().filter(|one| one.host != host);
+        if !others.any(|one| serves(one) && !self.is_kept_from_users(&one.host)) {
+            return Err(self.nowhere_else(&host));
         }
         if order.until.is_some_and(|until| until <= now) {
             return Err(Refusal::Nothing("that time is past"));
         }
         self.write(Writing::Memory(Record::DrainBegan { at: now, host, order }));
         Ok(())
+    }
+
+    /// Refuses to keep users away from `host` where people keep them from all others, too. Whether
+    /// the others are well is not asked: a host that is worked on serves nobody either way.
+    pub(super) fn must_leave_users_a_host(&self, host: &HostName) -> Result<(), Refusal> {
+        let everywhere = self.spec.monitor.is_some_and(|one| one.users == UsersGo::EveryHost);
+        let mut others = self.spec.others(host);
+        if !everywhere || others.any(|other| !self.is_kept_from_users(other)) {
+            return Ok(());
+        }
+        Err(self.nowhere_else(host))
+    }
+
+    fn nowhere_else(&self, host: &HostName) -> Refusal {
+        let drained = self.memory.drained.keys().find(|other| *other != host);
+        Refusal::NowhereElse(drained.cloned())
+    }
+
+    /// Whether a person keeps users away from `host`. It holds from the moment it is asked for, not
+    /// only from when it is on the disk: two may ask at once.
+    fn is_kept_from_users(&self, host: &HostName) -> bool {
+        let begins = |writing: &Writing| {
+            matches!(writing.record(), Record::DrainBegan { host: one, .. }
+                | Record::MaintenanceBegan { host: one, .. } if one == host)
+        };
+        self.memory.drained.contains_key(host)
+            || self.memory.maintenance.contains_key(host)
+            || self.writing.values().any(begins)
     }
 
     /// Lets users come to `host` again, once it is well.
@@ -68,7 +97,7 @@ impl Pair {
     /// Takes note of drains that are done, or over their limit, or over; and of hosts that users
     /// have come back to.
     pub(super) fn note_drains(&mut self, now: At) {
-        if self.spec.monitor.is_none() || !self.writing.is_empty() {
+        if !self.writing.is_empty() {
             return;
         }
         if let Some(record) = self.drain_record(now) {
@@ -91,7 +120,8 @@ impl Pair {
             let settled = drain.settled.map(|settled| settled.left);
             let left = match (standing.is_empty, settled) {
                 (true, settled) if settled != Some(Some(0)) => Some(0),
-                (false, None) if over => standing.sessions,
+                // Nobody there is no end while balancers may send somebody at any moment.
+                (false, None) if over => standing.sessions.filter(|left| *left > 0),
                 _ => continue,
             };
             return Some(Record::DrainSettled { at: now, host: standing.host.clone(), left });

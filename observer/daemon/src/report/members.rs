@@ -91,7 +91,8 @@ pub(crate) struct DrainStatus {
 pub(crate) struct SettledStatus {
     /// When.
     pub(crate) at: At,
-    /// Sessions that were left; none where they could not be counted.
+    /// Sessions that were left; none where they could not be counted, or where nobody was there and
+    /// balancers might still send somebody.
     pub(crate) left: Option<u64>,
 }
 
@@ -127,7 +128,17 @@ impl DrainStatus {
             |until| format!("until {}", date_time(until)),
         );
         let stands = match self.settled {
+            Some(SettledStatus { left: Some(0), .. }) if self.says == Some(Says::In) => {
+                "not drained any more: its monitor file says in again".to_owned()
+            }
             Some(SettledStatus { left: Some(0), .. }) => "drained".to_owned(),
+            Some(_) if self.says == Some(Says::In) => {
+                "not drained: its limit is over and its monitor file still says in".to_owned()
+            }
+            Some(_) if self.sessions.is_none() => {
+                "not known to be drained: its limit is over and its sessions cannot be counted"
+                    .to_owned()
+            }
             Some(_) => format!("drained, its limit is over and {}", self.progress()),
             None => format!("being drained, {}", self.progress()),
         };
@@ -421,6 +432,15 @@ mod tests {
         let empty = SettledStatus { at: At(9), left: Some(0) };
         let empty = DrainStatus { settled: Some(empty), ..drain.clone() };
         assert!(says(&empty).starts_with("node-b is drained, for jo"), "{}", says(&empty));
+        let again = says(&DrainStatus { says: Some(Says::In), ..empty });
+        assert!(again.starts_with("node-b is not drained any more: its"), "{again}");
+        // What balancers are still told, or nobody can count, is not drained.
+        let unknown = Some(SettledStatus { at: At(9), left: None });
+        let unknown = DrainStatus { settled: unknown, sessions: None, ..drain.clone() };
+        let said = says(&unknown);
+        assert!(said.starts_with("node-b is not known to be drained: its limit is over"), "{said}");
+        let said = says(&DrainStatus { says: Some(Says::In), sessions: Some(0), ..unknown });
+        assert!(said.contains("its limit is over and its monitor file still says in"), "{said}");
         let early = DrainStatus { says: Some(Says::In), sessions: None, ..drain };
         assert_eq!(early.progress(), "its monitor file is being changed");
     }
