@@ -143,6 +143,18 @@ fn a_monitor_file_that_could_not_work_is_refused() {
     insta::assert_snapshot!(format!("{}\n{one}", all.map(with).join("\n")));
 }
 
+/// It would be one file for all hosts.
+#[test]
+fn a_monitor_file_on_a_shared_mount_is_refused() {
+    let with = |path: &str| {
+        let file = format!("[monitor_file]\npath = \"{path}\"\nmeans = \"in\"\n");
+        let mount = "[[mount]]\nname = \"keys\"\npath = \"/srv/desk/\"\nuser = \"desk\"\n";
+        changed(&[("[policy]", &format!("{file}{mount}[policy]"))])
+    };
+    insta::assert_snapshot!(findings(&with("/srv/desk/state/serve")));
+    assert!(read(&with("/srv/desk-state/serve")).is_ok());
+}
+
 /// The example of a whole product is right as it is shipped, but for the machines' own keys.
 #[test]
 fn the_example_profile_is_right() {

@@ -59,6 +59,9 @@ pub(crate) struct HostStatus {
     /// What its monitor file says; none where it has none, or was not seen.
     #[serde(default)]
     pub(crate) monitor: Option<Says>,
+    /// What it is to say, where it says something else.
+    #[serde(default)]
+    pub(crate) monitor_owed: Option<Says>,
     /// The drain it is in.
     #[serde(default)]
     pub(crate) drain: Option<DrainStatus>,
@@ -152,6 +155,11 @@ fn monitor(snapshot: &Snapshot, name: &HostName) -> Option<Says> {
         Some(Seen::Machine(report)) => report.monitor,
         _ => None,
     }
+}
+
+fn monitor_owed(pair: &Pair, host: &HostName) -> Option<Says> {
+    let (digest, _) = pair.latest()?;
+    digest.monitors.iter().find(|one| one.host == *host)?.owed()
 }
 
 /// A maintenance in force.
@@ -253,6 +261,7 @@ pub(crate) fn hosts(pair: &Pair) -> Vec<HostStatus> {
             unready: unready(pair, name),
             maintenance: pair.memory().maintenance.get(name).map(MaintenanceStatus::of),
             monitor: monitor(snapshot, name),
+            monitor_owed: monitor_owed(pair, name),
             drain: drained.get(name).map(|drain| DrainStatus::of(pair, name, drain)),
             returning: returning.get(name).is_some_and(|back| back.undrained || everywhere)
                 && pair.spec().monitor.is_some(),
