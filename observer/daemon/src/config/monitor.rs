@@ -69,6 +69,11 @@ pub(super) fn file(
         let fix = "write the file that the balancer checks, like path = \"/etc/desk/serve\"";
         layers.section("path").wrong("path", "is missing", fix);
     }
+    // What is there as a folder never says anything else, and root would write into it.
+    if layers.text("path").is_some_and(|text| text.starts_with('/') && text.ends_with('/')) {
+        let fix = "name a file in it, like path = \"/etc/desk/serve\"";
+        layers.section("path").wrong("path", "is a folder", fix);
+    }
     if !layers.section("means").has("means") {
         let fix = "use one of: in (the file is there: send users here), out";
         layers.section("means").wrong("means", "is missing", fix);

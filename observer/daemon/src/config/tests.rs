@@ -134,6 +134,7 @@ fn a_monitor_file_that_could_not_work_is_refused() {
         "path = \"serve\"\nmeans = \"yes\"",
         "path = \"/etc/desk/serve\"\nsettle = \"5min\"\nusers = \"all\"",
         "path = \"/etc/desk/serve\"\nmeans = \"in\"\nport = 0\nsettel = \"5s\"",
+        "path = \"/etc/desk/\"\nmeans = \"in\"",
     ];
     let with = |lines: &str| {
         findings(&changed(&[("[policy]", &format!("[monitor_file]\n{lines}\n[policy]"))]))
