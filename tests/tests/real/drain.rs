@@ -15,6 +15,8 @@ const LOAD: Duration = Duration::from_secs(240);
 const FILE: &str = "etc/desk/serve";
 /// `drain`: sessions are left after its limit.
 const NOT_SETTLED: i32 = 18;
+/// `upgrade`: it stopped, with the pair serving.
+const UPGRADE_STOPPED: i32 = 16;
 const PLAN: &str = "/root/plan.toml";
 const HOSTS: [&str; 2] = ["node-a", "node-b"];
 
@@ -299,6 +301,32 @@ fn what_balancers_are_not_told_is_no_drain() -> Result<()> {
     assert!(!says_in(&stage, "node-b"), "it is worked on");
     stage.ask(&["maintenance", "node-b", "--end"])?.success()?;
     wait_says(&stage, "node-b", true)?;
+    stage.wait_protected()
+}
+
+/// A drained host may be upgraded, and is not put back to work by that: the upgrade waits for nobody
+/// in vain, says what stands in its way, and goes on once it does not.
+#[test]
+fn an_upgrade_of_a_drained_host_says_that_it_is_drained() -> Result<()> {
+    let stage = active_on_all()?;
+    for host in HOSTS {
+        wait_says(&stage, host, true)?;
+    }
+    stage.ask(&["drain", "node-b", "--reason", "a new kernel"])?.success()?;
+    let plan = "name = \"desk 4.2\"\nhosts = [\"node-b\"]\ncommand = [\"/bin/true\"]\n\
+                ready_limit = \"60s\"\n";
+    stage.observer().put_file(PLAN, plan.as_bytes(), 0o644, "root:root")?;
+    let words = ["ha-observer", "upgrade", "run", PLAN, "--yes"];
+    let ran = stage.observer().exec_within(LOAD, &words)?;
+    let told = format!("{}{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.status.code(), Some(UPGRADE_STOPPED), "{told}\n{}", texts(&stage.events()?));
+    assert!(told.contains("node-b is drained: `ha-observer undrain node-b`"), "{told}");
+    assert!(!says_in(&stage, "node-b"), "{told}");
+    stage.ask(&["undrain", "node-b"])?.success()?;
+    let words = ["ha-observer", "upgrade", "resume", "--yes"];
+    let went = stage.observer().exec_within(LOAD, &words)?;
+    assert_eq!(went.status.code(), Some(DONE), "{}{}", went.stdout, went.stderr);
+    assert!(says_in(&stage, "node-b"), "{}", went.stdout);
     stage.wait_protected()
 }
 

@@ -256,7 +256,8 @@ fn a_storage_that_hangs_holds_nothing_else_up() -> Result<()> {
 
 /// Validations and the routine looks come at one time, and each reads its own answer: all are ready,
 /// and nothing is told to have changed. A lock that a person holds counts as a storage that hangs,
-/// for as long as they hold it. A link to the mount is no mount point, and the fix says so.
+/// for as long as they hold it. What a dead client has left mounted is named. A link to the mount
+/// is no mount point, and the fix says so.
 #[test]
 fn looks_beside_one_another_read_their_own_answers() -> Result<()> {
     let stage = stage()?;
@@ -285,6 +286,12 @@ fn looks_beside_one_another_read_their_own_answers() -> Result<()> {
     stage.wait_status("what is held to be told", SOON, |status| state(status, 1) == "hung")?;
     slave.run(&["systemctl", "stop", "held"])?;
     stage.wait_status("it to be well again", SOON, |status| state(status, 1) == "well")?;
+
+    slave.signal_unit("shared", "KILL", Whom::All)?;
+    amiss(&stage, "unusable", "cannot be used: entering it fails: ", "mount-usable")?;
+    unmount(slave)?;
+    mount(&stage, "node-b", "desk", "rw")?;
+    stage.wait_protected()?;
 
     let link = "/srv/desk-link";
     for node in ["node-a", "node-b"] {
