@@ -259,8 +259,8 @@ fn a_drain_outlives_the_observer() -> Result<()> {
 }
 
 /// The file's folder can only be read: balancers go on sending users there, and that nobody is
-/// there just now is told as what it is. Writable again, the drain goes on by itself. Beside it nobody
-/// may take the master from users, too, and an undrain says that a maintenance stands in its way.
+/// there just now is told as what it is. Writable again, the drain goes on. Beside it nobody may
+/// take the master from users, too, and an undrain says that a maintenance stands in its way.
 #[test]
 fn what_balancers_are_not_told_is_no_drain() -> Result<()> {
     let stage = active_on_all()?;
@@ -304,7 +304,7 @@ fn what_balancers_are_not_told_is_no_drain() -> Result<()> {
     stage.wait_protected()
 }
 
-/// A drained host may be upgraded, and is not put back to work by that: the upgrade waits for nobody
+/// A drained host may be upgraded, and is not put back to work by that: the upgrade does not wait
 /// in vain, says what stands in its way, and goes on once it does not.
 #[test]
 fn an_upgrade_of_a_drained_host_says_that_it_is_drained() -> Result<()> {

@@ -254,10 +254,10 @@ fn a_storage_that_hangs_holds_nothing_else_up() -> Result<()> {
     Ok(())
 }
 
-/// Validations and the routine looks come at one time, and each reads its own answer: all are ready,
-/// and nothing is told to have changed. A lock that a person holds counts as a storage that hangs,
-/// for as long as they hold it. What a dead client has left mounted is named. A link to the mount
-/// is no mount point, and the fix says so.
+/// Validations and the routine looks come at one time, and each reads its own answer: all are
+/// ready, and nothing is told to have changed. A lock that a person holds counts as a storage that
+/// hangs, for as long as they hold it. What a dead client has left mounted is named. A link to the
+/// mount is no mount point, and the fix says so.
 #[test]
 fn looks_beside_one_another_read_their_own_answers() -> Result<()> {
     let stage = stage()?;
@@ -280,7 +280,7 @@ fn looks_beside_one_another_read_their_own_answers() -> Result<()> {
     let list = ["/bin/sh", "-c", "ls /run/ha-observer-mounts | wc -l"];
     assert_eq!(slave.run(&list)?.trim(), "2", "a lock, and what its probe reads");
 
-    let hold = "for f in /run/ha-observer-mounts/*; do case $f in *.in) ;; *) lock=$f ;; esac; done; \
+    let hold = "lock=$(ls /run/ha-observer-mounts/* | grep -v '\\.in$'); \
         exec systemd-run --quiet --collect --unit=held flock \"$lock\" sleep infinity";
     slave.run(&["/bin/sh", "-c", hold])?;
     stage.wait_status("what is held to be told", SOON, |status| state(status, 1) == "hung")?;
