@@ -37,7 +37,8 @@ pub struct Drain {
 pub struct Settled {
     /// When.
     pub at: At,
-    /// Sessions that were left; none where they could not be counted.
+    /// Sessions that were left; none where they could not be counted, or where nobody was there and
+    /// balancers might still send somebody.
     pub left: Option<u64>,
 }
 
@@ -54,6 +55,10 @@ pub struct Returning {
 impl Memory {
     /// Lets users come to a host again that they were kept away from by what it was.
     pub(crate) fn let_return(&mut self, host: &HostName, since: At) {
+        if self.drained.contains_key(host) {
+            // They are kept away by a person's order, which stands.
+            return;
+        }
         let returning = Returning { since, undrained: false };
         let entry = self.returning.entry(host.clone());
         entry.and_modify(|back| back.since = since).or_insert(returning);

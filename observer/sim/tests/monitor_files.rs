@@ -3,7 +3,7 @@
 
 use observer_core::draft::LossOverride;
 use observer_core::drive::Order;
-use observer_core::journal::Way;
+use observer_core::journal::{Record, Way};
 use observer_core::lint::{Finding, lint};
 use observer_core::pair::Wish;
 use observer_core::plan::{Effect, Plan, Proof, Undo};
@@ -147,5 +147,53 @@ fn killed_anywhere_in_a_drain_it_goes_on() {
             }
             boundary += 1;
         }
+    }
+}
+
+/// A drained master's switchover may be taken back: its users do not return for that.
+#[test]
+fn what_a_person_drained_is_not_let_in_by_an_undo() {
+    let lets_in = |step: &observer_core::plan::Step| {
+        matches!(step.undo, Undo::By { effect: Effect::Monitor { says: Says::In, .. }, .. })
+    };
+    let mut run = Run::new(setup(3, UsersGo::EveryHost));
+    run.advance(3_000).expect("a healthy run breaks nothing");
+    for wish in [Wish::SwitchOver, Wish::FailOver(LossOverride::None)] {
+        let plan = run.dry_run(wish).expect("a healthy pair has a plan").plan;
+        assert!(plan.steps.iter().any(lets_in), "{plan:?}");
+    }
+    run.schedule(0, Fault::Drain("node-a".into(), 60_000));
+    run.advance(10_000).expect("a drain breaks nothing");
+    for wish in [Wish::SwitchOver, Wish::FailOver(LossOverride::None)] {
+        let plan = run.dry_run(wish).expect("a drained master can be left").plan;
+        assert!(!plan.steps.iter().any(lets_in), "{plan:?}");
+    }
+}
+
+/// The section is taken out of the configuration while a host is drained: its time is over when it
+/// is over, and it can be undrained.
+#[test]
+fn a_drain_ends_without_the_section_that_it_was_ordered_by() {
+    for by_hand in [false, true] {
+        let mut run = Run::new(setup(3, UsersGo::EveryHost));
+        run.schedule(5_000, Fault::Drain("node-b".into(), 60_000));
+        run.schedule(10_000, Fault::KillObserver);
+        run.advance(11_000).expect("a drain breaks nothing");
+        for record in &mut run.journal {
+            if let Record::DrainBegan { order, .. } = record {
+                order.until = (!by_hand).then(|| order.since.plus(20_000));
+            }
+        }
+        run.world.spec.monitor = None;
+        run.schedule(0, Fault::StartObserver);
+        run.advance(5_000).expect("nor does a start");
+        assert!(!run.pair().expect("it runs").memory().drained.is_empty());
+        if by_hand {
+            run.schedule(1_000, Fault::Undrain("node-b".into()));
+        }
+        run.advance(15_000).expect("nor its end");
+        let pair = run.pair().expect("it runs");
+        assert!(pair.memory().drained.is_empty(), "{}", scenario::trace(&run));
+        assert!(pair.protection().protected, "{}", scenario::trace(&run));
     }
 }

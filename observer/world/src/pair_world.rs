@@ -48,6 +48,8 @@ pub(crate) struct Inner {
     pub(crate) readiness: Vec<ReadinessProbe>,
     /// Where each file set is.
     pub(crate) files: Vec<FileSetAccess>,
+    /// Held while a survey is under way.
+    pub(crate) surveying: tokio::sync::Mutex<()>,
     /// Makes what a person confirmed recognisable; known to this process alone.
     pub(crate) seal: Salt,
     epoch: Arc<AtomicU64>,
@@ -161,6 +163,7 @@ impl PairWorld {
             parity,
             readiness,
             files,
+            surveying: tokio::sync::Mutex::new(()),
             seal,
             epoch,
             written,

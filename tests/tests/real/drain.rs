@@ -15,6 +15,8 @@ const LOAD: Duration = Duration::from_secs(240);
 const FILE: &str = "etc/desk/serve";
 /// `drain`: sessions are left after its limit.
 const NOT_SETTLED: i32 = 18;
+/// `upgrade`: it stopped, with the pair serving.
+const UPGRADE_STOPPED: i32 = 16;
 const PLAN: &str = "/root/plan.toml";
 const HOSTS: [&str; 2] = ["node-a", "node-b"];
 
@@ -254,6 +256,78 @@ fn a_drain_outlives_the_observer() -> Result<()> {
     assert_eq!(counts, [1, 1], "{}", texts(&events));
     stage.ask(&["undrain", "node-b"])?.success()?;
     wait_says(&stage, "node-b", true)
+}
+
+/// The file's folder can only be read: balancers go on sending users there, and that nobody is
+/// there just now is told as what it is. Writable again, the drain goes on. Beside it nobody may
+/// take the master from users, too, and an undrain says that a maintenance stands in its way.
+#[test]
+fn what_balancers_are_not_told_is_no_drain() -> Result<()> {
+    let stage = active_on_all()?;
+    let slave = stage.lab.machine("node-b");
+    for host in HOSTS {
+        wait_says(&stage, host, true)?;
+    }
+    let read_only = "mount --bind /etc/desk /etc/desk && mount -o remount,bind,ro /etc/desk";
+    slave.run(&["/bin/sh", "-c", read_only])?;
+    let words = ["drain", "node-b", "--reason", "a new kernel", "--limit", "6s"];
+    let drained = stage.ask(&words)?;
+    let told = format!("{}{}", drained.stdout, drained.stderr);
+    assert_eq!(drained.status.code(), Some(NOT_SETTLED), "{told}\n{}", texts(&stage.events()?));
+    let not_drained = "node-b is not drained: its limit is over and its monitor file still says in";
+    assert!(told.contains(not_drained), "{told}");
+    let shown = stage.ask(&["status"])?.stdout;
+    assert!(shown.contains(not_drained), "{shown}");
+    assert!(says_in(&stage, "node-b"), "{told}");
+
+    slave.run(&["umount", "/etc/desk"])?;
+    // What could not be done a moment ago is not tried again at once, but by order.
+    stage.ask(&["repair", "--yes"])?.success()?;
+    wait_says(&stage, "node-b", false)?;
+    stage.wait_status("nobody to be left", SOON, |status| {
+        status["hosts"][1]["drain"]["settled"]["left"] == 0
+    })?;
+    let other = stage.ask(&["drain", "node-a", "--reason", "the other, too"])?;
+    assert_eq!(other.status.code(), Some(REFUSED), "{}", other.stderr);
+    assert!(other.stderr.contains("`ha-observer undrain node-b` first"), "{}", other.stderr);
+
+    let told = stage.ask(&["validate", "--for", "switchover"])?.stdout;
+    assert!(told.contains("slave-free") && told.contains("drained (a new kernel"), "{told}");
+
+    stage.ask(&["maintenance", "node-b", "--reason", "a new kernel"])?.success()?;
+    let undrained = stage.ask(&["undrain", "node-b"])?;
+    assert_eq!(undrained.status.code(), Some(NOT_SETTLED), "{}", undrained.stderr);
+    assert!(undrained.stdout.contains("`ha-observer maintenance node-b --end`"), "{}", told);
+    assert!(!says_in(&stage, "node-b"), "it is worked on");
+    stage.ask(&["maintenance", "node-b", "--end"])?.success()?;
+    wait_says(&stage, "node-b", true)?;
+    stage.wait_protected()
+}
+
+/// A drained host may be upgraded, and is not put back to work by that: the upgrade does not wait
+/// in vain, says what stands in its way, and goes on once it does not.
+#[test]
+fn an_upgrade_of_a_drained_host_says_that_it_is_drained() -> Result<()> {
+    let stage = active_on_all()?;
+    for host in HOSTS {
+        wait_says(&stage, host, true)?;
+    }
+    stage.ask(&["drain", "node-b", "--reason", "a new kernel"])?.success()?;
+    let plan = "name = \"desk 4.2\"\nhosts = [\"node-b\"]\ncommand = [\"/bin/true\"]\n\
+                ready_limit = \"60s\"\n";
+    stage.observer().put_file(PLAN, plan.as_bytes(), 0o644, "root:root")?;
+    let words = ["ha-observer", "upgrade", "run", PLAN, "--yes"];
+    let ran = stage.observer().exec_within(LOAD, &words)?;
+    let told = format!("{}{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.status.code(), Some(UPGRADE_STOPPED), "{told}\n{}", texts(&stage.events()?));
+    assert!(told.contains("node-b is drained: `ha-observer undrain node-b`"), "{told}");
+    assert!(!says_in(&stage, "node-b"), "{told}");
+    stage.ask(&["undrain", "node-b"])?.success()?;
+    let words = ["ha-observer", "upgrade", "resume", "--yes"];
+    let went = stage.observer().exec_within(LOAD, &words)?;
+    assert_eq!(went.status.code(), Some(DONE), "{}{}", went.stdout, went.stderr);
+    assert!(says_in(&stage, "node-b"), "{}", went.stdout);
+    stage.wait_protected()
 }
 
 /// Where only the master serves, its file alone says in. A switchover waits for the balancer's

@@ -253,3 +253,84 @@ fn a_storage_that_hangs_holds_nothing_else_up() -> Result<()> {
     assert_eq!(last.map(|event| event["state"]["is"].clone()), Some("well".into()));
     Ok(())
 }
+
+/// Validations and the routine looks come at one time, and each reads its own answer: all are
+/// ready, and nothing is told to have changed. A lock that a person holds counts as a storage that
+/// hangs, for as long as they hold it. What a dead client has left mounted is named. A link to the
+/// mount is no mount point, and the fix says so.
+#[test]
+fn looks_beside_one_another_read_their_own_answers() -> Result<()> {
+    let stage = stage()?;
+    let slave = stage.lab.machine("node-b");
+    stage.lab.in_client(|| {
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..3 {
+                        let told = stage.ask(&["validate", "--for", "switchover"]);
+                        let told = told.expect("it is answered");
+                        assert_eq!(told.status.code(), Some(DONE), "{}", told.stdout);
+                    }
+                });
+            }
+        });
+    })?;
+    let events = stage.events()?;
+    assert_eq!(events.of_kind("mount-changed").len(), 0, "{}", texts(&events));
+    let list = ["/bin/sh", "-c", "ls /run/ha-observer-mounts | wc -l"];
+    assert_eq!(slave.run(&list)?.trim(), "2", "a lock, and what its probe reads");
+
+    let hold = "lock=$(ls /run/ha-observer-mounts/* | grep -v '\\.in$'); \
+        exec systemd-run --quiet --collect --unit=held flock \"$lock\" sleep infinity";
+    slave.run(&["/bin/sh", "-c", hold])?;
+    stage.wait_status("what is held to be told", SOON, |status| state(status, 1) == "hung")?;
+    slave.run(&["systemctl", "stop", "held"])?;
+    stage.wait_status("it to be well again", SOON, |status| state(status, 1) == "well")?;
+
+    slave.signal_unit("shared", "KILL", Whom::All)?;
+    amiss(&stage, "unusable", "cannot be used: entering it fails: ", "mount-usable")?;
+    unmount(slave)?;
+    mount(&stage, "node-b", "desk", "rw")?;
+    stage.wait_protected()?;
+
+    let link = "/srv/desk-link";
+    for node in ["node-a", "node-b"] {
+        stage.lab.machine(node).run(&["ln", "-s", PLACE, link])?;
+    }
+    let section = SECTION.replace(PLACE, link);
+    let spec = StageSpec { sections: vec![section], ..spec() };
+    stage.reconfigure(&spec)?;
+    stage.install_rules(&spec)?;
+    stage.wait_status("the link to be told", SOON, |status| state(status, 1) == "not-mounted")?;
+    let told = stage.ask(&["validate", "--for", "switchover"])?;
+    assert_eq!(told.status.code(), NOT_READY, "{}", told.stdout);
+    let told = told.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("PATH is a link or lies inside a mount"), "{told}");
+    Ok(())
+}
+
+/// The storage hangs in the middle of a switchover, right after the promotion: nothing of
+/// the plan touches it, users notice nothing of that, and it is told.
+#[test]
+fn a_storage_that_hangs_in_a_switchover_holds_nobody_up() -> Result<()> {
+    let stage = stage()?;
+    let storage = stage.lab.machine("proxy");
+    let users = stage.start_sql(LOAD)?;
+    stage.wait_written(&users, "node-a")?;
+    let steps = stage.switchover_steps()?;
+    let place = format!("proven:{}", steps.number("promote"));
+    let stops = || storage.signal_unit(SERVERS, "STOP", Whom::All);
+    let done = stage.switch_over_harmed(&place, stops, || Ok(()))?;
+    assert!(done.reached, "{done:?}");
+    stage.assert_ended(&done.ordered, DONE)?;
+    stage.wait_master("node-b", SOON)?;
+    stage.wait_written(&users, "node-b")?;
+    stage.finish(users, "node-b")?.assert_kept(Promise::AllKept);
+    stage.wait_status("both mounts to be told as hung", SOON, |status| {
+        state(status, 0) == "hung" && state(status, 1) == "hung"
+    })?;
+    let refused = stage.switch_over("back")?;
+    stage.assert_ended(&refused, REFUSED)?;
+    storage.signal_unit(SERVERS, "CONT", Whom::All)?;
+    stage.wait_protected()
+}

@@ -21,7 +21,7 @@ pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan
     plan.extend(steps::fence_beside(brief, heir));
     if digest.master_ssh == Reach::Answers {
         // What is silent is told once it is back: nobody's failover waits for it.
-        plan.extend(monitors::send_away(spec, master));
+        plan.extend(monitors::send_away(brief, master));
     }
     plan.extend(still_the_old(brief, master));
     for proxy in &spec.proxies {

@@ -24,20 +24,23 @@ pub(super) fn says(host: &HostName, says: Says) -> Step {
     }
 }
 
-/// Sends users away from a master that is about to be another's slave; taken back, they return.
-pub(super) fn send_away(spec: &PairSpec, master: &HostName) -> Option<Step> {
-    spec.monitor?;
+/// Sends users away from a master that is about to be another's slave; taken back, they return,
+/// unless a person keeps them away from it.
+pub(super) fn send_away(brief: Brief<'_>, master: &HostName) -> Option<Step> {
+    brief.spec.monitor?;
+    let away = says(master, Says::Out);
+    if brief.memory.drained.contains_key(master) {
+        return Some(away);
+    }
     let back = says(master, Says::In);
-    Some(Step {
-        undo: Undo::By { effect: back.effect, proof: back.proof },
-        ..says(master, Says::Out)
-    })
+    Some(Step { undo: Undo::By { effect: back.effect, proof: back.proof }, ..away })
 }
 
 /// The same before anybody is held, and waits until they have left: balancers need their time to
 /// notice, and whoever is in the middle of something finishes.
-pub(super) fn leave(spec: &PairSpec, master: &HostName) -> Vec<Step> {
-    let (Some(away), Some(monitor)) = (send_away(spec, master), spec.monitor) else {
+pub(super) fn leave(brief: Brief<'_>, master: &HostName) -> Vec<Step> {
+    let spec = brief.spec;
+    let (Some(away), Some(monitor)) = (send_away(brief, master), spec.monitor) else {
         return Vec::new();
     };
     let gone = Step {

@@ -24,7 +24,7 @@ pub(super) fn stop(brief: Brief<'_>, host: &HostName) -> Result<Plan, NoPlan> {
         ..steps::stop_service(host, service)
     });
     let leave_proxies = brief.spec.sharing.iter().map(|proxy| steps::leave(brief, proxy, host));
-    let leave = leave_proxies.chain(monitors::leave(brief.spec, host));
+    let leave = leave_proxies.chain(monitors::leave(brief, host));
     // Its maintenance keeps them away, whatever becomes of this plan.
     let leave = leave.map(|step| Step { undo: Undo::NothingToUndo, ..step });
     let plan = leave.chain(stops).collect();

@@ -45,7 +45,7 @@ pub(super) fn draft(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     };
     plan.extend(rest.into_iter().map(stop));
     plan.extend(spec.bouncers.iter().map(bouncers::answers));
-    plan.extend(monitors::leave(spec, master));
+    plan.extend(monitors::leave(brief, master));
     plan.extend(steps::hold_shared(brief, master));
     plan.extend(spec.proxies.iter().map(|proxy| steps::hold(brief, proxy, master)));
     plan.extend(needed.into_iter().map(stop));

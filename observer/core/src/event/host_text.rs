@@ -27,7 +27,11 @@ impl EventKind {
                 format!("{host} is drained and its limit is over: {left} sessions are left")
             }
             EventKind::DrainSettled { host, left: None } => {
-                format!("{host} is drained and its limit is over: its sessions cannot be counted")
+                format!(
+                    "the limit of the drain is over, and {host} is not known to be drained: its \
+                     monitor file does not say out, or not for long enough, or its sessions \
+                     cannot be counted"
+                )
             }
             EventKind::DrainEnded { host, by } => {
                 format!("users may come to {host} again, by {by}")

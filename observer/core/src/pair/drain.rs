@@ -23,10 +23,7 @@ impl Pair {
     ) -> Result<(), Refusal> {
         self.must_know(&host)?;
         if !self.spec.can_drain() {
-            return Err(Refusal::Nothing(
-                "the pair has no [monitor_file] and no `every_host` of a [[proxy]] to send users \
-                 away by",
-            ));
+            return Err(Refusal::NoWayToDrain);
         }
         if self.has_plan() {
             return Err(Refusal::Cause(Cause::PlanOpen));
@@ -46,19 +43,57 @@ impl Pair {
         }
         let (digest, _) = self.latest().ok_or(Refusal::NotReady)?;
         let serves = |sees, wants, well| sees == Some(Says::In) && wants != Some(Says::Out) && well;
-        let by_files = digest.monitors.iter().filter(|one| one.host != host);
-        let by_proxies = digest.proxied.iter().filter(|one| one.host != host);
-        let told = by_files.map(|one| serves(one.sees, one.wants, one.well)).reduce(|a, b| a || b);
-        let led = by_proxies.map(|one| serves(one.sees, one.wants, one.well)).reduce(|a, b| a || b);
+        let told = |other: &HostName| {
+            let mut files = digest.monitors.iter().filter(|one| one.host == *other);
+            files.any(|one| serves(one.sees, one.wants, one.well))
+        };
+        let led = |other: &HostName| {
+            let mut proxied = digest.proxied.iter().filter(|one| one.host == *other);
+            proxied.any(|one| serves(one.sees, one.wants, one.well))
+        };
         // Whichever way users come, they must be able to go on.
-        if told == Some(false) || led == Some(false) || told.or(led).is_none() {
-            return Err(Refusal::Nothing("users have no other host that is well to go to"));
+        let others: Vec<&HostName> =
+            self.spec.others(&host).filter(|one| !self.is_kept_from_users(one)).collect();
+        let has_files = self.spec.monitor.is_some();
+        let shares = !self.spec.sharing.is_empty();
+        let nowhere = |way: &dyn Fn(&HostName) -> bool| !others.iter().any(|one| way(one));
+        if has_files && nowhere(&told) || shares && nowhere(&led) {
+            return Err(self.nowhere_else(&host));
         }
         if order.until.is_some_and(|until| until <= now) {
             return Err(Refusal::Nothing("that time is past"));
         }
         self.write(Writing::Memory(Record::DrainBegan { at: now, host, order }));
         Ok(())
+    }
+
+    /// Refuses to keep users away from `host` where people keep them from all others, too. Whether
+    /// the others are well is not asked: a host that is worked on serves nobody either way.
+    pub(super) fn must_leave_users_a_host(&self, host: &HostName) -> Result<(), Refusal> {
+        let mut others = self.spec.others(host);
+        if self.spec.users_go_to_the_master_alone()
+            || others.any(|other| !self.is_kept_from_users(other))
+        {
+            return Ok(());
+        }
+        Err(self.nowhere_else(host))
+    }
+
+    fn nowhere_else(&self, host: &HostName) -> Refusal {
+        let drained = self.memory.drained.keys().find(|other| *other != host);
+        Refusal::NowhereElse(drained.cloned())
+    }
+
+    /// Whether a person keeps users away from `host`. It holds from the moment it is asked for, not
+    /// only from when it is on the disk: two may ask at once.
+    fn is_kept_from_users(&self, host: &HostName) -> bool {
+        let begins = |writing: &Writing| {
+            matches!(writing.record(), Record::DrainBegan { host: one, .. }
+                | Record::MaintenanceBegan { host: one, .. } if one == host)
+        };
+        self.memory.drained.contains_key(host)
+            || self.memory.maintenance.contains_key(host)
+            || self.writing.values().any(begins)
     }
 
     /// Lets users come to `host` again, once it is well.
@@ -74,7 +109,7 @@ impl Pair {
     /// Takes note of drains that are done, or over their limit, or over; and of hosts that users
     /// have come back to.
     pub(super) fn note_drains(&mut self, now: At) {
-        if !self.spec.can_drain() || !self.writing.is_empty() {
+        if !self.writing.is_empty() {
             return;
         }
         if let Some(record) = self.drain_record(now) {
@@ -97,7 +132,8 @@ impl Pair {
             let settled = drain.settled.map(|settled| settled.left);
             let left = match (standing.is_empty, settled) {
                 (true, settled) if settled != Some(Some(0)) => Some(0),
-                (false, None) if over => standing.sessions,
+                // Nobody there is no end while balancers may send somebody at any moment.
+                (false, None) if over => standing.sessions.filter(|left| *left > 0),
                 _ => continue,
             };
             return Some(Record::DrainSettled { at: now, host: standing.host.clone(), left });

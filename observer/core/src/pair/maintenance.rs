@@ -43,6 +43,10 @@ impl Pair {
         if order.until.is_some_and(|until| until <= now) {
             return Err(Refusal::Nothing("that time is past"));
         }
+        // One that is in maintenance already takes nobody away from users.
+        if !self.memory.maintenance.contains_key(&host) {
+            self.must_leave_users_a_host(&host)?;
+        }
         self.write(Writing::Memory(Record::MaintenanceBegan { at: now, host, order }));
         Ok(())
     }

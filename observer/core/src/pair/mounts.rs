@@ -47,11 +47,13 @@ impl Pair {
     }
 
     /// Tells of every mount that stands otherwise than was last told. The first that is seen well
-    /// is news of nothing.
+    /// is news of nothing, nor is what a host in maintenance looks like.
     pub(super) fn note_mounts(&mut self, digest: &Digest, now: At) {
         let mut news = Vec::new();
         for one in &digest.mounts {
-            if matches!(one.state, MountState::NotSeen | MountState::Doubted) {
+            // Whoever works on a host may well unmount there; what is left of it is told after.
+            let is_expected = self.memory.maintenance.contains_key(&one.host);
+            if is_expected || matches!(one.state, MountState::NotSeen | MountState::Doubted) {
                 continue;
             }
             let place = (one.host.clone(), one.mount.clone());

@@ -223,6 +223,14 @@ pub enum Refusal {
     /// Users have nobody but that host.
     #[error("{0} is the master, and users may go nowhere else: they are moved away first")]
     OnlyServer(HostName),
+    /// There is nothing to drain a host by.
+    #[error(
+        "the pair has no [monitor_file], and no `every_host` of a proxy, to send users away by"
+    )]
+    NoWayToDrain,
+    /// Users would be left without any host; named is one that is drained.
+    #[error("users have no other host that is well to go to")]
+    NowhereElse(Option<HostName>),
     /// Somebody else has taken the host out of candidacy.
     #[error("{0} is in maintenance for {by}: {reason}", by = .1.by, reason = .1.reason)]
     Kept(HostName, Box<MaintenanceOrder>),

@@ -100,6 +100,7 @@ pub(super) fn observer() -> ObserverState {
         plan: None,
         paused: None,
         maintenance: Vec::new(),
+        drained: Vec::new(),
         unacknowledged: None,
         journal: Journal::Writable,
         files: FilesState {

@@ -179,6 +179,8 @@ pub struct ObserverState {
     pub paused: Option<String>,
     /// Hosts in maintenance, each with why and for whom.
     pub maintenance: Vec<(HostName, String)>,
+    /// Drained hosts, each with why and for whom.
+    pub drained: Vec<(HostName, String)>,
     /// A change of master that waits for an acknowledgement.
     pub unacknowledged: Option<PlanId>,
     /// Whether the journal can be written.

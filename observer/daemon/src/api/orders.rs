@@ -372,6 +372,14 @@ pub(super) fn refusal(link: &PairLink, why: Refusal) -> Refused {
         Refusal::OnlyServer(host) => {
             format!("`ha-observer switchover`, then `ha-observer drain {host} --reason TEXT`")
         }
+        Refusal::NoWayToDrain => {
+            "write [monitor_file] in the pair's file, or `every_host` in [[proxy]] where the \
+             application is active on all hosts, as `ha-observer config --default pair` explains \
+             them, and print the sudoers files anew"
+                .to_owned()
+        }
+        Refusal::NowhereElse(Some(drained)) => format!("`ha-observer undrain {drained}` first"),
+        Refusal::NowhereElse(None) => "`status` shows what keeps them from the others".to_owned(),
         Refusal::NotReady => "`status` shows what does not answer; then order it again".to_owned(),
         Refusal::Busy => "order it again".to_owned(),
         Refusal::Nothing(_) => "`status` shows how things are".to_owned(),

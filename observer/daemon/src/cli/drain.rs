@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use observer_core::journal::Keeper;
+use observer_core::policy::Mode;
+use observer_core::sighting::Says;
 use observer_core::words::{At, HostName, human_ms};
 
 use super::args::{DrainArgs, UndrainArgs};
@@ -11,6 +14,7 @@ use super::output::print;
 use super::{Desk, Exit, Failure, print_json};
 use crate::api::types::{Accepted, DrainRequest, UndrainRequest};
 use crate::report::members::HostStatus;
+use crate::report::view::PairStatus;
 
 /// How often the count is read.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -60,12 +64,32 @@ pub(super) async fn finish(desk: &Desk, args: UndrainArgs) -> Result<Exit, Failu
     let host = HostName::new(&host);
     let path = desk.path("undrain").await?;
     let _: Accepted = desk.client.post(&path, &UndrainRequest { host: host.clone() }).await?;
+    let status = desk.pair_status().await?;
+    if let Some(why) = what_waits(&status, &host) {
+        let text = format!("{host} is not drained any more; users are sent there after {why}");
+        return end(desk, &host, Outcome { exit: Exit::NotSettled, text }).await;
+    }
     say(desk, &format!("users may come to {host} again, once its application is well"));
     let last = follow(desk, &host, Duration::from_millis(limit_ms), |now, _| {
         let text = format!("{host} is undrained: its application is well, and users are let in");
         (!now.returning).then_some(Outcome { exit: Exit::Ok, text })
     });
     end(desk, &host, last.await?).await
+}
+
+/// What keeps users away from a host beside its drain: a person ends it, and nobody waits here.
+fn what_waits(status: &PairStatus, host: &HostName) -> Option<String> {
+    let line = status.hosts.iter().find(|one| one.name == *host);
+    let kept = line.and_then(|line| line.maintenance.as_ref());
+    match (kept.map(|kept| kept.keeper), &status.pause, status.mode) {
+        (Some(Keeper::Person), ..) => {
+            Some(format!("its maintenance: `ha-observer maintenance {host} --end`"))
+        }
+        (Some(Keeper::Upgrade), ..) => Some("its upgrade: `ha-observer upgrade resume`".to_owned()),
+        (None, Some(_), _) => Some("the pause: `ha-observer resume`".to_owned()),
+        (None, None, Mode::Auto) => None,
+        (None, None, _) => Some("`mode = \"auto\"` stands in the pair's file again".to_owned()),
+    }
 }
 
 struct Outcome {
@@ -82,10 +106,12 @@ async fn follow(
     mut is_over: impl FnMut(&HostStatus, At) -> Option<Outcome>,
 ) -> Result<Outcome, Failure> {
     let until = Instant::now() + patience;
+    let mut owed = None;
     loop {
         match desk.pair_status().await {
             Ok(status) => {
                 let line = status.hosts.iter().find(|one| one.name == *host);
+                owed = line.and_then(|line| line.monitor_owed);
                 if let Some(outcome) = line.and_then(|line| is_over(line, status.at)) {
                     return Ok(outcome);
                 }
@@ -94,10 +120,19 @@ async fn follow(
             Err(failure) => return Err(failure),
         }
         if Instant::now() >= until {
-            let text = format!("{host}: not within the limit; `ha-observer status` shows why");
+            let text = format!("{host}: not within the limit; {}", see_why(owed));
             return Ok(Outcome { exit: Exit::NotSettled, text });
         }
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn see_why(owed: Option<Says>) -> String {
+    match owed {
+        Some(owed) => format!(
+            "its monitor file does not say {owed} yet; `ha-observer events` shows what was tried"
+        ),
+        None => "`ha-observer status` shows why".to_owned(),
     }
 }
 

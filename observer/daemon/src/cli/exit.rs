@@ -44,8 +44,8 @@ pub(crate) enum Exit {
     /// `files`: a copy is older than its limit, its last pass left something behind, or it is not
     /// whole.
     FilesBehind = 17,
-    /// `drain`: its limit is over and somebody is left there; `undrain`: the host is not well in
-    /// time.
+    /// `drain`: its limit is over and it is not known that nobody is left; `undrain`: users are not
+    /// sent there yet.
     NotSettled = 18,
 }
 
@@ -72,8 +72,8 @@ Exit codes:
   16  `upgrade`: it stopped, with the pair serving; the message says how to go on or back
   17  `files`: a copy is older than its limit, its last pass left something behind, or it is
       not whole
-  18  `drain`: its limit is over and somebody is left there; `undrain`: the host is not well
-      in time";
+  18  `drain`: its limit is over and it is not known that nobody is left; `undrain`: users
+      are not sent there yet";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

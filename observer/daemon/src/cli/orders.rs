@@ -57,7 +57,15 @@ pub(super) async fn maintenance(desk: &Desk, args: MaintenanceArgs) -> Result<Ex
         let path = desk.path("maintenance/end").await?;
         let request = MaintenanceEnd { host: HostName::new(&host), keeper: Keeper::Person };
         let accepted: Accepted = desk.client.post(&path, &request).await?;
-        return done(desk, &accepted, &format!("{host} may be promoted and repaired again"));
+        let status = desk.pair_status().await?;
+        let line = status.hosts.iter().find(|one| one.name.as_str() == host);
+        let text = match line.and_then(|line| line.drain.as_ref()) {
+            Some(_) => format!(
+                "{host} is repaired again; `ha-observer undrain {host}` lets it be promoted"
+            ),
+            None => format!("{host} may be promoted and repaired again"),
+        };
+        return done(desk, &accepted, &text);
     }
     check_length(for_ms)?;
     let path = desk.path("maintenance").await?;

@@ -153,7 +153,14 @@ fn host_lines(status: &PairStatus, look: Look) -> Vec<String> {
             let line = format!("{}; {end}", one_line(&drain.sentence(&host.name)));
             lines.push(look.paint(Tone::Warn, &line));
         }
-        if host.returning {
+        if let (None, Some(owed)) = (&host.drain, host.monitor_owed) {
+            let line = format!(
+                "{}: its monitor file is to say {owed}, and does not; `ha-observer events` shows \
+                 what was tried",
+                host.name
+            );
+            lines.push(look.paint(Tone::Warn, &line));
+        } else if host.returning {
             let line = format!("{}: users are sent there once it is well", host.name);
             lines.push(look.paint(Tone::Warn, &line));
         }

@@ -2,8 +2,9 @@
 
 use observer_core::policy::{MonitorSpec, UsersGo};
 use observer_core::sighting::Says;
+use observer_world::access::MountPoint;
 
-use super::access::MonitorAccess;
+use super::access::{HostAccess, MonitorAccess};
 use super::pair::{Layered, absolute};
 use super::section::Section;
 use super::units;
@@ -32,6 +33,27 @@ pub(super) fn spec(shared: &Section<'_, '_>, any_host: bool) -> Option<MonitorSp
     Some(MonitorSpec { users, settle_ms })
 }
 
+/// Refuses a file on a shared mount: it would be one for all hosts, and a storage that hangs would
+/// hang each look at a machine along with it.
+pub(super) fn check_own_disk(
+    hosts: &[HostAccess],
+    mounts: &[MountPoint],
+    tables: &[Section<'_, '_>],
+) {
+    for (mount, table) in mounts.iter().zip(tables).filter(|(mount, _)| !mount.spec.path.is_empty())
+    {
+        let is_there = |own: &&MonitorAccess| own.path.starts_with(&mount.spec.path);
+        let mut files = hosts.iter().filter_map(|host| host.monitor.as_ref());
+        if let Some(file) = files.find(is_there) {
+            let problem =
+                format!("the monitor file {} lies on this shared mount", file.path.display());
+            let fix = "give [monitor_file] a path on each host's own disk, like /etc/desk/serve: \
+                       each host says for itself";
+            table.wrong("path", &problem, fix);
+        }
+    }
+}
+
 /// One host's file: its own keys over the shared ones.
 pub(super) fn file(
     own: &Section<'_, '_>,
@@ -46,6 +68,11 @@ pub(super) fn file(
     if path.is_none() && !layers.section("path").has("path") {
         let fix = "write the file that the balancer checks, like path = \"/etc/desk/serve\"";
         layers.section("path").wrong("path", "is missing", fix);
+    }
+    // What is there as a folder never says anything else, and root would write into it.
+    if layers.text("path").is_some_and(|text| text.starts_with('/') && text.ends_with('/')) {
+        let fix = "name a file in it, like path = \"/etc/desk/serve\"";
+        layers.section("path").wrong("path", "is a folder", fix);
     }
     if !layers.section("means").has("means") {
         let fix = "use one of: in (the file is there: send users here), out";

@@ -78,7 +78,8 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
     let bouncers: Vec<BouncerAccess> =
         root.tables("bouncer").iter().map(|bouncer| readers.bouncer(bouncer)).collect();
     let (sets, files) = super::files::sets(&root.tables("files"));
-    let mounts = super::mount::mounts(&root.tables("mount"));
+    let mount_tables = root.tables("mount");
+    let mounts = super::mount::mounts(&mount_tables);
     let parity = parity::items(&root.tables("parity"));
     if hosts.len() < 2 {
         root.wrong(
@@ -98,6 +99,7 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
     let monitor = monitor::spec(&readers.monitor, any_file);
     if any_file {
         each_has_a_monitor_file(&hosts, &host_tables);
+        monitor::check_own_disk(&hosts, &mounts, &mount_tables);
     }
     readers.finish();
     let section = root.table("policy");

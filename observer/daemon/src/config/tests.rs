@@ -149,6 +149,7 @@ fn a_monitor_file_that_could_not_work_is_refused() {
         "path = \"serve\"\nmeans = \"yes\"",
         "path = \"/etc/desk/serve\"\nsettle = \"5min\"\nusers = \"all\"",
         "path = \"/etc/desk/serve\"\nmeans = \"in\"\nport = 0\nsettel = \"5s\"",
+        "path = \"/etc/desk/\"\nmeans = \"in\"",
     ];
     let with = |lines: &str| {
         findings(&changed(&[("[policy]", &format!("[monitor_file]\n{lines}\n[policy]"))]))
@@ -156,6 +157,18 @@ fn a_monitor_file_that_could_not_work_is_refused() {
     let alone = "[host.monitor_file]\npath = \"/etc/desk/serve\"\nmeans = \"in\"\n";
     let one = findings(&changed(&[("#[host.fence]\n#bmc = \"192.0.2.112\"\n", alone)]));
     insta::assert_snapshot!(format!("{}\n{one}", all.map(with).join("\n")));
+}
+
+/// It would be one file for all hosts.
+#[test]
+fn a_monitor_file_on_a_shared_mount_is_refused() {
+    let with = |path: &str| {
+        let file = format!("[monitor_file]\npath = \"{path}\"\nmeans = \"in\"\n");
+        let mount = "[[mount]]\nname = \"keys\"\npath = \"/srv/desk/\"\nuser = \"desk\"\n";
+        changed(&[("[policy]", &format!("{file}{mount}[policy]"))])
+    };
+    insta::assert_snapshot!(findings(&with("/srv/desk/state/serve")));
+    assert!(read(&with("/srv/desk-state/serve")).is_ok());
 }
 
 /// The example of a whole product is right as it is shipped, but for the machines' own keys.

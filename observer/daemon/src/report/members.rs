@@ -59,6 +59,9 @@ pub(crate) struct HostStatus {
     /// What its monitor file says; none where it has none, or was not seen.
     #[serde(default)]
     pub(crate) monitor: Option<Says>,
+    /// What it is to say, where it says something else.
+    #[serde(default)]
+    pub(crate) monitor_owed: Option<Says>,
     /// The drain it is in.
     #[serde(default)]
     pub(crate) drain: Option<DrainStatus>,
@@ -80,7 +83,11 @@ pub(crate) struct DrainStatus {
     pub(crate) until: Option<At>,
     /// What its monitor file says.
     pub(crate) says: Option<Says>,
-    /// Sessions that others than our proxies have there now; none while they are not counted.
+    /// What the proxies say of the host where users may go to every host; none where there is no
+    /// such backend, or they do not all say the same.
+    #[serde(default)]
+    pub(crate) proxies_say: Option<Says>,
+    /// Sessions that are open there now; none while they are not counted.
     pub(crate) sessions: Option<u64>,
     /// How it stood once nobody was left, or its limit was over.
     pub(crate) settled: Option<SettledStatus>,
@@ -91,7 +98,8 @@ pub(crate) struct DrainStatus {
 pub(crate) struct SettledStatus {
     /// When.
     pub(crate) at: At,
-    /// Sessions that were left; none where they could not be counted.
+    /// Sessions that were left; none where they could not be counted, or where nobody was there and
+    /// balancers might still send somebody.
     pub(crate) left: Option<u64>,
 }
 
@@ -105,15 +113,27 @@ impl DrainStatus {
             since: drain.order.since,
             until: drain.order.until,
             says: monitor(pair.snapshot(), name),
+            proxies_say: digest
+                .and_then(|one| one.proxied.iter().find(|one| one.host == *name))
+                .and_then(|standing| standing.sees),
             sessions: standing.and_then(|standing| standing.sessions),
             settled: drain.settled.map(|one| SettledStatus { at: one.at, left: one.left }),
         }
     }
 
+    /// What still sends users there, and what that says.
+    fn still_in(&self) -> Option<[&'static str; 2]> {
+        match (self.says, self.proxies_say) {
+            (Some(Says::In), _) => Some(["its monitor file", "says in"]),
+            (_, Some(Says::In)) => Some(["its place at the proxies", "is open"]),
+            _ => None,
+        }
+    }
+
     /// How far it is, in a few words.
     pub(crate) fn progress(&self) -> String {
-        match (self.says, self.sessions) {
-            (Some(Says::In), _) => "its monitor file is being changed".to_owned(),
+        match (self.still_in(), self.sessions) {
+            (Some([place, _]), _) => format!("{place} is being changed"),
             (_, Some(1)) => "1 session is left".to_owned(),
             (_, Some(count)) => format!("{count} sessions are left"),
             (_, None) => "sessions are not counted yet".to_owned(),
@@ -127,7 +147,17 @@ impl DrainStatus {
             |until| format!("until {}", date_time(until)),
         );
         let stands = match self.settled {
-            Some(SettledStatus { left: Some(0), .. }) => "drained".to_owned(),
+            Some(SettledStatus { left: Some(0), .. }) => match self.still_in() {
+                Some([place, says]) => format!("not drained any more: {place} {says} again"),
+                None => "drained".to_owned(),
+            },
+            Some(_) if let Some([place, says]) = self.still_in() => {
+                format!("not drained: its limit is over and {place} still {says}")
+            }
+            Some(_) if self.sessions.is_none() => {
+                "not known to be drained: its limit is over and its sessions cannot be counted"
+                    .to_owned()
+            }
             Some(_) => format!("drained, its limit is over and {}", self.progress()),
             None => format!("being drained, {}", self.progress()),
         };
@@ -141,6 +171,11 @@ fn monitor(snapshot: &Snapshot, name: &HostName) -> Option<Says> {
         Some(Seen::Machine(report)) => report.monitor,
         _ => None,
     }
+}
+
+fn monitor_owed(pair: &Pair, host: &HostName) -> Option<Says> {
+    let (digest, _) = pair.latest()?;
+    digest.monitors.iter().find(|one| one.host == *host)?.owed()
 }
 
 /// A maintenance in force.
@@ -253,6 +288,7 @@ pub(crate) fn hosts(pair: &Pair) -> Vec<HostStatus> {
             unready: unready(pair, name),
             maintenance: pair.memory().maintenance.get(name).map(MaintenanceStatus::of),
             monitor: monitor(snapshot, name),
+            monitor_owed: monitor_owed(pair, name),
             drain: drained.get(name).map(|drain| DrainStatus::of(pair, name, drain)),
             returning: returning.get(name).is_some_and(|back| back.undrained || everywhere)
                 && pair.spec().can_drain(),
@@ -425,6 +461,7 @@ mod tests {
             reason: "a new kernel".to_owned(),
             since: At(0),
             until: None,
+            proxies_say: None,
             says: Some(Says::Out),
             sessions: Some(2),
             settled: None,
@@ -441,6 +478,15 @@ mod tests {
         let empty = SettledStatus { at: At(9), left: Some(0) };
         let empty = DrainStatus { settled: Some(empty), ..drain.clone() };
         assert!(says(&empty).starts_with("node-b is drained, for jo"), "{}", says(&empty));
+        let again = says(&DrainStatus { says: Some(Says::In), ..empty });
+        assert!(again.starts_with("node-b is not drained any more: its"), "{again}");
+        // What balancers are still told, or nobody can count, is not drained.
+        let unknown = Some(SettledStatus { at: At(9), left: None });
+        let unknown = DrainStatus { settled: unknown, sessions: None, ..drain.clone() };
+        let said = says(&unknown);
+        assert!(said.starts_with("node-b is not known to be drained: its limit is over"), "{said}");
+        let said = says(&DrainStatus { says: Some(Says::In), sessions: Some(0), ..unknown });
+        assert!(said.contains("its limit is over and its monitor file still says in"), "{said}");
         let early = DrainStatus { says: Some(Says::In), sessions: None, ..drain };
         assert_eq!(early.progress(), "its monitor file is being changed");
     }

@@ -41,6 +41,13 @@ impl Asked {
                 .iter()
                 .map(|(host, order)| (host.clone(), format!("{}, {}", order.reason, order.by)))
                 .collect(),
+            drained: memory
+                .drained
+                .iter()
+                .map(|(host, one)| {
+                    (host.clone(), format!("{}, {}", one.order.reason, one.order.by))
+                })
+                .collect(),
             unacknowledged: memory.unacknowledged,
             journal: pair.journal(),
             files: FilesState {

@@ -13,6 +13,10 @@
 //! The lock is a file below `/run` that the account we log in as owns, named by the path and by the
 //! number of the mount, so that what is mounted anew is tried anew. It is what the probe writes its
 //! output to: sudo lets no other open file through, so that what hangs holds it itself.
+//!
+//! So that several watches write to one file, one after the other, and may be behind one another in
+//! reading it: each reads what stands between two lines with a mark of its own. The file is emptied
+//! by whoever comes while nobody is reading, so that it holds one answer, and seldom two.
 
 use observer_core::mounts::MountAccess;
 use observer_core::words::{HostName, MountName, PairName};
@@ -46,13 +50,17 @@ printf '%s\n' "$mounted"
 [ -w "$locks" ] || eval "$make" || exit 1
 id=${mounted#mount }
 lock=$locks/$name.${id%% *}
+read -r mark </proc/sys/kernel/random/uuid
 for old in "$locks/$name".*; do
     case $old in "$lock"|"$lock".in) ;; *) rm -f -- "$old" ;; esac
 done
-exec 9>>"$lock" || exit 1
+# Shared, while what stands in the lock may still be read.
+exec 7>>"$lock.in" 9>>"$lock" || exit 1
+flock -s 7
 if ! flock -n 9; then
     uptime
-    { read -r began <"$lock"; } 2>/dev/null
+    # Where what stands there has ended, whoever holds the lock has only just taken it.
+    began=$(sed -n 's/^began \([0-9]*\) .*/\1/p; s/^ended .*//p' "$lock" 2>/dev/null | tail -n 1)
     case $began in ''|*[!0-9]*) began=$now ;; esac
     if [ $((now - began)) -gt "${limit%.*}" ] || ! flock -w "$limit" 9; then
         uptime
@@ -62,15 +70,20 @@ if ! flock -n 9; then
         exit 0
     fi
 fi
+# A watch that never comes to its end does not let it grow without bounds.
+if flock -n 7 || [ "$(wc -c <"$lock")" -gt 1000000 ]; then : >"$lock"; fi
+flock -s 7
 uptime
-echo "$now" >"$lock"
+echo "began $now $mark" >&9
 printf '%s\n' "$words" >"$lock.in"
-setsid sh -c 'eval "$1" <"$2.in" >&9 2>&9; echo "ended $?" >&9' sh "$probe" "$lock" \
-    </dev/null >/dev/null 2>&1 &
+setsid sh -c 'eval "$1" <"$2.in" >&9 2>&9; echo "ended $? $3" >&9' sh "$probe" "$lock" "$mark" \
+    </dev/null >/dev/null 2>&1 7>&- &
 exec 9>&- 8<"$lock"
-flock -w "$limit" 8 && hung= || hung=yes
-head -c 16000 -- "$lock" 2>/dev/null
-[ -z "$hung" ] || echo 'hung 0'
+flock -w "$limit" 8 && late= || late=yes
+said=$(sed -n "/^began [0-9]* $mark\$/,/^ended [0-9]* $mark\$/{s/ $mark\$//;p;}" "$lock" |
+    head -c 16000)
+printf '%s\n' "$said"
+if [ -n "$late" ] && ! grep -q "^ended [0-9]* $mark\$" "$lock"; then echo 'hung 0'; fi
 list
 echo '=== ha-observer end'
 "#;
@@ -261,21 +274,5 @@ fn speakable(machine: &str, path: &str) -> Result<(), WorldError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_probes_have_nothing_that_sudo_would_read_as_its_own() {
-        for script in [WRITES, READS, LEAVE, SEE, DROP] {
-            for forbidden in ['"', '!', '\\', '\n', '#', '\u{60}'] {
-                assert!(!script.contains(forbidden), "{forbidden:?} in {script}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_path_is_found_as_the_kernel_writes_it() {
-        assert_eq!(listed("/srv/desk's files"), "/srv/desk's\\040files");
-        assert_eq!(listed("/a\\b #1"), "/a\\134b\\040#1");
-    }
-}
+#[path = "mounts_tests.rs"]
+mod tests;

@@ -25,11 +25,14 @@ use crate::ssh::{Command, Ssh};
 use crate::text::shown;
 
 impl PairWorld {
-    /// Reads everything that a validation wants to know, read-only, within `deadline`.
+    /// Reads everything that a validation wants to know, read-only, within `deadline` from when its
+    /// turn has come: two at once would take more sessions than sshd gives, and each other's tokens
+    /// from the shared mounts.
     pub async fn survey(&self, roles: &Roles, deadline: Duration) -> Survey {
+        let world = self.inner();
+        let _turn = world.surveying.lock().await;
         let began = Instant::now();
         let until = began + deadline;
-        let world = self.inner();
         let hosts = join_all(world.hosts.iter().map(async |(name, host)| {
             (name.clone(), host::survey(world, host, roles, until).await)
         }));

@@ -26,6 +26,7 @@ use super::{Check, Readiness};
 pub const CHECKS: &[Check] = &[
     observer::OBSERVER_FREE,
     observer::OBSERVER_ACTS,
+    observer::SLAVE_FREE,
     power::POWER_FENCE,
     power::POWER_FENCE_BESIDE,
     machine::HOST_REACHABLE,

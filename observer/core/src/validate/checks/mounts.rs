@@ -17,7 +17,9 @@ pub(super) const MOUNT_PRESENT: Check = Check {
     readies: TAKEOVER,
     why: "below an empty mount point lies the host's own disk, which takes files and shares none",
     after: "users miss every file, and new ones go where nobody looks for them",
-    fix: FIX,
+    fix: "on that host: `findmnt --target PATH`. If that names another folder, PATH is a link or \
+          lies inside a mount: write that folder as `path` of the [[mount]]. Else mount it as on \
+          the master, and in /etc/fstab",
     examine: Examine::Slaves(present),
 };
 

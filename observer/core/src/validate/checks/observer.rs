@@ -1,8 +1,9 @@
 //! The observer itself: whether it is free to carry out a plan, and would do so by itself.
 
-use super::{ALL, FAILOVER};
+use super::{ALL, FAILOVER, TAKEOVER};
 use crate::facts::Journal;
 use crate::validate::{Check, Examine, Examined, Inputs, Outcome, Severity};
+use crate::words::HostName;
 
 pub(super) const OBSERVER_FREE: Check = Check {
     id: "observer-free",
@@ -48,15 +49,39 @@ fn acts(inputs: &Inputs<'_>) -> Examined {
         let fix = "set mode = \"auto\" in the pair's file and reload ha-observer";
         return Outcome::failed_with_fix("its mode is not auto: it acts on nothing", fix);
     }
-    if let Some((host, why)) = observer.maintenance.first() {
-        let fix = format!("`ha-observer maintenance {host} --end`, once the work is done");
-        return Outcome::failed_with_fix(format!("in maintenance: {host} ({why})"), fix);
-    }
     match observer.unacknowledged {
         Some(plan) => Outcome::failed_with_fix(
             format!("plan {plan} changed the master, and nobody acknowledged it"),
             "look at `ha-observer incident`, then `ha-observer ack`",
         ),
         None => Outcome::passed("its mode is auto and nothing holds it"),
+    }
+}
+
+pub(super) const SLAVE_FREE: Check = Check {
+    id: "slave-free",
+    title: "no person keeps the slave from taking over",
+    severity: Severity::Severe,
+    readies: TAKEOVER,
+    why: "a host in maintenance, or drained, is not promoted: somebody works on it, or is about to",
+    after: "",
+    fix: "end it once the work is done: `ha-observer status` says how",
+    examine: Examine::Slaves(is_free),
+};
+
+fn is_free(inputs: &Inputs<'_>, host: &HostName) -> Examined {
+    let kept = |kept: &[(HostName, String)]| {
+        kept.iter().find(|(other, _)| other == host).map(|(_, why)| why.clone())
+    };
+    if let Some(why) = kept(&inputs.observer.maintenance) {
+        let fix = format!("`ha-observer maintenance {host} --end`, once the work is done");
+        return Outcome::failed_with_fix(format!("in maintenance ({why})"), fix);
+    }
+    match kept(&inputs.observer.drained) {
+        Some(why) => Outcome::failed_with_fix(
+            format!("drained ({why})"),
+            format!("`ha-observer undrain {host}`, once the work is done"),
+        ),
+        None => Outcome::passed("neither in maintenance nor drained"),
     }
 }

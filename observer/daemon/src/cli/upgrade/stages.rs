@@ -155,6 +155,10 @@ fn is_in_order(status: &PairStatus, host: &HostName) -> bool {
     status.verdict == Some(Verdict::Steady) && status.plan.is_none() && !returns
 }
 
+fn is_drained(status: &PairStatus, host: &HostName) -> bool {
+    status.hosts.iter().any(|one| one.name == *host && one.drain.is_some())
+}
+
 /// Makes the host a candidate again, and waits until the pair is in order with it.
 async fn finish(desk: &Desk, upgrade: &Upgrade, host: &HostName) -> Result<(), String> {
     let say = |why: Failure| why.to_string();
@@ -169,6 +173,10 @@ async fn finish(desk: &Desk, upgrade: &Upgrade, host: &HostName) -> Result<(), S
     let attempt = async || match desk.pair_status().await {
         Err(why) => Tried::Over(Err(say(why))),
         Ok(status) if is_in_order(&status, host) => Tried::Over(Ok(())),
+        // It would be waited for in vain: a person ends it.
+        Ok(status) if is_drained(&status, host) => {
+            Tried::Over(Err(format!("{host} is drained: `ha-observer undrain {host}`, then go on")))
+        }
         Ok(status) => {
             let (limit, why) = (human_ms(upgrade.ready_limit_ms), status.sentence);
             Tried::NotYet(format!("the pair is not in order within {limit}: {why}"))
