@@ -29,6 +29,7 @@ mod rejoin;
 mod rejoin_late;
 mod repairs;
 mod repairs_observer_dies;
+mod single_files;
 mod singletons;
 mod switchover;
 mod switchover_interrupted;
