@@ -142,8 +142,12 @@ async fn sync(desk: &Desk, named: Option<&str>) -> Result<Exit, Failure> {
         tokio::time::sleep(SYNC_LOOK).await;
         let now = desk.looked_at().await?;
         let ended = |one: &&FileStanding| {
-            let began = one.clean.is_some_and(|(began, _)| began.0 + 1_000 > before.at.0);
-            one.running.is_none() && (began || one.trouble.is_some())
+            // One that began before the order may lack what it is about.
+            let began = one.clean.is_some_and(|(began, _)| began >= before.at);
+            // What the master lacks stands beside a clean pass, and may be of an earlier one.
+            let lacks = |trouble: &PassTrouble| matches!(trouble, PassTrouble::Missing { .. });
+            let in_vain = one.trouble.as_ref().is_some_and(|trouble| !lacks(trouble));
+            one.running.is_none() && (began || in_vain)
         };
         let own: Vec<FileStanding> =
             now.files.iter().filter(|one| sets.contains(&one.set)).cloned().collect();
