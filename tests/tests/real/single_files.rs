@@ -12,7 +12,8 @@ const BEHIND: i32 = 17;
 const NODES: [&str; 2] = ["node-a", "node-b"];
 /// Everything but what is declared: `/etc/desk` and what is in it.
 const BESIDE: &str = "cd /etc/desk; \
-    find . -not -path './jobs/*.job' -o -path './jobs/*/*' | sort | while read -r path; do case $path in ./licence.lic | ./jobs/calendar.xml) continue;; esac; \
+    find . -not -path './jobs/*.job' -o -path './jobs/*/*' | sort | while read -r path; do \
+    case $path in ./licence.lic | ./jobs/calendar.xml) continue;; esac; \
     stat -c '%n %f %u:%g' $path; test -d $path || stat -c '%s %y %z' $path; \
     test -d $path || sha256sum < $path; done";
 

@@ -51,7 +51,7 @@ pub(super) fn read(section: &Section<'_, '_>) -> Option<(PathBuf, SingleFiles)> 
     let mut files: Vec<String> = Vec::new();
     for (_, name) in &split {
         if files.iter().any(|known| known == name) {
-            section.wrong("files", &format!("has {name} twice"), "name it once");
+            section.wrong("files", &format!("has \"{name}\" twice"), "name it once");
         } else {
             files.push((*name).to_owned());
         }
