@@ -145,6 +145,14 @@ impl Machines {
         with_files(hosts, self.set.clone())
     }
 
+    /// The name of what a machine's server shows.
+    fn module(&self, which: &str) -> String {
+        let folder = self.dir.path().join(format!("var-{which}/ha-observer-files"));
+        let config = text(&folder.join("jobs.rsyncd.conf"));
+        let module = config.lines().find_map(|line| line.strip_prefix('[')?.strip_suffix(']'));
+        module.unwrap().to_owned()
+    }
+
     async fn pass(&self, to: &str, epoch: u64, deletions: Deletions) -> FileSetReport {
         let from = if to == "node-b" { "node-a" } else { "node-b" };
         let order = PassOrder {
@@ -348,6 +356,36 @@ async fn what_the_master_has_lost_is_held_or_told_and_neighbours_stay() {
     assert_eq!(seen(&machines.b(""), &ours), beside);
 }
 
+/// What a killed pass has begun, and what an earlier configuration had, is not placed any more.
+#[tokio::test]
+async fn what_is_no_longer_declared_is_left_alone() {
+    let mut machines = Machines::new(single(None, None));
+    for file in ["licence.lic", "1.job", "2.job"] {
+        fs::write(machines.a(file), "first").unwrap();
+    }
+    machines.pass("node-b", 1, Deletions::Limited).await;
+    fs::write(machines.state("b", "copy/now/.1.job.Xy12Ab"), "half of it").unwrap();
+    fs::create_dir_all(machines.state("b", "copy/now/.ha-observer-partial")).unwrap();
+    fs::write(machines.state("b", "copy/now/.ha-observer-partial/1.job"), "half").unwrap();
+    machines.set.single.as_mut().unwrap().files = vec!["1.job".to_owned()];
+    // The master shows other files until it is prepared anew.
+    let report = machines.pass("node-b", 1, Deletions::Limited).await;
+    let words = report.trouble.unwrap().to_string();
+    assert!(words.starts_with("the master shows other files: run there anew"), "{words}");
+    machines.prepare();
+    for file in ["licence.lic", "2.job"] {
+        fs::write(machines.b(file), "the slave's own").unwrap();
+    }
+    fs::remove_file(machines.a("2.job")).unwrap();
+    let beside = seen(&machines.b(""), &["1.job"]);
+    fs::write(machines.a("1.job"), "second").unwrap();
+    for _ in 0..2 {
+        let report = machines.pass("node-b", 1, Deletions::Limited).await;
+        assert_eq!((report.trouble, text(&machines.b("1.job"))), (None, "second".to_owned()));
+        assert_eq!(seen(&machines.b(""), &["1.job"]), beside);
+    }
+}
+
 /// With the slave's key in hand: nothing but these files can be read, by any of rsync's ways, and
 /// nothing can be written or run.
 #[tokio::test]
@@ -368,8 +406,9 @@ async fn the_key_shows_the_files_and_nothing_beside_them() {
         let _ = fs::remove_dir_all(&got);
         fs::create_dir(&got).unwrap();
         let script = format!(
-            "RSYNC_CONNECT_PROG='{ssh} rsync'; export RSYNC_CONNECT_PROG; m=rsync://jobs/jobs; \
+            "RSYNC_CONNECT_PROG='{ssh} rsync'; export RSYNC_CONNECT_PROG; m=rsync://jobs/{}; \
              rsync {words} {}",
+            machines.module("a"),
             got.display()
         );
         let done = machines.on("b", &["/bin/sh", "-c", &script], "");

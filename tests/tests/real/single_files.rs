@@ -105,12 +105,14 @@ fn single_files_follow_the_master_both_ways() -> Result<()> {
 fn the_key_reads_no_neighbour(stage: &Stage) -> Result<()> {
     let folder = "/var/lib/ha-observer-files/licence";
     let address = stage.lab.machine("node-a").address();
+    let module = format!("sed -n 's/^\\[\\(.*\\)\\]$/\\1/p' {folder}.rsyncd.conf");
+    let module = shell(stage, "node-a", &module)?;
     let fetch = |file: &str| {
         let script = format!(
             "export RSYNC_CONNECT_PROG='ssh -F none -i {folder}/ssh/id_ed25519 -o BatchMode=yes \
              -o UserKnownHostsFile={folder}/ssh/known_hosts root@{address} rsync'; \
              rm -rf /tmp/got; mkdir /tmp/got; \
-             rsync rsync://licence/licence/{file} /tmp/got/ > /tmp/said 2>&1 || true; ls /tmp/got"
+             rsync rsync://licence/{module}/{file} /tmp/got/ > /tmp/said 2>&1 || true; ls /tmp/got"
         );
         shell(stage, "node-b", &script)
     };

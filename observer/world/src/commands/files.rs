@@ -211,9 +211,11 @@ fn way(
          -o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=3 -p {port}"
     );
     let (user, name) = (&set.user, &set.name);
-    if set.single.is_some() {
+    if let Some(single) = &set.single {
         // The master's end is a server of its own: what is asked for is one of its modules.
-        return Ok((format!("rsync://{name}/{name}/"), format!("{enter} {user}@{address} rsync")));
+        let module = single_files::module(set, single);
+        let enter = format!("{enter} {user}@{address} rsync");
+        return Ok((format!("rsync://{name}/{module}/"), enter));
     }
     let address = if address.contains(':') { format!("[{address}]") } else { address.clone() };
     Ok((format!("{user}@{address}:/"), enter))

@@ -19,6 +19,8 @@ use crate::access::{FileSetAccess, SingleFiles, WorldError};
 /// The run of a pass of single files. Its arguments behind those of every pass: what is left out as
 /// `--exclude=…`, names, patterns, then `--chmod=…` and `--owner=USER:GROUP` where these are set.
 ///
+/// In the folder that it fetches into nothing else may be left, neither what a killed pass has begun
+/// nor what was declared before: it would be placed for ever.
 /// A file that is declared by name is never deleted; if the master lacks it, that is left in
 /// `missing`. What patterns mean is deleted within the limit, by a run that carries nothing.
 /// It obeys the same rules of spelling as the rest of the pass.
@@ -40,9 +42,11 @@ pub(super) const RUN: &str = "RSYNC_CONNECT_PROG=$RSYNC_RSH; export RSYNC_CONNEC
     test -z $owner || getent group $(part 2) > /dev/null || \
     { echo owner: no group $(part 2) on this host > err; return 97; }; \
     rsync -aHAXS --numeric-ids --delay-updates --modify-window=-1 \
-    --partial-dir=.ha-observer-partial --delete --bwlimit=$rate --timeout=60 $wanted '--exclude=*' \
-    $remote copy/now/ > fetched 2> err; got=$?; \
-    case $got in 0 | 24) ;; *) return $got ;; esac; \
+    --partial-dir=.ha-observer-partial --delete --delete-excluded --bwlimit=$rate --timeout=60 \
+    $wanted '--exclude=*' $remote copy/now/ > fetched 2> err; got=$?; \
+    case $got in 0 | 24) ;; *) if grep -q 'Unknown module' err; then \
+    echo the master shows other files: run there anew what ha-observer config files prints > err; \
+    fi; return $got ;; esac; \
     missing=; for name in $named; do test -e copy/now/$name || test -h copy/now/$name || \
     missing=$missing' '$name; done; \
     case $missing in '') rm -f missing ;; *) echo $epoch $kind$missing > missing ;; esac; \
@@ -80,6 +84,23 @@ pub(super) fn check(machine: &str, single: &SingleFiles) -> Result<(), WorldErro
     single.owner.as_ref().map_or(Ok(()), |owner| plain(machine, owner))
 }
 
+/// What the server shows, as its configuration has it.
+fn filter(set: &FileSetAccess, single: &SingleFiles) -> String {
+    let left_out = set.exclude.iter().map(|pattern| format!("- {pattern} "));
+    let shown = single.files.iter().map(|file| format!("+ /{file} "));
+    format!("- */ {}- *", left_out.chain(shown).collect::<String>())
+}
+
+/// What is asked for at the server. Its name follows from what is shown (FNV-1a): a master that was
+/// prepared for other files does not know it. It would look as if it lacked the new ones, and what
+/// patterns mean would be deleted.
+pub(super) fn module(set: &FileSetAccess, single: &SingleFiles) -> String {
+    let text = format!("{} {}", set.path.display(), filter(set, single));
+    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+    format!("{}-{hash:016x}", set.name)
+}
+
 /// Where the server's configuration for a set lies.
 fn config(set: &FileSetAccess) -> String {
     format!("{FOLDER}/{}.rsyncd.conf", set.name)
@@ -99,18 +120,16 @@ pub(super) fn install_server(
 ) -> Result<String, WorldError> {
     check(machine, single)?;
     check_patterns(machine, &set.exclude)?;
-    let (name, path, config) = (&set.name, absolute(machine, &set.path)?, config(set));
-    let left_out = set.exclude.iter().map(|pattern| format!(" - {pattern}"));
-    let shown = single.files.iter().map(|file| format!(" + /{file}"));
-    let filter: String = left_out.chain(shown).collect();
+    let (path, config) = (absolute(machine, &set.path)?, config(set));
+    let (module, filter) = (module(set, single), filter(set, single));
     let mut text = String::new();
     let identity = if set.user == "root" { "uid = 0\ngid = 0\n" } else { "" };
     writeln!(
         text,
-        "cat > {config} <<'end'\nuse chroot = no\nlog file = /dev/null\n[{name}]\npath = {path}\n\
+        "cat > {config} <<'end'\nuse chroot = no\nlog file = /dev/null\n[{module}]\npath = {path}\n\
          read only = yes\nlist = no\n{identity}munge symlinks = no\n\
          refuse options = copy-links copy-unsafe-links copy-dirlinks keep-dirlinks\n\
-         filter = - */{filter} - *\nend\nchmod 644 {config}"
+         filter = {filter}\nend\nchmod 644 {config}"
     )
     .expect("a string takes all");
     Ok(text)
