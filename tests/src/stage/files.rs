@@ -1,13 +1,18 @@
 //! The desk's attachments, its licence and its job definitions as file sets, set up as an
 //! administrator would.
 
+use std::time::Duration;
+
 use super::Stage;
-use crate::lab::Result;
+use crate::lab::{Result, wait_for};
 
 /// Where the desk keeps its attachments.
 pub const ATTACHMENTS: &str = "/var/lib/desk/attachments";
 /// Where the passes keep what they leave.
 pub const PASS_FOLDER: &str = "/var/lib/ha-observer-files/attachments";
+
+/// How long a pass that runs may take to end.
+const PASS_LIMIT: Duration = Duration::from_secs(60);
 
 /// Whether the stage's pair has a file set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +87,26 @@ impl Stage {
             let machine = self.lab.machine(other);
             machine.exec_with_input(&["/bin/sh", "-c", add], lines.as_bytes())?.success()?;
         }
+        Ok(())
+    }
+
+    /// Keeps passes from beginning, and waits until none runs on either node; until [`Self::let_pass`].
+    pub fn hold_passes(&self) -> Result<()> {
+        self.ask(&["pause", "--reason", "files are changed"])?.success()?;
+        for node in ["node-a", "node-b"] {
+            wait_for("the last pass to end", PASS_LIMIT, || {
+                let list = ["systemctl", "list-units", "--plain", "ha-observer-files*"];
+                let units = self.lab.machine(node).run(&list);
+                let units = units.map_err(|error| error.to_string())?;
+                if units.contains("ha-observer-files-") { Err(units) } else { Ok(()) }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Lets passes begin again.
+    pub fn let_pass(&self) -> Result<()> {
+        self.ask(&["resume"])?.success()?;
         Ok(())
     }
 
