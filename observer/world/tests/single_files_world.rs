@@ -356,6 +356,21 @@ async fn what_the_master_has_lost_is_held_or_told_and_neighbours_stay() {
     assert_eq!(seen(&machines.b(""), &ours), beside);
 }
 
+/// What rsync says of its progress grows with the number of files, and hides nothing.
+#[tokio::test]
+async fn a_pass_that_brings_many_files_is_seen_to_be_clean() {
+    let machines = Machines::new(single(None, None));
+    for number in 0..400 {
+        fs::write(machines.a(&format!("{number}.job")), "x").unwrap();
+    }
+    fs::write(machines.a("licence.lic"), "x").unwrap();
+    let report = machines.pass("node-b", 1, Deletions::Limited).await;
+    let said = fs::metadata(machines.state("b", "clean")).unwrap().len();
+    assert!(said > 16_000, "only {said} bytes: too little progress for this test");
+    let clean = report.clean.map(|clean| (clean.files, clean.kind));
+    assert_eq!((clean, report.trouble), (Some((401, PassKind::Last)), None));
+}
+
 /// What a killed pass has begun, and what an earlier configuration had, is not placed any more.
 #[tokio::test]
 async fn what_is_no_longer_declared_is_left_alone() {

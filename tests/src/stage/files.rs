@@ -90,7 +90,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Keeps passes from beginning, and waits until none runs on either node; until [`Self::let_pass`].
+    /// Keeps passes from beginning until [`Self::let_pass`], and waits until none runs.
     pub fn hold_passes(&self) -> Result<()> {
         self.ask(&["pause", "--reason", "files are changed"])?.success()?;
         for node in ["node-a", "node-b"] {

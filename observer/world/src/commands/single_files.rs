@@ -19,8 +19,8 @@ use crate::access::{FileSetAccess, SingleFiles, WorldError};
 /// The run of a pass of single files. Its arguments behind those of every pass: what is left out as
 /// `--exclude=…`, names, patterns, then `--chmod=…` and `--owner=USER:GROUP` where these are set.
 ///
-/// In the folder that it fetches into nothing else may be left, neither what a killed pass has begun
-/// nor what was declared before: it would be placed for ever.
+/// In the folder that it fetches into nothing else may be left, neither what a killed pass has
+/// begun nor what was declared before: it would be placed for ever.
 /// A file that is declared by name is never deleted; if the master lacks it, that is left in
 /// `missing`. What patterns mean is deleted within the limit, by a run that carries nothing.
 /// It obeys the same rules of spelling as the rest of the pass.

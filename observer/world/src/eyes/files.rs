@@ -17,7 +17,8 @@ use crate::text::shown;
 /// A few lines per set.
 const OUTPUT_MAX: usize = 256 * 1024;
 
-/// Prints, for each set, the state of its unit and what its last passes left.
+/// Prints, for each set, the state of its unit and what its last passes left. Of a clean one that is
+/// its first line and what rsync counted: in between stands a line of progress for each file.
 const SCRIPT: &str = r#"
 LC_ALL=C; export LC_ALL; cd -- "$1" || exit 1; shift
 for set; do
@@ -27,7 +28,8 @@ for set; do
     cd -- "$set" 2>/dev/null || continue
     printf 'Order='; head -c 100 order 2>/dev/null; echo
     stat -c Clean=%.3Y clean 2>/dev/null
-    head -c 8000 clean 2>/dev/null | sed 's/^/clean /'
+    sed -n -e 1p -e '/^Number of /p' -e '/^Total transferred /p' clean 2>/dev/null |
+        head -c 8000 | sed 's/^/clean /'
     head -c 200 held 2>/dev/null | sed 's/^/held /'
     head -c 4000 missing 2>/dev/null | sed 's/^/missing /'
     head -c 2000 failed 2>/dev/null | sed 's/^/failed /'
