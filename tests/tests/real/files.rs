@@ -56,7 +56,9 @@ fn the_copy_is_the_masters_to_the_byte() -> Result<()> {
     )?;
     stage.let_pass()?;
     let synced = stage.ask(&["files", "sync"])?;
-    assert!(synced.status.success(), "{}{}", synced.stdout, synced.stderr);
+    // A pass that takes longer than `stale_after`, with a file of 4 GiB, leaves the copy behind.
+    let code = synced.status.code();
+    assert!(matches!(code, Some(0 | BEHIND)), "{}{}", synced.stdout, synced.stderr);
     wait_same(&stage)?;
     let linked = shell(&stage, "node-b", &format!("readlink {ATTACHMENTS}/out"))?;
     assert_eq!(linked.trim(), "/etc/passwd", "the link is copied, not what it leads to");

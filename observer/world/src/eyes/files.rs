@@ -17,8 +17,8 @@ use crate::text::shown;
 /// A few lines per set.
 const OUTPUT_MAX: usize = 256 * 1024;
 
-/// Prints, for each set, the state of its unit and what its last passes left. Of a clean one that is
-/// its first line and what rsync counted: in between stands a line of progress for each file.
+/// Prints, for each set, the state of its unit and what its last passes left. Of a clean one that
+/// is its first line and what rsync counted: in between stands progress for each file.
 const SCRIPT: &str = r#"
 LC_ALL=C; export LC_ALL; cd -- "$1" || exit 1; shift
 for set; do
