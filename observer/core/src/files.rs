@@ -118,6 +118,12 @@ pub enum PassTrouble {
         /// How many files and folders the set has on the master.
         of: u64,
     },
+    /// It brought everything that is there, which lacks files that are declared by name. The
+    /// slave's copies of these were left alone.
+    Missing {
+        /// Their names.
+        files: Vec<String>,
+    },
     /// It failed; its last words.
     Failed(String),
 }
@@ -129,6 +135,11 @@ impl fmt::Display for PassTrouble {
                 f,
                 "the master lacks {deletions} files that the slave has, more than the limit; it \
                  has {of}"
+            ),
+            PassTrouble::Missing { files } => write!(
+                f,
+                "the master lacks {}, declared by name; the slave's copy is left as it is",
+                files.join(", ")
             ),
             PassTrouble::Failed(why) => f.write_str(why),
         }

@@ -111,6 +111,10 @@ pub struct FileSetSpec {
     pub verify_percent: u8,
     /// Whether a database names paths that must exist in it.
     pub named: Naming,
+    /// Files that are declared by name: each must be on the master, and is never deleted on a
+    /// slave. Empty for a set that is a whole folder.
+    #[serde(default)]
+    pub must_exist: Vec<String>,
 }
 
 /// Whether a database names the paths that must exist in a file set.

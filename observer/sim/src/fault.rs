@@ -72,6 +72,8 @@ pub enum Fault {
     HealNetwork,
     /// Half of the files on the host are deleted.
     DeleteFiles(HostName),
+    /// The host's licence is deleted, or becomes this version.
+    TurnLicence(HostName, Option<u64>),
     /// Passes on the host come to no end.
     HangPasses(HostName),
     LetPassesEnd(HostName),

@@ -25,6 +25,10 @@ const DELETIONS_MAX: u64 = 100;
 pub struct Files {
     /// What is in the set's folder.
     pub there: BTreeSet<u64>,
+    /// The version of the licence, the one file that can be declared by name.
+    pub licence: u64,
+    /// Whether somebody has deleted it.
+    pub licence_gone: bool,
     /// What passes have deleted, and kept aside.
     pub kept: BTreeSet<u64>,
     /// The pass that runs.
@@ -46,6 +50,11 @@ pub struct Pass {
     until: At,
 }
 
+/// The same set with a file that is declared by name.
+pub fn named_set() -> FileSetSpec {
+    FileSetSpec { must_exist: vec!["licence".to_owned()], ..one_set() }
+}
+
 /// The set that a pair with files has.
 pub fn one_set() -> FileSetSpec {
     FileSetSpec {
@@ -56,6 +65,7 @@ pub fn one_set() -> FileSetSpec {
         last_deadline_ms: 5_000,
         verify_percent: 5,
         named: Naming::None,
+        must_exist: Vec::new(),
     }
 }
 
@@ -86,6 +96,7 @@ impl World {
 
     /// Ends the passes whose time has come.
     pub(crate) fn end_passes_due(&mut self, now: At) {
+        let named = self.spec.files.iter().any(|set| !set.must_exist.is_empty());
         for host in self.spec.hosts.clone() {
             let files = &self.machine(&host).files;
             let Some(pass) = files.pass.clone() else { continue };
@@ -95,8 +106,12 @@ impl World {
             let source = pass.order.source.clone();
             let reached = self.machine(&source).is_up()
                 && self.network.passes(host.as_str(), source.as_str());
-            let fetched = reached.then(|| self.machine(&source).files.there.clone());
-            self.machine_mut(&host).files.end(&pass, fetched);
+            let fetched = reached.then(|| self.machine(&source).files.clone());
+            let files = &mut self.machine_mut(&host).files;
+            files.end(&pass, fetched.as_ref().map(|files| &files.there));
+            if let Some(fetched) = fetched.filter(|_| named) {
+                files.fetch_licence(&pass, &fetched);
+            }
         }
     }
 
@@ -154,7 +169,28 @@ impl Files {
         self.pass = None;
     }
 
-    fn end(&mut self, pass: &Pass, fetched: Option<BTreeSet<u64>>) {
+    /// What a person does by mistake, and on purpose.
+    pub(crate) fn set_licence(&mut self, version: Option<u64>) {
+        self.licence_gone = version.is_none();
+        self.licence = version.unwrap_or(self.licence);
+    }
+
+    /// A file that is declared by name is never deleted: where the source lacks it, that is told
+    /// beside what the pass has done.
+    fn fetch_licence(&mut self, pass: &Pass, source: &Files) {
+        if self.trouble.is_some() {
+            return;
+        }
+        if source.licence_gone {
+            let files = vec!["licence".to_owned()];
+            let asked = (pass.order.epoch, pass.order.kind);
+            self.trouble = Some((asked, PassTrouble::Missing { files }));
+        } else {
+            self.set_licence(Some(source.licence));
+        }
+    }
+
+    fn end(&mut self, pass: &Pass, fetched: Option<&BTreeSet<u64>>) {
         self.pass = None;
         let order = &pass.order;
         let asked = (order.epoch, order.kind);
@@ -170,7 +206,7 @@ impl Files {
         }
         let files = new.len() as u64;
         self.there.extend(new);
-        let gone: BTreeSet<u64> = self.there.difference(&fetched).copied().collect();
+        let gone: BTreeSet<u64> = self.there.difference(fetched).copied().collect();
         let (deletions, of) = (gone.len() as u64, fetched.len() as u64);
         let allowed = match order.deletions {
             Deletions::Limited => DELETIONS_MAX,

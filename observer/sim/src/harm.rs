@@ -135,6 +135,7 @@ impl World {
                 self.follow_by_hand(host, upstream, now);
                 return true;
             }
+            Fault::TurnLicence(host, to) => self.machine_mut(&host).files.set_licence(to),
             Fault::DeleteFiles(host) => self.machine_mut(&host).files.delete_half(),
             Fault::HangPasses(host) => self.machine_mut(&host).files.hangs = true,
             Fault::LetPassesEnd(host) => self.machine_mut(&host).files.hangs = false,

@@ -72,6 +72,7 @@ enum Demand {
     GuardRefused,
     SameFiles,
     KeptFiles(HostName),
+    Licence(HostName, u64),
     PausedBouncer(BouncerName),
     BrokenAtMost(u64),
     PoweredOff(HostName),
@@ -292,15 +293,9 @@ fn evaluate_told(run: &Run, demand: &Demand) -> (bool, String) {
     }
 }
 
-/// What is demanded of the machines themselves, whatever the observer believes.
-fn evaluate_world(run: &Run, demand: &Demand) -> (bool, String) {
+/// What is demanded of the machines' files.
+fn evaluate_files(run: &Run, demand: &Demand) -> (bool, String) {
     match demand {
-        Demand::Streams(host) => {
-            let database = &run.world.machine(host).database;
-            let holds = is_true_copy(run, host);
-            let streams = database.heard_at.is_some() && holds;
-            (streams, format!("{:?}, true copy: {holds}", database.postmaster))
-        }
         Demand::SameFiles => {
             let sets = run.world.machines.values().map(|machine| &machine.files.there);
             let counts: Vec<usize> = sets.clone().map(std::collections::BTreeSet::len).collect();
@@ -310,6 +305,24 @@ fn evaluate_world(run: &Run, demand: &Demand) -> (bool, String) {
         Demand::KeptFiles(host) => {
             let kept = run.world.machine(host).files.kept.len();
             (kept > 0, format!("{kept} files"))
+        }
+        Demand::Licence(host, version) => {
+            let files = &run.world.machine(host).files;
+            let has = !files.licence_gone && files.licence == *version;
+            (has, format!("version {}, gone: {}", files.licence, files.licence_gone))
+        }
+        _ => (false, "not a demand of the machines".to_owned()),
+    }
+}
+
+/// What is demanded of the machines themselves, whatever the observer believes.
+fn evaluate_world(run: &Run, demand: &Demand) -> (bool, String) {
+    match demand {
+        Demand::Streams(host) => {
+            let database = &run.world.machine(host).database;
+            let holds = is_true_copy(run, host);
+            let streams = database.heard_at.is_some() && holds;
+            (streams, format!("{:?}, true copy: {holds}", database.postmaster))
         }
         Demand::Kept(host) => {
             let kept = run.world.machine(host).database.kept;
@@ -358,7 +371,7 @@ fn evaluate_world(run: &Run, demand: &Demand) -> (bool, String) {
             let broken: u64 = run.world.bouncers.values().map(|bouncer| bouncer.broken).sum();
             (broken <= *times, format!("sessions broke {broken} times"))
         }
-        _ => (false, "not a demand of the machines".to_owned()),
+        _ => evaluate_files(run, demand),
     }
 }
 
@@ -404,6 +417,7 @@ fn demand(words: &[&str]) -> Option<Demand> {
         "guard-refused" => Demand::GuardRefused,
         "same-files" => Demand::SameFiles,
         "kept-files" => Demand::KeptFiles(host(1)?),
+        "licence" => Demand::Licence(host(1)?, words.get(2)?.parse().ok()?),
         "paused" => Demand::PausedBouncer(BouncerName::new(words.get(1)?)),
         "broken-sessions" => Demand::BrokenAtMost(words.get(2)?.parse().ok()?),
         "powered-off" => Demand::PoweredOff(host(1)?),

@@ -96,6 +96,37 @@ pub struct HttpReadiness {
     pub body: Option<String>,
 }
 
+/// Single files of one folder, and what their copies must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SingleFiles {
+    /// Names, and patterns of names with `*` and `?`; one at least.
+    pub files: Vec<String>,
+    /// Permissions of the slave's copies; none: the master's.
+    pub mode: Option<u32>,
+    /// `USER:GROUP` of the slave's copies; none: the master's.
+    pub owner: Option<String>,
+}
+
+impl SingleFiles {
+    /// Whether this can be a name, or a pattern of names: nothing that a shell, rsync or sudo would
+    /// read as more than that.
+    pub fn is_name(name: &str) -> bool {
+        let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"_.@+-*?".contains(&byte);
+        let whole = !name.is_empty() && !name.starts_with('-') && !matches!(name, "." | "..");
+        whole && !name.contains("**") && name.bytes().all(safe)
+    }
+
+    /// The files that are declared by name.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        self.files.iter().filter(|file| !Self::is_pattern(file))
+    }
+
+    /// Whether it means all names like it, and not one.
+    pub fn is_pattern(name: &str) -> bool {
+        name.contains(['*', '?'])
+    }
+}
+
 /// Where one file set is, the same place on every host, and how a slave fetches it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileSetAccess {
@@ -103,6 +134,8 @@ pub struct FileSetAccess {
     pub name: FileSetName,
     /// The folder whose content is copied.
     pub path: PathBuf,
+    /// The files of that folder which alone are copied; none: all that is below it.
+    pub single: Option<SingleFiles>,
     /// The account that reads it on the master and writes it on the slave; `root` keeps owners.
     pub user: String,
     /// What is left out, as rsync's `--exclude` takes it.

@@ -26,6 +26,7 @@ mod monitor;
 mod mounts;
 mod parity;
 mod readiness;
+mod single_files;
 mod standby;
 mod verify;
 

@@ -80,6 +80,7 @@ impl Trees {
         FileSetAccess {
             name: "files".into(),
             path: self.dir.path().join("set"),
+            single: None,
             user: "root".to_owned(),
             exclude: vec!["*.tmp".to_owned()],
             retention_ms: 60_000,

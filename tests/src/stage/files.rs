@@ -1,12 +1,18 @@
-//! The desk's attachments as a file set, set up as an administrator would.
+//! The desk's attachments, its licence and its job definitions as file sets, set up as an
+//! administrator would.
+
+use std::time::Duration;
 
 use super::Stage;
-use crate::lab::Result;
+use crate::lab::{Result, wait_for};
 
 /// Where the desk keeps its attachments.
 pub const ATTACHMENTS: &str = "/var/lib/desk/attachments";
 /// Where the passes keep what they leave.
 pub const PASS_FOLDER: &str = "/var/lib/ha-observer-files/attachments";
+
+/// How long a pass that runs may take to end.
+const PASS_LIMIT: Duration = Duration::from_secs(60);
 
 /// Whether the stage's pair has a file set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,10 +21,34 @@ pub enum FileSets {
     None,
     /// The desk's attachments, often fetched.
     Attachments,
+    /// The desk's licence and job definitions, single files beside others; often fetched.
+    SingleFiles,
 }
 
-/// The set's part of the pair's file.
-pub(super) const SECTION: &str = "\n[[files]]\nname = \"attachments\"\n\
+/// What lies on both nodes before single files are declared: the files, and neighbours of each.
+const SINGLE_FILES: &str = "set -e; cd /etc/desk; mkdir jobs jobs/old.job; \
+    echo first > licence.lic; chgrp desk licence.lic; chmod 640 licence.lic; \
+    for job in mail report; do echo $job > jobs/$job.job; done; echo 1 > jobs/calendar.xml; \
+    echo old > jobs/old.job/kept.job; uname -n > jobs/README; uname -n > jobs/mail.job.draft";
+
+impl FileSets {
+    /// Its part of the pair's file.
+    pub(super) fn sections(self) -> &'static str {
+        match self {
+            FileSets::None => "",
+            FileSets::Attachments => SECTION,
+            FileSets::SingleFiles => SINGLE_SECTIONS,
+        }
+    }
+}
+
+const SINGLE_SECTIONS: &str = "\n[[files]]\nname = \"licence\"\n\
+    files = [\"/etc/desk/licence.lic\"]\nevery = \"2s\"\nstale_after = \"15s\"\n\
+    [[files]]\nname = \"jobs\"\nfiles = [\"/etc/desk/jobs/*.job\", \
+    \"/etc/desk/jobs/calendar.xml\"]\nmode = \"640\"\nowner = \"desk:desk\"\nevery = \"2s\"\n\
+    stale_after = \"15s\"\n";
+
+const SECTION: &str = "\n[[files]]\nname = \"attachments\"\n\
     path = \"/var/lib/desk/attachments\"\nevery = \"2s\"\nstale_after = \"15s\"\n\
     max_deletes = 50\npaths_database = \"desk\"\n\
     paths_query = \"select attachment from public.tickets\"\n";
@@ -35,19 +65,48 @@ const MANIFEST: &str = "cd \"$1\" && export LC_ALL=C && find . -printf \
 
 impl Stage {
     /// Prepares both nodes by the script that the observer prints, and lets each read the other's
-    /// set and nothing else.
-    pub(super) fn install_files(&self) -> Result<()> {
+    /// sets and nothing else.
+    pub(super) fn install_files(&self, files: FileSets) -> Result<()> {
+        if files == FileSets::None {
+            return Ok(());
+        }
+        if files == FileSets::SingleFiles {
+            for node in ["node-a", "node-b"] {
+                self.lab.machine(node).run(&["/bin/sh", "-c", SINGLE_FILES])?;
+            }
+        }
         for (node, other) in [("node-a", "node-b"), ("node-b", "node-a")] {
             let script = self.observer().run(&["ha-observer", "config", "files", node])?;
             let done = self.lab.machine(node).exec_with_input(&["/bin/sh"], script.as_bytes())?;
             let said = done.stdout.clone();
             done.success()?;
-            let line = said.lines().find(|line| line.starts_with("restrict,"));
-            let line = line.expect("the script prints the line of the key").to_owned() + "\n";
+            let lines = said.lines().filter(|line| line.starts_with("restrict,"));
+            let lines: String = lines.map(|line| format!("{line}\n")).collect();
+            assert!(!lines.is_empty(), "the script prints the lines of the keys");
             let add = "mkdir -p -m 700 /root/.ssh && cat >> /root/.ssh/authorized_keys";
             let machine = self.lab.machine(other);
-            machine.exec_with_input(&["/bin/sh", "-c", add], line.as_bytes())?.success()?;
+            machine.exec_with_input(&["/bin/sh", "-c", add], lines.as_bytes())?.success()?;
         }
+        Ok(())
+    }
+
+    /// Keeps passes from beginning until [`Self::let_pass`], and waits until none runs.
+    pub fn hold_passes(&self) -> Result<()> {
+        self.ask(&["pause", "--reason", "files are changed"])?.success()?;
+        for node in ["node-a", "node-b"] {
+            wait_for("the last pass to end", PASS_LIMIT, || {
+                let list = ["systemctl", "list-units", "--plain", "ha-observer-files*"];
+                let units = self.lab.machine(node).run(&list);
+                let units = units.map_err(|error| error.to_string())?;
+                if units.contains("ha-observer-files-") { Err(units) } else { Ok(()) }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Lets passes begin again.
+    pub fn let_pass(&self) -> Result<()> {
+        self.ask(&["resume"])?.success()?;
         Ok(())
     }
 

@@ -165,9 +165,7 @@ impl Stage {
         observer.run(&["systemctl", "daemon-reload"])?;
         observer.run(&["ha-observer", "config", "check"])?;
         self.install_rules(spec)?;
-        if spec.files == FileSets::Attachments {
-            self.install_files()?;
-        }
+        self.install_files(spec.files)?;
         if spec.guard == Guard::InPlace {
             self.put_guard("node-a")?;
             self.put_guard("node-b")?;
@@ -239,9 +237,7 @@ impl Stage {
         if spec.lab.pooler == Pooler::OnProxy {
             text += &bouncer(self.lab.machine("proxy"))?;
         }
-        if spec.files == FileSets::Attachments {
-            text = text.replace("\n[policy]", &format!("{}\n[policy]", files::SECTION));
-        }
+        text = text.replace("\n[policy]", &format!("{}\n[policy]", spec.files.sections()));
         for section in &spec.sections {
             text = text.replace("\n[policy]", &format!("{section}\n[policy]"));
         }

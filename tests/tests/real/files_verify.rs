@@ -1,13 +1,10 @@
 //! Proof that the slave's copy is whole, on real machines: by what the file system says, by
 //! content, and by what the database names.
 
-use std::time::Duration;
-
 use serde_json::Value;
-use tests::lab::{Output, Result, wait_for};
+use tests::lab::{Output, Result};
 use tests::stage::{ATTACHMENTS, FileSets, Stage, StageSpec, texts};
 
-const SOON: Duration = Duration::from_secs(60);
 const NOT_WHOLE: i32 = 17;
 
 fn stage() -> Result<Stage> {
@@ -86,12 +83,7 @@ fn a_copy_is_proven_whole_and_what_is_not_is_named() -> Result<()> {
     verify(&stage, &["--by", "content"], 0)?;
 
     // No pass puts it right meanwhile.
-    ends(&stage.ask(&["pause", "--reason", "a look at the files"])?, 0);
-    wait_for("the last pass to end", SOON, || {
-        let units = shell(&stage, "node-b", "systemctl list-units --plain 'ha-observer-files*'");
-        let units = units.map_err(|error| error.to_string())?;
-        if units.contains("ha-observer-files-") { Err(units) } else { Ok(()) }
-    })?;
+    stage.hold_passes()?;
     shell(&stage, "node-b", "rm $'with\\nnewline'; echo x > planted; chmod 600 many-9")?;
     let differs = stage.ask(&["files", "diff", "attachments"])?;
     ends(&differs, NOT_WHOLE);
@@ -102,7 +94,7 @@ fn a_copy_is_proven_whole_and_what_is_not_is_named() -> Result<()> {
     ends(&stage.ask(&["files", "diff", "attachments", "deep"])?, 0);
     let found = verify(&stage, &[], NOT_WHOLE)?;
     holds(&found, &["mode: many-9", "missing: with\\nnewline", "extra: planted", "1 only on"]);
-    ends(&stage.ask(&["resume"])?, 0);
+    stage.let_pass()?;
     stage.wait_protected()?;
     ends(&stage.ask(&["files", "sync"])?, 0);
     verify(&stage, &[], 0)?;

@@ -30,6 +30,7 @@ mod rejoin_late;
 mod repairs;
 mod repairs_observer_dies;
 mod sharing;
+mod single_files;
 mod singletons;
 mod switchover;
 mod switchover_interrupted;

@@ -11,6 +11,10 @@ use strum::IntoStaticStr;
 /// Stands between a path and what is said of it.
 const APART: &[u8] = b"//";
 
+/// Stands for an owner and group that are the configured ones, whatever their numbers on that host;
+/// no account has this number.
+pub const OWNER_AS_CONFIGURED: (u32, u32) = (u32::MAX, u32::MAX);
+
 /// What a host says of one thing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry {
@@ -73,6 +77,23 @@ pub enum Owners {
     Compared,
     /// Each host has its own.
     Free,
+    /// The copy's must be the configured one, whoever the master's is.
+    AsConfigured,
+}
+
+/// What a copy must be like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Likeness {
+    /// Whose it must be.
+    pub owners: Owners,
+    /// The permissions that a file must have; none: the master's.
+    pub mode: Option<u32>,
+}
+
+impl From<Owners> for Likeness {
+    fn from(owners: Owners) -> Self {
+        Self { owners, mode: None }
+    }
 }
 
 impl Entry {
@@ -127,17 +148,23 @@ impl Entry {
     /// its file system's own; a link has the time of its making and no permissions. Times are those
     /// of rsync, which brings no file again for a part of a second: a finer look would tell of
     /// differences that no pass mends.
-    pub fn differs(&self, copy: &Self, owners: Owners) -> Vec<Aspect> {
+    pub fn differs(&self, copy: &Self, like: impl Into<Likeness>) -> Vec<Aspect> {
+        let Likeness { owners, mode } = like.into();
         if self.kind != copy.kind {
             return vec![Aspect::Kind];
         }
         let file = self.is_file();
         let link = self.kind == b'l';
+        let owner = match owners {
+            Owners::Compared => Some(self.owner),
+            Owners::Free => None,
+            Owners::AsConfigured => Some(OWNER_AS_CONFIGURED),
+        };
         let amiss = [
             (Aspect::Size, file && self.size != copy.size),
             (Aspect::Time, file && self.time.0 != copy.time.0),
-            (Aspect::Mode, !link && self.mode != copy.mode),
-            (Aspect::Owner, owners == Owners::Compared && self.owner != copy.owner),
+            (Aspect::Mode, !link && copy.mode != mode.unwrap_or(self.mode)),
+            (Aspect::Owner, owner.is_some_and(|owner| copy.owner != owner)),
             (Aspect::Target, link && self.target != copy.target),
         ];
         amiss.into_iter().filter(|(_, differs)| *differs).map(|(aspect, _)| aspect).collect()
@@ -153,7 +180,11 @@ impl Entry {
             _ => "special file",
         };
         let bytes = if self.is_file() { format!(", {size} bytes") } else { String::new() };
-        format!("{kind}{bytes}, mode {mode:o}, owner {user}:{group}, changed {seconds}.{part:09}")
+        let owner = match (*user, *group) {
+            OWNER_AS_CONFIGURED => "as configured".to_owned(),
+            (user, group) => format!("{user}:{group}"),
+        };
+        format!("{kind}{bytes}, mode {mode:o}, owner {owner}, changed {seconds}.{part:09}")
     }
 }
 
@@ -244,6 +275,12 @@ mod tests {
         let all = [Aspect::Time, Aspect::Mode, Aspect::Owner];
         assert_eq!(file.differs(&touched, Owners::Compared), all);
         assert_eq!(file.differs(&touched, Owners::Free), all[..2]);
+        let mode = Some(0o600);
+        let like = Likeness { owners: Owners::AsConfigured, mode };
+        assert_eq!(file.differs(&touched, like), [Aspect::Time, Aspect::Owner]);
+        let configured = Entry { mode: 0o600, owner: OWNER_AS_CONFIGURED, ..file.clone() };
+        assert_eq!(file.differs(&configured, like), []);
+        assert_eq!(file.differs(&file, like), [Aspect::Mode, Aspect::Owner]);
         let folder = Entry { kind: b'd', ..file.clone() };
         let other = Entry { size: 1, time: (1, 0), ..folder.clone() };
         assert_eq!(folder.differs(&other, Owners::Compared), []);

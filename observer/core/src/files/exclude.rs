@@ -1,11 +1,17 @@
-//! What a set leaves out, as rsync reads its patterns: what is never copied is never missed.
+//! What belongs to a set, by names as rsync reads its patterns: what is never copied is never
+//! missed.
 
 /// Where a pass keeps what it has not finished; no part of any set.
 const PARTIAL: &[u8] = b".ha-observer-partial";
 
 /// The patterns of one set.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Excludes(Vec<Pattern>);
+pub struct Excludes {
+    left_out: Vec<Pattern>,
+    /// Where the set is made of single files: their names and patterns, and nothing else of the
+    /// folder, nor the folder itself.
+    only: Option<Vec<Vec<u8>>>,
+}
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Pattern {
@@ -16,7 +22,7 @@ struct Pattern {
 }
 
 impl Excludes {
-    /// Reads the patterns.
+    /// Reads the patterns of what a folder leaves out.
     pub fn new(patterns: &[String]) -> Self {
         let pattern = |text: &String| {
             let glob = text.strip_suffix("/***").unwrap_or(text);
@@ -27,16 +33,30 @@ impl Excludes {
                 glob: glob.trim_matches('/').as_bytes().to_vec(),
             }
         };
-        Self(patterns.iter().map(pattern).collect())
+        Self { left_out: patterns.iter().map(pattern).collect(), only: None }
+    }
+
+    /// The same for a set of single files: everything else that lies beside them is left out.
+    #[must_use]
+    pub fn only(self, files: &[String]) -> Self {
+        let files = files.iter().map(|file| file.as_bytes().to_vec()).collect();
+        Self { only: Some(files), ..self }
     }
 
     /// Whether the thing at `path`, or a folder above it, is left out.
     pub fn leave_out(&self, path: &[u8], is_folder: bool) -> bool {
+        if let Some(only) = &self.only {
+            let single = !path.is_empty() && !path.contains(&b'/') && !is_folder;
+            if !single || !only.iter().any(|file| glob(file, path)) {
+                return true;
+            }
+        }
         let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         let above = ends.map(|end| (&path[..end], true));
         above.chain([(path, is_folder)]).any(|(path, is_folder)| {
             let own = |pattern: &Pattern| pattern.matches(path, is_folder);
-            path.rsplit(|byte| *byte == b'/').next() == Some(PARTIAL) || self.0.iter().any(own)
+            path.rsplit(|byte| *byte == b'/').next() == Some(PARTIAL)
+                || self.left_out.iter().any(own)
         })
     }
 }
@@ -71,6 +91,20 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
     }
 }
 
+/// Whether one name can be meant by both patterns of names.
+pub fn can_meet(one: &[u8], other: &[u8]) -> bool {
+    match (one, other) {
+        ([], []) => true,
+        ([b'*', rest @ ..], text) | (text, [b'*', rest @ ..]) => {
+            (0..=text.len()).any(|at| can_meet(rest, &text[at..]))
+        }
+        ([a, one @ ..], [b, other @ ..]) => {
+            (a == b || *a == b'?' || *b == b'?') && can_meet(one, other)
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +120,44 @@ mod tests {
                 };
                 assert_eq!(excludes.leave_out(path.as_bytes(), folder), expected, "{path}");
             }
+        }
+    }
+
+    /// Neither the folder, nor a folder in it, nor what lies beside them.
+    #[test]
+    fn single_files_are_all_that_is_in_their_set() {
+        let files = ["licence.lic", "*.job"].map(str::to_owned);
+        let excludes = Excludes::new(&["draft-*".to_owned()]).only(&files);
+        for (path, is_folder, left_out) in [
+            ("licence.lic", false, false),
+            ("a.job", false, false),
+            (".a.job", false, false),
+            ("draft-1.job", false, true),
+            ("licence.lic2", false, true),
+            ("a.job", true, true),
+            ("a.job/b.job", false, true),
+            ("neighbour", false, true),
+            ("", true, true),
+        ] {
+            assert_eq!(excludes.leave_out(path.as_bytes(), is_folder), left_out, "{path}");
+        }
+    }
+
+    #[test]
+    fn patterns_that_can_mean_one_name_are_told() {
+        for (one, other, meet) in [
+            ("a.job", "a.job", true),
+            ("*.job", "a.job", true),
+            ("*.job", "a*", true),
+            ("a?", "?b", true),
+            ("*", "?", true),
+            ("a.job", "b.job", false),
+            ("*.job", "*.lic", false),
+            ("a?", "a", false),
+            ("x*", "y*", false),
+        ] {
+            assert_eq!(can_meet(one.as_bytes(), other.as_bytes()), meet, "{one} {other}");
+            assert_eq!(can_meet(other.as_bytes(), one.as_bytes()), meet, "{other} {one}");
         }
     }
 

@@ -17,7 +17,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
-use super::entry::{Aspect, Entry, Owners};
+use super::entry::{Aspect, Entry, Likeness, Owners};
 use crate::words::{At, FileSetName, HostName, human_bytes};
 
 /// Examples of each kind that a report holds.
@@ -370,14 +370,14 @@ pub enum Compared {
 
 impl Sides {
     /// Compares what both say.
-    pub fn compare(&self, owners: Owners) -> Compared {
+    pub fn compare(&self, like: impl Into<Likeness>) -> Compared {
         match (&self.master, &self.slave) {
             (None, None) => Compared::Same,
             (None, Some(_)) => Compared::Differs(vec![Aspect::Extra]),
             (Some(own), _) if cannot_read(own) => Compared::Unreadable("the master"),
             (Some(_), None) => Compared::Differs(vec![Aspect::Missing]),
             (Some(_), Some(copy)) if cannot_read(copy) => Compared::Unreadable("the slave"),
-            (Some(own), Some(copy)) => match own.differs(copy, owners) {
+            (Some(own), Some(copy)) => match own.differs(copy, like) {
                 aspects if aspects.is_empty() => Compared::Same,
                 aspects => Compared::Differs(aspects),
             },
@@ -390,8 +390,8 @@ impl Sides {
     }
 
     /// What something is that differed when it was looked at first, now that it was again.
-    pub fn settle(first: &Self, again: &Self, owners: Owners) -> Settled {
-        match again.compare(owners) {
+    pub fn settle(first: &Self, again: &Self, like: impl Into<Likeness>) -> Settled {
+        match again.compare(like) {
             Compared::Same => Settled::Same,
             _ if !first.is_as_before(again) => Settled::Changing,
             Compared::Unreadable(host) => Settled::Unreadable(host),

@@ -1,7 +1,7 @@
 //! Whether a person may change a proxy's file now, in a way that ends in a reload.
 
 use super::Pair;
-use super::orders::Refusal;
+use super::Refusal;
 use crate::draft;
 use crate::facts::{Act, Asker, Facts, Master, Proxies};
 use crate::judge::{Cause, gate};

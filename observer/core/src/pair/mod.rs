@@ -19,12 +19,14 @@ mod pace;
 mod passes;
 mod promotion;
 mod readiness;
+mod refusal;
 mod reloads;
 mod upgrade;
 mod verified;
 mod work;
 
-pub use orders::{DryRun, Earlier, OperatorOrder, Refusal, Wish};
+pub use orders::{DryRun, Earlier, OperatorOrder, Wish};
+pub use refusal::Refusal;
 pub use work::{Input, Ticket, Work};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -42,6 +42,7 @@ pub(super) fn spec() -> PairSpec {
             last_deadline_ms: 15_000,
             verify_percent: 5,
             named: Naming::ByQuery,
+            must_exist: vec!["licence.lic".to_owned()],
         }],
         mounts: vec![mount("keys", Severity::Severe), mount("reports", Severity::Warning)],
         services: vec![

@@ -144,6 +144,10 @@ const OF_FILES: &[(&str, Break)] = &[
         let tally = &mut last(observer).last.as_mut().unwrap().result.tally;
         tally.add(Class::Differs, 1, finding);
     }),
+    ("files-on-master", |_, observer| {
+        let files = vec!["licence.lic".to_owned()];
+        observer.files.standings[0].trouble = Some(PassTrouble::Missing { files });
+    }),
     ("files-in-database", |_, observer| named(observer).missing_on_slave = 1),
     ("files-in-database", |_, observer| last(observer).database = None),
     ("files-in-database", |_, observer| {

@@ -83,11 +83,19 @@ pub(super) fn text(status: &PairStatus, look: Look) -> String {
         let Some(trouble) = &one.trouble else { continue };
         let line = look.paint(Tone::Bad, &one_line(&trouble.to_string()));
         text.push_str(&format!("{}\n", wrap(&format!("{}: {line}", one.set), 2, look)));
-        if matches!(trouble, PassTrouble::TooManyDeletions { .. }) {
-            let fix = format!(
+        let fix = match trouble {
+            PassTrouble::TooManyDeletions { .. } => Some(format!(
                 "if they were deleted on purpose: ha-observer files allow-deletes {}",
                 one.set
-            );
+            )),
+            PassTrouble::Missing { .. } => Some(format!(
+                "restore them on the master, for example from {}, or take them out of `files` in \
+                 the pair's file",
+                one.host
+            )),
+            PassTrouble::Failed(_) => None,
+        };
+        if let Some(fix) = fix {
             text.push_str(&format!("{}\n", wrap(&format!("  fix: {fix}"), 2, look)));
         }
     }
@@ -100,6 +108,7 @@ pub(super) fn table(files: &[FileStanding], look: Look) -> String {
         let state = match (&one.running, &one.trouble, one.age) {
             (Some(progress), ..) => format!("fetching: {progress}"),
             (None, Some(PassTrouble::TooManyDeletions { .. }), _) => "asks: deletions".to_owned(),
+            (None, Some(PassTrouble::Missing { .. }), _) => "lacks files".to_owned(),
             (None, Some(_), _) => "fails".to_owned(),
             (None, None, Age::Stale) => "behind".to_owned(),
             (None, None, Age::Fresh) => "in step".to_owned(),
@@ -133,8 +142,12 @@ async fn sync(desk: &Desk, named: Option<&str>) -> Result<Exit, Failure> {
         tokio::time::sleep(SYNC_LOOK).await;
         let now = desk.looked_at().await?;
         let ended = |one: &&FileStanding| {
-            let began = one.clean.is_some_and(|(began, _)| began.0 + 1_000 > before.at.0);
-            one.running.is_none() && (began || one.trouble.is_some())
+            // One that began before the order may lack what it is about.
+            let began = one.clean.is_some_and(|(began, _)| began >= before.at);
+            // What the master lacks stands beside a clean pass, and may be of an earlier one.
+            let lacks = |trouble: &PassTrouble| matches!(trouble, PassTrouble::Missing { .. });
+            let in_vain = one.trouble.as_ref().is_some_and(|trouble| !lacks(trouble));
+            one.running.is_none() && (began || in_vain)
         };
         let own: Vec<FileStanding> =
             now.files.iter().filter(|one| sets.contains(&one.set)).cloned().collect();

@@ -17,6 +17,7 @@ mod plain;
 mod policy;
 mod readiness;
 mod section;
+mod single_files;
 mod units;
 
 use std::collections::BTreeMap;

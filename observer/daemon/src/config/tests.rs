@@ -9,7 +9,7 @@ use observer_core::parity::Secrecy;
 use observer_core::policy::{FenceGrade, Policy, UserWait, UsersGo, WhenUndone};
 use observer_core::sighting::Says;
 use observer_core::validate::Severity;
-use observer_world::access::{ParityItem, ReadinessQuestion};
+use observer_world::access::{ParityItem, ReadinessQuestion, SingleFiles};
 
 use super::pair::{self, Reach};
 use super::{Findings, OBSERVER_TOML, PAIR_TOML, daemon};
@@ -444,4 +444,77 @@ fn a_directory_is_read_whole_or_not_at_all() {
     std::fs::write(pairs.join("other.toml"), "nonsense = 1\n").unwrap();
     std::fs::write(directory.path().join("observer.toml"), "sockett = \"/x\"\n").unwrap();
     assert!(load().err().unwrap() > 2, "both files are told");
+}
+
+/// The default file with these sections before its policy.
+fn with_files(sections: &[&str]) -> String {
+    let sections: String = sections.iter().map(|lines| format!("[[files]]\n{lines}\n")).collect();
+    changed(&[("\n[policy]", &format!("\n{sections}[policy]"))])
+}
+
+#[test]
+fn single_files_are_read_with_their_folder_mode_and_owner() {
+    let text = with_files(&[
+        "name = \"licence\"\nfiles = [\"/opt/desk/licence.lic\"]",
+        "name = \"jobs\"\nfiles = [\"/etc/desk/jobs/*.job\", \"/etc/desk/jobs/main.xml\"]\n\
+         mode = \"0640\"\nowner = \"desk:desk\"\nexclude = [\"draft-*\"]\nmax_deletes = 5",
+        // The folder leaves out what another set has.
+        "name = \"desk\"\npath = \"/opt/desk\"\nexclude = [\"/licence.lic\"]",
+    ]);
+    let access = read(&text).unwrap();
+    let [licence, jobs, desk] = &access.files[..] else { panic!("{:?}", access.files) };
+    let single = |names: &[&str], mode, owner: Option<&str>| {
+        let files = names.iter().map(|name| (*name).to_owned()).collect();
+        Some(SingleFiles { files, mode, owner: owner.map(str::to_owned) })
+    };
+    assert_eq!(licence.path, Path::new("/opt/desk"));
+    assert_eq!((&licence.single, licence.max_deletes), (&single(&["licence.lic"], None, None), 1));
+    assert_eq!(jobs.path, Path::new("/etc/desk/jobs"));
+    let expected = single(&["*.job", "main.xml"], Some(0o640), Some("desk:desk"));
+    assert_eq!((&jobs.single, jobs.max_deletes), (&expected, 5));
+    assert_eq!((&desk.single, desk.max_deletes), (&None, 1_000));
+    let must_exist: Vec<&[String]> =
+        access.spec.files.iter().map(|set| &set.must_exist[..]).collect();
+    let named = |name: &str| vec![name.to_owned()];
+    assert_eq!(must_exist, [&named("licence.lic")[..], &named("main.xml"), &[]]);
+}
+
+#[test]
+fn single_files_that_could_not_be_copied_are_refused() {
+    let one = |files: &str, more: &str| {
+        findings(&with_files(&[&format!("name = \"jobs\"\nfiles = [{files}]\n{more}")]))
+    };
+    let two = |first: &str, second: &str| {
+        let (first, second) = (format!("name = \"a\"\n{first}"), format!("name = \"b\"\n{second}"));
+        findings(&with_files(&[&first, &second]))
+    };
+    let licence = "\"/opt/desk/licence.lic\"";
+    let all = [
+        one("\"licence.lic\"", ""),
+        one("\"/\"", ""),
+        one("\"/licence.lic\"", ""),
+        one("\"/opt/desk/\"", ""),
+        one("\"/opt/../etc/shadow\"", ""),
+        one("\"/opt/*/licence.lic\"", ""),
+        one("\"/opt/desk/my licence.lic\"", ""),
+        one("\"/opt/de sk/licence.lic\"", ""),
+        one("\"/opt/desk/a\", \"/etc/desk/b\"", ""),
+        one("\"/opt/desk/a\", \"/opt/desk/a\"", ""),
+        one("", ""),
+        one(licence, "path = \"/opt/desk\""),
+        one(licence, "exclude = [\"*.lic\"]"),
+        one(licence, "mode = \"4755\""),
+        one(licence, "mode = \"rw-r--r--\"\nowner = \"desk\""),
+        one(licence, "owner = \"1000:1000\""),
+        one(licence, "owner = \"desk:desk\"\nuser = \"desk\""),
+        one(licence, "paths_database = \"desk\"\npaths_query = \"select 1\""),
+        findings(&with_files(&["name = \"all\"\npath = \"/opt/desk\"\nmode = \"640\""])),
+        findings(&with_files(&["name = \"none\""])),
+        two(&format!("files = [{licence}]"), "files = [\"/opt/desk/*.lic\"]"),
+        two("path = \"/opt\"", &format!("files = [{licence}]")),
+        two(&format!("files = [{licence}]"), "path = \"/opt/desk/\""),
+    ];
+    insta::assert_snapshot!(all.join("\n"));
+    let text = with_files(&[&format!("name = \"jobs\"\nfiles = [{licence}]\nmode = \"666\"")]);
+    assert!(odd(&text).contains("lets everybody write"), "{}", odd(&text));
 }

@@ -35,6 +35,8 @@ pub(super) fn of_files(words: &[&str]) -> Option<Fault> {
     let host = || words.get(1).map(|name| HostName::new(name));
     Some(match *words.first()? {
         "delete-files" => Fault::DeleteFiles(host()?),
+        "lose-licence" => Fault::TurnLicence(host()?, None),
+        "write-licence" => Fault::TurnLicence(host()?, Some(number_at(words, 2)?)),
         "hang-passes" => Fault::HangPasses(host()?),
         "let-passes-end" => Fault::LetPassesEnd(host()?),
         "fill-files" => Fault::FillFiles(host()?),

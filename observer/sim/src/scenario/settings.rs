@@ -54,6 +54,7 @@ pub(super) fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
         "every-host" => setup.spec.sharing = setup.spec.proxies.clone(),
         "mount" => setup.spec.mounts = vec![crate::mount::one_mount()],
         "files" => setup.spec.files = vec![crate::files::one_set()],
+        "files named" => setup.spec.files = vec![crate::files::named_set()],
         "no-application" => setup.spec.services.clear(),
         "portal" => setup.spec.services.push(portal()),
         "application-on-master" => setup.spec.services[0].placement = Placement::Master,

@@ -10,8 +10,8 @@ use std::fmt::Write;
 
 use observer_core::words::{FileSetName, HostName};
 
-use super::{Privileged, RunAs, SYSTEMCTL, absolute, plain};
-use crate::access::{FileSetAccess, HostAccess, WorldError};
+use super::{Privileged, RunAs, SYSTEMCTL, absolute, plain, single_files};
+use crate::access::{FileSetAccess, HostAccess, SingleFiles, WorldError};
 use crate::quote::quote;
 
 /// Where each set has its folder, on every host.
@@ -29,8 +29,8 @@ const UNIT: &str = "ha-observer-files-";
 ///
 /// It stands in a sudoers file and passes through systemd: no double quotes, exclamation marks,
 /// percent signs or braced variables.
-const PASS: &str = "set -f; cd $1 || exit 70; state=$1; remote=$2; path=$3; count=$4; share=$5; \
-    keep=$6; rate=$7; RSYNC_RSH=$8; export RSYNC_RSH; shift 8; \
+const BEGINNING: &str = "set -f; cd $1 || exit 70; state=$1; remote=$2; path=$3; count=$4; \
+    share=$5; keep=$6; rate=$7; RSYNC_RSH=$8; export RSYNC_RSH; shift 8; \
     read -r epoch kind allowed rest < order || exit 71; \
     old=0; if test -s epoch; then read -r old < epoch; fi; \
     if test $epoch -lt $old; then { echo $epoch $kind; \
@@ -38,12 +38,17 @@ const PASS: &str = "set -f; cd $1 || exit 70; state=$1; remote=$2; path=$3; coun
     exit 72; fi; \
     echo $epoch > epoch; echo $epoch $kind > begun; mkdir -p -m 700 kept; \
     find kept -mindepth 1 -maxdepth 1 -mmin +$keep -exec rm -rf {} +; \
-    kept=$state/$(mktemp -d kept/XXXXXXXX); \
-    pass() { limit=$1; shift; rsync -aHAXS --numeric-ids --delay-updates \
+    kept=$state/$(mktemp -d kept/XXXXXXXX); ";
+
+/// A run that makes the slave's folder what the master's is.
+const FOLDER_RUN: &str = "pass() { limit=$1; shift; rsync -aHAXS --numeric-ids --delay-updates \
     --modify-window=-1 --partial-dir=.ha-observer-partial --delete-delay --max-delete=$limit \
     --backup --backup-dir=$kept/files --bwlimit=$rate --timeout=60 --stats --info=progress2 --no-h \
-    $* $remote $path > out 2> err; }; \
-    moved() { sed -n -e 's/^Number of regular files transferred: //p' out; }; \
+    $* $remote $path > out 2> err; }; ";
+
+/// How often it is run, and what came of it.
+const END: &str = "moved() \
+    { sed -n -e 's/^Number of regular files transferred: //p' out; }; \
     : > first; pass 0 $*; code=$?; held=no; \
     if test $code -eq 25; then \
     skipped=$(sed -n -e 's/^Deletions stopped due to --max-delete limit (//p' err); \
@@ -68,10 +73,18 @@ const PASS: &str = "set -f; cd $1 || exit 70; state=$1; remote=$2; path=$3; coun
     rm -f held; fi; \
     rmdir $kept/files $kept 2> /dev/null; test $code -eq 0";
 
+/// The whole script of a pass of this set.
+fn pass(set: &FileSetAccess) -> String {
+    let run = if set.single.is_some() { single_files::RUN } else { FOLDER_RUN };
+    [BEGINNING, run, END].concat()
+}
+
 /// What lets one host fetch one set, and ends it.
 #[derive(Debug, Clone)]
 pub(crate) struct PassCommands {
     pub(crate) set: FileSetName,
+    /// Files that are declared by name.
+    pub(crate) must_exist: Vec<String>,
     /// Takes what is asked of the next pass from its standard input.
     pub(crate) order: Privileged,
     /// Takes the newest epoch from its standard input: older orders are refused from then on.
@@ -108,7 +121,8 @@ impl PassCommands {
         let begin = sources.iter().map(begin).collect::<Result<_, WorldError>>()?;
         let stop = Privileged::new(&[SYSTEMCTL, "stop", &format!("{name}.service")]);
         let (order, epoch) = (write("order"), write("epoch"));
-        Ok(Self { set: set.name.clone(), order, epoch, begin, stop })
+        let must_exist = set.single.iter().flat_map(SingleFiles::names).cloned().collect();
+        Ok(Self { set: set.name.clone(), must_exist, order, epoch, begin, stop })
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Privileged> {
@@ -132,11 +146,7 @@ fn words(
 ) -> Result<Vec<String>, WorldError> {
     let state = state(machine, set)?;
     let path = absolute(machine, &set.path)?;
-    plain(machine, &source.ssh.address)?;
-    let address = match source.ssh.address.contains(':') {
-        true => format!("[{}]", source.ssh.address),
-        false => source.ssh.address.clone(),
-    };
+    let (remote, enter) = way(machine, &state, set, source)?;
     let mut words: Vec<String> = [
         "/usr/bin/systemd-run",
         "--no-block",
@@ -151,36 +161,64 @@ fn words(
         &format!("--uid={}", set.user),
         "/bin/sh",
         "-c",
-        PASS,
+        &pass(set),
         "pass",
         &state,
-        &format!("{}@{address}:/", set.user),
+        &remote,
         &format!("{path}/"),
         &set.max_deletes.to_string(),
         &set.max_deletes_percent.to_string(),
         &(set.retention_ms / 60_000).to_string(),
         &set.rate_limit_bytes.div_ceil(1024).to_string(),
-        &enter(&state, source.ssh.port),
+        &enter,
     ]
     .map(str::to_owned)
     .to_vec();
-    for pattern in &set.exclude {
-        let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"_./@+-*?".contains(&byte);
-        if pattern.is_empty() || !pattern.bytes().all(safe) {
-            let (machine, value) = (machine.to_owned(), pattern.clone());
-            return Err(WorldError::Unspeakable { machine, value });
-        }
-        words.push(format!("--exclude={pattern}"));
+    check_patterns(machine, &set.exclude)?;
+    words.extend(set.exclude.iter().map(|pattern| format!("--exclude={pattern}")));
+    if let Some(single) = &set.single {
+        single_files::check(machine, single)?;
+        words.extend(single_files::words(single));
     }
     Ok(words)
 }
 
-fn enter(state: &str, port: u16) -> String {
-    format!(
+/// Refuses a pattern that could mean something else to a shell, to rsync or to sudo.
+pub(super) fn check_patterns(machine: &str, patterns: &[String]) -> Result<(), WorldError> {
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"_./@+-*?".contains(&byte);
+    let odd = |pattern: &&String| pattern.is_empty() || !pattern.bytes().all(safe);
+    match patterns.iter().find(odd) {
+        None => Ok(()),
+        Some(pattern) => {
+            let (machine, value) = (machine.to_owned(), pattern.clone());
+            Err(WorldError::Unspeakable { machine, value })
+        }
+    }
+}
+
+/// What rsync is told to fetch from, and the command that enters the master.
+fn way(
+    machine: &str,
+    state: &str,
+    set: &FileSetAccess,
+    source: &HostAccess,
+) -> Result<(String, String), WorldError> {
+    let (address, port) = (&source.ssh.address, source.ssh.port);
+    plain(machine, address)?;
+    let enter = format!(
         "ssh -F none -i {state}/ssh/id_ed25519 -o IdentitiesOnly=yes -o BatchMode=yes \
          -o StrictHostKeyChecking=yes -o UserKnownHostsFile={state}/ssh/known_hosts \
          -o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=3 -p {port}"
-    )
+    );
+    let (user, name) = (&set.user, &set.name);
+    if let Some(single) = &set.single {
+        // The master's end is a server of its own: what is asked for is one of its modules.
+        let module = single_files::module(set, single);
+        let enter = format!("{enter} {user}@{address} rsync");
+        return Ok((format!("rsync://{name}/{module}/"), enter));
+    }
+    let address = if address.contains(':') { format!("[{address}]") } else { address.clone() };
+    Ok((format!("{user}@{address}:/"), enter))
 }
 
 /// The script that prepares a host to fetch from the others: each set's folder, a key of its own,
@@ -221,11 +259,18 @@ pub(crate) fn setup(
                 writeln!(text, "echo {line} >> {state}/ssh/known_hosts").expect(said);
             }
         }
+        let forced = match &set.single {
+            None => format!("/usr/bin/rrsync -ro {path}"),
+            Some(single) => {
+                text.push_str(&single_files::install_server(machine, set, single)?);
+                single_files::forced(set)
+            }
+        };
         writeln!(
             text,
             "chmod 644 {state}/ssh/known_hosts\n\
              echo '# {name}: one line of ~{user}/.ssh/authorized_keys on each other host'\n\
-             echo \"restrict,command=\\\"/usr/bin/rrsync -ro {path}\\\" $(cat $key.pub)\""
+             echo \"restrict,command=\\\"{forced}\\\" $(cat $key.pub)\""
         )
         .expect(said);
     }
@@ -238,9 +283,11 @@ mod tests {
 
     #[test]
     fn the_pass_has_nothing_that_sudo_or_systemd_would_read_as_their_own() {
-        for forbidden in ['"', '!', '%', '\\', '\n', '#', '\u{60}'] {
-            assert!(!PASS.contains(forbidden), "{forbidden:?}");
+        for script in [BEGINNING, FOLDER_RUN, single_files::RUN, END] {
+            for forbidden in ['"', '!', '%', '\\', '\n', '#', '\u{60}'] {
+                assert!(!script.contains(forbidden), "{forbidden:?}");
+            }
+            assert!(!script.contains("${") && !script.contains("$$"));
         }
-        assert!(!PASS.contains("${") && !PASS.contains("$$"));
     }
 }

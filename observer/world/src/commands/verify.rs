@@ -7,6 +7,7 @@
 
 use super::{Privileged, RunAs, absolute, plain};
 use crate::access::{FileSetAccess, HostAccess, WorldError};
+use observer_core::files::entry::OWNER_AS_CONFIGURED;
 use observer_core::words::FileSetName;
 
 /// What comes before the output proper: a login shell that prints comes first.
@@ -56,7 +57,27 @@ impl VerifyCommands {
         };
         // A host that lost its observer in the middle ends by itself.
         let limit = set.verify_limit_ms.div_ceil(1_000).to_string();
-        let command = |script, name, more: &[&str]| {
+        // Nothing below a folder is a single file, and who they belong to is asked by name.
+        let (level, owner) = match &set.single {
+            None => ("find . ", None),
+            Some(single) => ("find . -maxdepth 1 ", single.owner.as_ref()),
+        };
+        let script = |script: &str| script.replace("find . ", level);
+        let manifest = match owner.and_then(|owner| owner.split_once(':')) {
+            None => script(MANIFEST),
+            Some((user, group)) => {
+                plain(machine, user)?;
+                plain(machine, group)?;
+                let (user_number, group_number) = OWNER_AS_CONFIGURED;
+                let owned = format!(
+                    "'(' -user {user} -group {group} -printf {user_number}/{group_number} \
+                     -o -printf %U/%G ')' -printf /%s"
+                );
+                script(MANIFEST)
+                    .replace("%P//%y/%m/%U/%G/%s/%T@/", &format!("%P//%y/%m/ {owned}/%T@/"))
+            }
+        };
+        let command = |script: &str, name, more: &[&str]| {
             let gently = ["/usr/bin/nice", "-n", "19", "/usr/bin/ionice", "-c", "3"];
             let shell = ["/bin/sh", "-c", script, name, &path];
             let words = [&["/usr/bin/timeout", &limit], &gently[..], &shell, more].concat();
@@ -66,8 +87,8 @@ impl VerifyCommands {
         let at_once = if set.rate_limit_bytes > 0 { "1" } else { AT_ONCE };
         Ok(Self {
             set: set.name.clone(),
-            manifest: command(MANIFEST, "manifest", &[]),
-            hash: command(HASH, "hash", &[at_once]),
+            manifest: command(&manifest, "manifest", &[]),
+            hash: command(&script(HASH), "hash", &[at_once]),
         })
     }
 

@@ -9,7 +9,7 @@ use observer_core::sighting::{Seen, Silent};
 use observer_core::words::{Epoch, FileSetName};
 
 use super::silence;
-use crate::commands::FILES_FOLDER;
+use crate::commands::{FILES_FOLDER, PassCommands};
 use crate::pair_world::Host;
 use crate::ssh::Command;
 use crate::text::shown;
@@ -17,7 +17,8 @@ use crate::text::shown;
 /// A few lines per set.
 const OUTPUT_MAX: usize = 256 * 1024;
 
-/// Prints, for each set, the state of its unit and what its last passes left.
+/// Prints, for each set, the state of its unit and what its last passes left. Of a clean one that
+/// is its first line and what rsync counted: in between stands progress for each file.
 const SCRIPT: &str = r#"
 LC_ALL=C; export LC_ALL; cd -- "$1" || exit 1; shift
 for set; do
@@ -27,8 +28,10 @@ for set; do
     cd -- "$set" 2>/dev/null || continue
     printf 'Order='; head -c 100 order 2>/dev/null; echo
     stat -c Clean=%.3Y clean 2>/dev/null
-    head -c 8000 clean 2>/dev/null | sed 's/^/clean /'
+    sed -n -e 1p -e '/^Number of /p' -e '/^Total transferred /p' clean 2>/dev/null |
+        head -c 8000 | sed 's/^/clean /'
     head -c 200 held 2>/dev/null | sed 's/^/held /'
+    head -c 4000 missing 2>/dev/null | sed 's/^/missing /'
     head -c 2000 failed 2>/dev/null | sed 's/^/failed /'
     tail -c 400 out 2>/dev/null | tr '\r' '\n' | sed 's/^/out /'
     cd ..
@@ -59,7 +62,8 @@ pub(crate) async fn states(host: &Host, deadline: Duration) -> Result<Vec<SetSta
     let output = output.map_err(silence::of_command)?;
     let text = String::from_utf8_lossy(&output.stdout);
     let mut parts = text.split("=== ha-observer set ").skip(1);
-    let states: Vec<SetState> = parts.by_ref().filter_map(state).collect();
+    let states = parts.by_ref().filter_map(state);
+    let states: Vec<SetState> = states.map(|state| known(state, &host.commands.files)).collect();
     if states.len() == sets.len() {
         return Ok(states);
     }
@@ -89,11 +93,12 @@ fn state(part: &str) -> Option<SetState> {
     };
     let clean = lines("clean");
     let clean = began_ms_ago().and_then(|ago| self::clean(&clean, ago));
-    let (held, failed) = (lines("held"), lines("failed"));
+    let (held, failed, missing) = (lines("held"), lines("failed"), lines("missing"));
     let (in_vain, trouble) = match (held.first(), failed.split_first()) {
         (Some(line), _) => (order(line), too_many(line)),
         (None, Some((first, words))) => (order(first), Some(failure(words))),
-        (None, None) => (None, None),
+        // Such a pass has not ended in vain: all that the master has is there.
+        (None, None) => (None, missing.first().and_then(|line| self::missing(line))),
     };
     Some(SetState {
         report: FileSetReport {
@@ -111,6 +116,20 @@ fn state(part: &str) -> Option<SetState> {
 fn order(line: &str) -> Option<(Epoch, PassKind)> {
     let mut words = line.split_whitespace();
     Some((Epoch(words.next()?.parse().ok()?), PassKind::of_word(words.next()?)?))
+}
+
+/// Of what a pass found missing, that which is still declared: what a pass of an earlier
+/// configuration left says nothing any more.
+fn known(mut state: SetState, sets: &[PassCommands]) -> SetState {
+    let report = &mut state.report;
+    let set = sets.iter().find(|commands| commands.set == report.set);
+    if let Some(PassTrouble::Missing { files }) = &mut report.trouble {
+        files.retain(|file| set.is_some_and(|set| set.must_exist.contains(file)));
+        if files.is_empty() {
+            report.trouble = None;
+        }
+    }
+    state
 }
 
 /// `EPOCH KIND`, and below it what rsync says of each run.
@@ -137,6 +156,12 @@ fn too_many(line: &str) -> Option<PassTrouble> {
     let mut words = line.split_whitespace().skip(2).map(str::parse);
     let (deletions, of) = (words.next()?.ok()?, words.next()?.ok()?);
     Some(PassTrouble::TooManyDeletions { deletions, of })
+}
+
+/// `EPOCH KIND NAME…`.
+fn missing(line: &str) -> Option<PassTrouble> {
+    let files: Vec<String> = line.split_whitespace().skip(2).map(str::to_owned).collect();
+    (!files.is_empty()).then_some(PassTrouble::Missing { files })
 }
 
 /// rsync's first complaint says what is wrong; its last line only that something is.
@@ -212,5 +237,18 @@ mod tests {
         let words = failed.report.trouble.unwrap().to_string();
         assert!(words.contains("Permission denied"), "{words}");
         assert!(state("files\nsh: systemctl: not found\n").is_none());
+    }
+
+    /// It stands beside a clean pass: all that the master has was brought.
+    #[test]
+    fn what_the_master_lacks_is_told_beside_the_pass_that_found_it() {
+        let state = state(&format!("{CLEAN}missing 7 last licence.lic a.job\n")).unwrap();
+        let clean = state.report.clean.unwrap();
+        assert_eq!((clean.epoch, clean.kind), (Epoch(7), PassKind::Last));
+        assert_eq!(state.in_vain, None);
+        let files = ["licence.lic", "a.job"].map(str::to_owned).to_vec();
+        assert_eq!(state.report.trouble, Some(PassTrouble::Missing { files }));
+        // What is no longer declared is no longer missed.
+        assert_eq!(known(state, &[]).report.trouble, None);
     }
 }

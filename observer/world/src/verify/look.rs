@@ -93,7 +93,7 @@ impl Verifier<'_> {
         findings: &mut Findings,
     ) -> io::Result<()> {
         let path = &suspect.path;
-        let settled = Sides::settle(&suspect.sides, again, self.owners);
+        let settled = Sides::settle(&suspect.sides, again, self.like);
         let by_content = !suspect.content.is_empty();
         if by_content && settled == Settled::Same && suspect.sides.is_as_before(again) {
             match of_content {
@@ -117,9 +117,8 @@ impl Verifier<'_> {
             // Its content differed at the first look, and it was changed since.
             Settled::Same if by_content => (Class::Changing, String::new()),
             Settled::Same => {
-                findings.result.tally.same += u64::from(
-                    again.compare(self.owners) == Compared::Same && again.master.is_some(),
-                );
+                findings.result.tally.same +=
+                    u64::from(again.compare(self.like) == Compared::Same && again.master.is_some());
                 return Ok(());
             }
             _ if in_shut => (Class::Unreadable, "in a folder that cannot be read".to_owned()),

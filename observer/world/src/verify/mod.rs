@@ -18,7 +18,7 @@ mod stream;
 use std::io;
 use std::time::Duration;
 
-use observer_core::files::entry::{Entry, Owners, name_text};
+use observer_core::files::entry::{Entry, Likeness, Owners, name_text};
 use observer_core::files::exclude::Excludes;
 use observer_core::files::verify::{
     By, Class, Compared, Database, EXAMPLES_MAX, Finding, NamedPaths, Progress, Purpose, Sides,
@@ -76,7 +76,7 @@ struct Verifier<'w> {
     access: &'w FileSetAccess,
     master: (Side<'w>, &'w VerifyCommands),
     slave: (Side<'w>, &'w VerifyCommands),
-    owners: Owners,
+    like: Likeness,
     excludes: Excludes,
     progress: &'w watch::Sender<Progress>,
     began: Instant,
@@ -154,8 +154,8 @@ impl<'w> Verifier<'w> {
             access,
             master: side(&order.master)?,
             slave: side(&order.slave)?,
-            owners: if access.user == "root" { Owners::Compared } else { Owners::Free },
-            excludes: Excludes::new(&access.exclude),
+            like: likeness(access),
+            excludes: belongs(access),
             progress,
             began: Instant::now(),
         })
@@ -286,7 +286,7 @@ impl<'w> Verifier<'w> {
             findings.result.entries += 1;
             findings.result.bytes += if own.is_file() { own.size } else { 0 };
         }
-        let compared = sides.compare(self.owners);
+        let compared = sides.compare(self.like);
         if let Purpose::Diff { below } = &self.order.purpose {
             self.tell(path, sides, &compared, path == below.as_slice(), findings);
             return Ok(());
@@ -421,6 +421,26 @@ impl<'w> Verifier<'w> {
             tokio::time::sleep(PASS_LOOK).await;
         }
     }
+}
+
+/// What of a host's folder is part of the set.
+fn belongs(access: &FileSetAccess) -> Excludes {
+    let excludes = Excludes::new(&access.exclude);
+    match &access.single {
+        Some(single) => excludes.only(&single.files),
+        None => excludes,
+    }
+}
+
+/// What the slave's copies must be.
+fn likeness(access: &FileSetAccess) -> Likeness {
+    let single = access.single.as_ref();
+    let owners = match single.and_then(|single| single.owner.as_ref()) {
+        Some(_) => Owners::AsConfigured,
+        None if access.user == "root" => Owners::Compared,
+        None => Owners::Free,
+    };
+    Likeness { owners, mode: single.and_then(|single| single.mode) }
 }
 
 fn seen_nothing(findings: &Findings) -> bool {

@@ -153,6 +153,7 @@ pub fn with_files(hosts: [HostAccess; 2], set: FileSetAccess) -> PairWorld {
         last_deadline_ms: 1_000,
         verify_percent: 5,
         named: Naming::ByQuery,
+        must_exist: Vec::new(),
     };
     let spec = PairSpec { proxies: Vec::new(), files: vec![set_spec], ..spec() };
     let files = vec![set];

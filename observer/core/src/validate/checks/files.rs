@@ -4,6 +4,7 @@
 
 use super::TAKEOVER;
 use crate::digest::Age;
+use crate::files::PassTrouble;
 use crate::files::verify::Verified;
 use crate::policy::{FileSetSpec, Naming};
 use crate::validate::{Check, Examine, Examined, Inputs, Outcome, Severity, Unread};
@@ -21,6 +22,19 @@ pub(super) const FILES_CURRENT: Check = Check {
     after: "users miss files, or get other bytes than they stored",
     fix: "`ha-observer files` shows how the sets stand; `ha-observer files verify SET` compares",
     examine: Examine::Pair(current),
+};
+
+pub(super) const FILES_ON_MASTER: Check = Check {
+    id: "files-on-master",
+    title: "every file that is declared by name is on the master",
+    severity: Severity::Warning,
+    readies: TAKEOVER,
+    why: "a licence or job definition that is gone from the master is mostly gone by mistake; the \
+          slave keeps its copy, and no pass brings it back",
+    after: "the application on one of the hosts lacks the file, or works with an old one",
+    fix: "restore it on the master, from the slave's copy if that is the right one; or take it out \
+          of `files` in the pair's file",
+    examine: Examine::Pair(on_master),
 };
 
 pub(super) const FILES_IN_DATABASE: Check = Check {
@@ -44,7 +58,10 @@ fn current(inputs: &Inputs<'_>) -> Examined {
             let standing = files.standings.iter().find(|one| one.set == set.name);
             let unknown = || Unread(format!("{}: who keeps a copy is not known", set.name));
             let standing = standing.ok_or_else(unknown)?;
-            if standing.age == Age::Stale || standing.trouble.is_some() {
+            // What the master lacks is told by a check of its own.
+            let trouble = standing.trouble.as_ref();
+            let left = trouble.is_some_and(|one| !matches!(one, PassTrouble::Missing { .. }));
+            if standing.age == Age::Stale || left {
                 return Ok(Err(standing.to_string()));
             }
             let age = standing.unsynced_ms.map_or_else(|| "?".to_owned(), human_ms);
@@ -58,6 +75,23 @@ fn current(inputs: &Inputs<'_>) -> Examined {
             })
         },
     )
+}
+
+fn on_master(inputs: &Inputs<'_>) -> Examined {
+    let by_name = |set: &FileSetSpec| !set.must_exist.is_empty();
+    each(inputs, "no file is declared by name", by_name, |set| {
+        let standing = inputs.observer.files.standings.iter().find(|one| one.set == set.name);
+        let names = set.must_exist.join(", ");
+        let trouble = standing.and_then(|one| one.trouble.as_ref());
+        if let Some(trouble @ PassTrouble::Missing { .. }) = trouble {
+            return Ok(Err(format!("{}: {trouble}", set.name)));
+        }
+        // How old that may be is the word of the check beside this one.
+        match standing.and_then(|one| one.unsynced_ms) {
+            Some(age) => Ok(Ok(format!("{}: {names}, {} ago", set.name, human_ms(age)))),
+            None => Err(Unread(format!("{}: no pass has ended well yet", set.name))),
+        }
+    })
 }
 
 fn in_database(inputs: &Inputs<'_>) -> Examined {

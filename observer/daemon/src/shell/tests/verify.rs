@@ -43,6 +43,7 @@ async fn with_files(bench: &Bench) -> PairHandle<Scripted> {
         near_deadline_ms: 1_000,
         last_deadline_ms: 1_000,
         verify_percent: 5,
+        must_exist: Vec::new(),
         named: Naming::None,
     };
     let spec = observer_core::policy::PairSpec { files: vec![set], ..spec() };
