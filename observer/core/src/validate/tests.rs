@@ -15,6 +15,9 @@ use crate::parity::{Found, Print};
 use crate::policy::{Durability, FenceGrade};
 use crate::sighting::{Admission, LeaseSeen, UnitState};
 
+#[path = "fence_tests.rs"]
+mod fence;
+
 fn report(survey: &Survey, observer: &ObserverState) -> ValidationReport {
     let (spec, roles) = (spec(), roles());
     validate(&Inputs { spec: &spec, roles: &roles, survey, observer })
@@ -411,8 +414,8 @@ fn every_breakage_is_found_by_its_check_alone() {
 fn every_check_has_a_breakage() {
     let broken: BTreeSet<&str> = breakages().map(|(id, _)| *id).collect();
     // One never fails: a machine that does not answer is unknown, which the next test shows. The
-    // other belongs to another grade of the fence, and has a test of its own.
-    let never = BTreeSet::from(["host-reachable", "power-fence-beside"]);
+    // others belong to another grade of the fence, and have tests of their own.
+    let never = BTreeSet::from(["host-reachable", "power-fence-beside", "proxy-database"]);
     for check in CHECKS {
         let either = broken.contains(check.id) != never.contains(check.id);
         assert!(either, "{} is not broken by any test", check.id);
@@ -522,28 +525,6 @@ fn what_plans_set_themselves_is_amiss_only_where_no_plan_empties_it() {
     assert_eq!(amiss_with("\"node-a\"", Durability::Async), found);
     assert_eq!(amiss_with("\"backup\"", Durability::Sync), found);
     assert_eq!(amiss_with("ANY 1 (\"node-a\", backup)", Durability::Sync), found);
-}
-
-#[test]
-fn a_power_fence_that_fails_is_a_warning_where_the_proxies_are_enough() {
-    let amiss_with = |fence, power_fence| {
-        let (mut survey, mut spec, roles) = (survey(), spec(), roles());
-        survey.hosts.get_mut(&"node-a".into()).unwrap().power = Some(Err(Unread(String::new())));
-        spec.policy.fence = fence;
-        spec.policy.power_fence = power_fence;
-        let observer = observer();
-        let inputs = Inputs { spec: &spec, roles: &roles, survey: &survey, observer: &observer };
-        amiss(&validate(&inputs))
-    };
-    let configured = spec().policy.power_fence;
-    let severe = BTreeSet::from(["power-fence".to_owned()]);
-    let warning = BTreeSet::from(["power-fence-beside".to_owned()]);
-    assert_eq!(amiss_with(FenceGrade::ProxiedOff, configured), warning);
-    assert_eq!(amiss_with(FenceGrade::Stopped, configured), severe);
-    assert_eq!(amiss_with(FenceGrade::PoweredOff, configured), severe);
-    assert_eq!(amiss_with(FenceGrade::PoweredOff, None), severe);
-    assert_eq!(amiss_with(FenceGrade::Stopped, None), BTreeSet::new());
-    assert_eq!(amiss_with(FenceGrade::ProxiedOff, None), BTreeSet::new());
 }
 
 /// Each difference is told with its place and with what to write.

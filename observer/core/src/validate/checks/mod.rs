@@ -85,6 +85,7 @@ pub const CHECKS: &[Check] = &[
     mounts::MOUNT_REST,
     proxy::PROXY_ANSWERS,
     proxy::PROXY_USERS,
+    proxy::PROXY_DATABASE,
     proxy::PROXY_FILE,
     proxy_files::PROXY_FILES,
     proxy::PROXY_CHECK,

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::machine::{clock, refused};
-use super::{ALL, PLANNED};
-use crate::policy::UsersGo;
+use super::{ALL, FAILOVER, PLANNED};
+use crate::policy::{FenceGrade, UsersGo};
 use crate::sighting::Admission;
 use crate::validate::{
     Check, Examine, Examined, FileCheck, Inputs, LintFinding, LintSubject, LintWeight, Outcome,
@@ -80,6 +80,37 @@ fn only_the_master<'a>(
         return Outcome::passed(format!("{right} servers as they should be"));
     }
     Outcome::failed(wrong.join(", "))
+}
+
+pub(super) const PROXY_DATABASE: Check = Check {
+    id: "proxy-database",
+    title: "an application on every host reaches the database where the old master can be fenced",
+    severity: Severity::Warning,
+    readies: FAILOVER,
+    why: "the application on the slave works for users in the master's database; one that it \
+          connects to itself goes on there, where only the observer has lost that host",
+    after: "what is written through the slave's application into the old master may be lost",
+    fix: "let the application connect to a backend of the proxies that leads to the master alone, \
+          or write `fence = \"stopped\"` under [policy]",
+    examine: Examine::Proxies(database),
+};
+
+fn database(inputs: &Inputs<'_>, proxy: &ProxyName) -> Examined {
+    let running = read(inputs, proxy, |survey| survey.running.as_ref())?;
+    let leads = |users: UsersGo| running.iter().find(|row| row.users == users);
+    let Some(shared) = leads(UsersGo::EveryHost) else {
+        return Outcome::skipped("no backend leads users to every host");
+    };
+    match (leads(UsersGo::Master), inputs.spec.policy.fence) {
+        (Some(row), _) => Outcome::passed(format!("backend {} leads to the master", row.backend)),
+        (None, FenceGrade::ProxiedOff) => Outcome::failed(format!(
+            "users of backend {} go to every host, and no backend leads to the master alone",
+            shared.backend
+        )),
+        (None, FenceGrade::Stopped | FenceGrade::PoweredOff) => {
+            Outcome::passed("an old master is stopped before another one is promoted")
+        }
+    }
 }
 
 pub(super) const PROXY_FILE: Check = Check {
