@@ -183,11 +183,7 @@ fn no_request_fails_while_a_host_is_drained_at_the_proxy() -> Result<()> {
     let refused = stage.ask(&["drain", "node-a", "--reason", "both at once"])?;
     assert_eq!(refused.status.code(), Some(REFUSED), "{}", refused.stderr);
 
-    let order = "echo 'set server desk/node-b state ready' \
-                 | python3 -c 'import socket,sys; s=socket.socket(socket.AF_UNIX); \
-                 s.connect(\"/run/haproxy/admin.sock\"); s.send(sys.stdin.buffer.read()); \
-                 s.recv(100)'";
-    proxy(&stage).run(&["sh", "-c", order])?;
+    stage.haproxy("set server desk/node-b state ready")?;
     wait_for("what was done by hand to be put right", SOON, || {
         let events = stage.events().map_err(|error| error.to_string())?;
         let again = events.of_kind("plan-closed").len() > 2;
@@ -247,14 +243,7 @@ fn request_that_stays(stage: &Stage) -> Result<TcpStream> {
 
     let address = SocketAddr::from((proxy(stage).address(), 80));
     let sessions = || -> std::result::Result<u64, String> {
-        let stat = proxy(stage).run(&[
-            "sh",
-            "-c",
-            "echo 'show stat' | python3 -c 'import socket,sys; s=socket.socket(socket.AF_UNIX); \
-             s.connect(\"/run/haproxy/admin.sock\"); s.send(sys.stdin.buffer.read()); \
-             print(s.makefile().read())'",
-        ]);
-        let stat = stat.map_err(|error| error.to_string())?;
+        let stat = stage.haproxy("show stat").map_err(|error| error.to_string())?;
         let row = stat.lines().find(|line| line.starts_with("desk,node-b,"));
         let current = row.and_then(|row| row.split(',').nth(4)).ok_or("no row of node-b")?;
         current.parse().map_err(|_| current.to_owned())

@@ -179,17 +179,12 @@ pub(super) fn drains(inputs: Inputs<'_>) -> Vec<DrainStanding> {
 
 /// Since when nobody new is sent to a drained host, as it was seen.
 fn out_since(inputs: Inputs<'_>, host: &HostName) -> Option<At> {
-    let told = match inputs.spec.monitor {
-        Some(_) => Some(inputs.snapshot.get(&Look::Machine(host.clone()))?.out_since?),
-        None => None,
-    };
-    let of_proxies = inputs.spec.sharing.iter().map(|proxy| {
+    let machine = inputs.snapshot.get(&Look::Machine(host.clone()));
+    let by_file = inputs.spec.monitor.map(|_| machine?.out_since);
+    let by_proxies = inputs.spec.sharing.iter().map(|proxy| {
         let entry = inputs.snapshot.get(&Look::Proxy(proxy.clone()))?;
         entry.shut_since.get(host).copied()
     });
-    of_proxies
-        .chain([Some(told.unwrap_or_default())])
-        .collect::<Option<Vec<_>>>()?
-        .into_iter()
-        .max()
+    let each = by_file.into_iter().chain(by_proxies);
+    each.collect::<Option<Vec<At>>>()?.into_iter().max()
 }

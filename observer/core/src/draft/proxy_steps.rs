@@ -48,6 +48,12 @@ fn still_fenced(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Step {
     }
 }
 
+/// Takes a host out that users are not to go to, whatever becomes of the plan.
+pub(super) fn take_out(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Step {
+    let name = format!("take {host} out at {proxy}");
+    Step { name, on_failure: OnFailure::GoOn, ..still_fenced(brief, proxy, host) }
+}
+
 /// Holds users at one proxy: new requests wait in its waiting room, those in flight finish.
 pub(super) fn hold(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Step {
     Step {
@@ -135,7 +141,8 @@ fn alone(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Vec<HostName> {
     if spec.sharing.contains(proxy) { vec![host.clone()] } else { Vec::new() }
 }
 
-fn beside(brief: Brief<'_>, proxy: &ProxyName) -> Vec<HostName> {
+/// The hosts that users are let in to at this proxy where they may go to every host.
+pub(super) fn beside(brief: Brief<'_>, proxy: &ProxyName) -> Vec<HostName> {
     if brief.spec.sharing.contains(proxy) { brief.digest.everywhere() } else { Vec::new() }
 }
 

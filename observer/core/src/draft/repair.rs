@@ -3,11 +3,9 @@
 use super::{Brief, NoPlan, bouncers, monitors, slave, steps};
 use crate::digest::{Stray, Tombstone};
 use crate::judge::Repair;
-use crate::plan::{
-    Effect, First, Goal, LostReply, OnFailure, Plan, Proof, Sessions, Step, Stop, Undo,
-};
+use crate::plan::{Effect, First, Goal, LostReply, OnFailure, Plan, Proof, Step, Stop, Undo};
 use crate::policy::{Durability, PairSpec, Placement, Probed};
-use crate::words::{HostName, ProxyName};
+use crate::words::HostName;
 
 pub(super) fn draft(brief: Brief<'_>, repair: Repair) -> Result<Plan, NoPlan> {
     let Brief { spec, memory, digest, .. } = brief;
@@ -132,14 +130,11 @@ fn correct_proxies(brief: Brief<'_>, master: &HostName) -> Vec<Step> {
         return plan;
     }
     for proxy in &spec.proxies {
-        let is_in = |host: &&HostName| {
-            spec.sharing.contains(proxy)
-                && brief.digest.proxied.iter().any(|one| one.host == **host && one.is_in())
-        };
         // One that users may go to somewhere is not taken out of there for the others' sake:
         // letting the master in takes it out of where it must not be.
-        let others = spec.others(master).filter(|host| !is_in(host));
-        plan.extend(others.map(|host| take_out(brief, proxy, host)));
+        let beside = steps::beside(brief, proxy);
+        let others = spec.others(master).filter(|host| !beside.contains(host));
+        plan.extend(others.map(|host| steps::take_out(brief, proxy, host)));
         let steps = [
             steps::let_in_beside(brief, proxy, master),
             steps::rewrite_beside(brief, proxy, master),
@@ -184,19 +179,4 @@ fn resume_bouncers(spec: &PairSpec) -> Result<Vec<Step>, NoPlan> {
     }
     let plan = bouncers::resume_paused(spec);
     Ok(plan.map(|step| Step { undo: Undo::NothingToUndo, ..step }).collect())
-}
-
-fn take_out(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Step {
-    Step {
-        name: format!("take {host} out at {proxy}"),
-        first: First::Order,
-        effect: Effect::TakeOut {
-            proxy: proxy.clone(),
-            host: host.clone(),
-            sessions: Sessions::Finish,
-        },
-        undo: Undo::NothingToUndo,
-        on_failure: OnFailure::GoOn,
-        ..steps::fence(brief, proxy, host)
-    }
 }

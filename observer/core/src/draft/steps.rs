@@ -6,8 +6,8 @@
 
 use super::Brief;
 pub(super) use super::proxy_steps::{
-    end_tunnels, fence, fence_beside, hold, hold_shared, keep_out, leave, let_in, let_in_beside,
-    rewrite, rewrite_beside, still_nobody_in,
+    beside, end_tunnels, fence, fence_beside, hold, hold_shared, keep_out, leave, let_in,
+    let_in_beside, rewrite, rewrite_beside, still_nobody_in, take_out,
 };
 pub(super) use super::service_steps::{
     open_to_users, proof_beside_a_standby, slave_services, start_service, stop_service,

@@ -47,9 +47,8 @@ pub(super) async fn is_out(
     if own.is_empty() {
         return Answer::NotYet(format!("no server that leads to {host} was found"));
     }
-    if let Some(open) = own.iter().find(|row| admission(row) != Admission::TakenOut) {
-        let text = format!("{}/{} takes sessions", open.backend, open.server);
-        return Answer::NotYet(shown(text.as_bytes()));
+    if let Some(open) = still_open(own.iter().copied()) {
+        return open;
     }
     let ending = proxy.ending.lock().unwrap_or_else(PoisonError::into_inner).get(host).copied();
     let counts = |row: &ServerRow| ending.is_some_and(|ordered| ends(ordered, row));
@@ -70,7 +69,7 @@ pub(super) async fn is_out(
         return held_up;
     }
     let out = format!("{} servers in maintenance{of_nobody}", own.len());
-    match old_rows(world, proxy, host, left()).await {
+    match old_rows(world, proxy, |own| own.host == *host, left()).await {
         Ok(old) => {
             let old: Vec<&ServerRow> = old.iter().collect();
             let must_end: Vec<&ServerRow> = old.iter().copied().filter(|row| counts(row)).collect();
@@ -86,6 +85,13 @@ pub(super) async fn is_out(
         }
         Err(why) => Answer::Unknown(why),
     }
+}
+
+/// What is answered while one of these servers takes sessions; none if none does.
+fn still_open<'a>(rows: impl IntoIterator<Item = &'a ServerRow>) -> Option<Answer> {
+    let open = rows.into_iter().find(|row| admission(row) != Admission::TakenOut)?;
+    let text = format!("{}/{} takes sessions", open.backend, open.server);
+    Some(Answer::NotYet(shown(text.as_bytes())))
 }
 
 /// What is answered while workers run that nobody can ask; none if there are none.
@@ -132,7 +138,7 @@ pub(super) async fn drained(
         Err(error) if is_absent(&error) => return Answer::Shown(seen),
         Err(error) => return unknown_table(error),
     };
-    match old_rows(world, proxy, host, left()).await {
+    match old_rows(world, proxy, |own| own.host == *host, left()).await {
         Ok(old) => rows.extend(old),
         Err(why) => return Answer::Unknown(why),
     }
@@ -164,21 +170,18 @@ pub(super) async fn shared_drained(world: &Inner, proxy: &Proxy, deadline: Durat
         Ok(rows) => rows,
         Err(error) => return unknown_table(error),
     };
-    let is_shared = |row: &ServerRow| proxy.users_of(&row.backend) == UsersGo::EveryHost;
+    let is_shared = |own: &OwnRow| own.users == UsersGo::EveryHost;
     let mut shared: Vec<ServerRow> =
-        rows.into_iter().map(|own| own.row).filter(is_shared).collect();
-    if let Some(open) = shared.iter().find(|row| admission(row) != Admission::TakenOut) {
-        let text = format!("{}/{} takes sessions", open.backend, open.server);
-        return Answer::NotYet(shown(text.as_bytes()));
+        rows.into_iter().filter(is_shared).map(|own| own.row).collect();
+    if let Some(open) = still_open(&shared) {
+        return open;
     }
     if let Some(held_up) = unseen_workers_hold_up(proxy, left()).await {
         return held_up;
     }
-    for host in world.hosts.keys() {
-        match old_rows(world, proxy, host, left()).await {
-            Ok(old) => shared.extend(old.into_iter().filter(is_shared)),
-            Err(why) => return Answer::Unknown(why),
-        }
+    match old_rows(world, proxy, is_shared, left()).await {
+        Ok(old) => shared.extend(old),
+        Err(why) => return Answer::Unknown(why),
     }
     finished(&shared)
 }
@@ -198,17 +201,17 @@ pub(crate) async fn shared_sessions(
         Err(error) => return Err(error.silence().err().unwrap_or(Silent::NoWay)),
     };
     let left = until.saturating_duration_since(Instant::now());
-    let old = old_rows(world, proxy, host, left).await.map_err(Silent::Garbage)?;
-    let now = rows.into_iter().filter(|own| own.host == *host).map(|own| own.row);
-    let shared = |row: &ServerRow| proxy.users_of(&row.backend) == UsersGo::EveryHost;
-    Ok(now.chain(old).filter(shared).map(|row| row.sessions).sum())
+    let is_meant = |own: &OwnRow| own.host == *host && own.users == UsersGo::EveryHost;
+    let old = old_rows(world, proxy, is_meant, left).await.map_err(Silent::Garbage)?;
+    let now = rows.into_iter().filter(is_meant).map(|own| own.row);
+    Ok(now.chain(old).map(|row| row.sessions).sum())
 }
 
-/// The servers of the host at workers from before a reload, with the sessions they still carry.
+/// The servers that are meant, at workers from before a reload, with the sessions they still carry.
 async fn old_rows(
     world: &Inner,
     proxy: &Proxy,
-    host: &HostName,
+    is_meant: impl Fn(&OwnRow) -> bool,
     deadline: Duration,
 ) -> Result<Vec<ServerRow>, String> {
     let until = Instant::now() + deadline;
@@ -219,7 +222,7 @@ async fn old_rows(
             // It may have ended while we asked; the next look lists it no more.
             return Err(format!("worker {worker} of before a reload does not say what it holds"));
         };
-        let own = own_rows(world, proxy, &rows).into_iter().filter(|own| own.host == *host);
+        let own = own_rows(world, proxy, &rows).into_iter().filter(|own| is_meant(own));
         old.extend(own.map(|own| own.row));
     }
     Ok(old)
