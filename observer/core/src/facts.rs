@@ -74,6 +74,13 @@ fact! {
         /// So it is, and it cannot be shut down in order: a switchover did not come through, or its
         /// disk has no room for a last checkpoint.
         WriteStuck,
+        /// It answers, and has been on its way down or up for longer than its grace: that of a pair
+        /// whose database is external, where nothing else would show it.
+        HostDown,
+        /// It does not reach the external database, and another host does.
+        CutFromDatabase,
+        /// Nobody reaches the external database.
+        DatabaseAway,
         /// No vantage finds anything alive on it, and at least two looked.
         HostGone,
         /// We cannot see it serve, and the proxies' own checks do.

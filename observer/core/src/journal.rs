@@ -370,6 +370,8 @@ pub struct Memory {
     pub replaced: BTreeSet<HostName>,
     /// When each repair was last finished or given up.
     pub repairs: BTreeMap<Repair, At>,
+    /// When a service was last put where it belongs, or that was given up.
+    pub placed: BTreeMap<(HostName, ServiceName), At>,
     /// True while the master's database is down because a plan of ours stopped it and could not
     /// start it again: no person's wish.
     pub left_stopped: bool,
@@ -468,6 +470,7 @@ impl Memory {
         self.unacknowledged = None;
         self.last_failed = None;
         self.undone_switchover = None;
+        self.placed.clear();
         // What was tried in vain may be tried again.
         for repair in [
             Repair::StartSlave,
@@ -524,6 +527,15 @@ impl Memory {
                 self.left_stopped = false;
             }
             self.repairs.insert(repair, at);
+            if repair == Repair::PlaceSingletons {
+                self.placed.extend(plan.steps.iter().filter_map(|step| match &step.effect {
+                    Effect::StartService { host, service }
+                    | Effect::StopService { host, service } => {
+                        Some(((host.clone(), service.clone()), at))
+                    }
+                    _ => None,
+                }));
+            }
             // What it left out is asked for again at once, and would be for ever.
             if left_out {
                 self.last_failed = Some((plan.goal, at));

@@ -3,6 +3,8 @@
 //! Only a plan that passes can be opened, and only an opened one carried out: [`ArmedPlan`] has no
 //! constructor outside this crate but the lint.
 
+mod external;
+
 use crate::facts::Asker;
 use crate::files::PassKind;
 use crate::plan::{Effect, Goal, OnFailure, Plan, Proof, Sessions, Step, Undo};
@@ -139,6 +141,15 @@ pub enum Finding {
     /// Users may go to every host, and go on at the next master while the old one is replaced.
     #[error("users of the next master at {0} are not held before it is promoted")]
     OpenBeside(String),
+    /// A host is made the master although it may not be able to serve.
+    #[error("the next master is not proven to be up right before the pivot")]
+    HeirUnproven,
+    /// A service that must run once could run twice.
+    #[error("{0} could run on both hosts: it is not proven stopped on the old master")]
+    SingletonRuns(String),
+    /// A plan is about a database that the hosts do not have.
+    #[error("step `{0}` is about a database on the hosts, and that of this pair is external")]
+    NoDatabase(String),
     /// A repair that takes nobody's place ends sessions of the master.
     #[error("a repair must not end the master's sessions")]
     RepairEndsSessions,
@@ -187,13 +198,40 @@ pub fn lint(plan: Plan, spec: &PairSpec, epoch: Epoch) -> Result<ArmedPlan, Vec<
         findings.push(Finding::WrongEpoch { found: plan.epoch, wanted });
     }
     check_pauses(&plan, &mut findings);
+    if spec.has_external_database() {
+        let about = plan.steps.iter().filter(|step| is_about_a_database(&step.effect));
+        findings.extend(about.map(|step| Finding::NoDatabase(step.name.clone())));
+    }
     match plan.goal {
+        Goal::FailOver | Goal::SwitchOver if spec.has_external_database() => {
+            external::check_change(&plan, spec, &mut findings);
+        }
         Goal::FailOver | Goal::SwitchOver => check_change(&plan, spec, &mut findings),
         Goal::StopServices | Goal::StartServices | Goal::Repair(_) => {
             check_repair(&plan, &mut findings);
         }
     }
     if findings.is_empty() { Ok(ArmedPlan(plan)) } else { Err(findings) }
+}
+
+fn is_about_a_database(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Promote { .. }
+            | Effect::Checkpoint { .. }
+            | Effect::StopDatabase { .. }
+            | Effect::StartDatabase { .. }
+            | Effect::RestartDatabase { .. }
+            | Effect::LeaveTombstone { .. }
+            | Effect::LiftTombstone { .. }
+            | Effect::Follow { .. }
+            | Effect::MakeSlot { .. }
+            | Effect::DropSlot { .. }
+            | Effect::KeepDiverged { .. }
+            | Effect::Rewind { .. }
+            | Effect::Clone { .. }
+            | Effect::Synchronise { .. }
+    )
 }
 
 /// Files flow from the master to a slave (safety rule 8); after the pivot no plan moves any.
@@ -252,7 +290,9 @@ fn check_pauses(plan: &Plan, findings: &mut Vec<Finding>) {
 fn check_repair(plan: &Plan, findings: &mut Vec<Finding>) {
     for step in &plan.steps {
         match &step.effect {
-            Effect::Promote { .. } => findings.push(Finding::RepairPromotes),
+            Effect::Promote { .. } | Effect::Appoint { .. } => {
+                findings.push(Finding::RepairPromotes);
+            }
             Effect::StopDatabase { host, .. } if *host == plan.master => {
                 findings.push(Finding::RepairStopsMaster);
             }
@@ -283,7 +323,7 @@ fn check_change(plan: &Plan, spec: &PairSpec, findings: &mut Vec<Finding>) {
         .iter()
         .enumerate()
         .filter_map(|(index, step)| match &step.effect {
-            Effect::Promote { host } => Some((index, host)),
+            Effect::Promote { host } | Effect::Appoint { host } => Some((index, host)),
             _ => None,
         })
         .collect();
@@ -348,7 +388,12 @@ fn check_before(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &mut Vec<F
     if !spec.files.is_empty() && !proven(&before[last_pass..], &no_pass) {
         findings.push(Finding::PassRuns);
     }
-    for step in before {
+    check_ways(plan, pivot, findings);
+}
+
+/// What comes before the pivot can be taken back and lets nobody in; what comes after it goes on.
+fn check_ways(plan: &Plan, pivot: usize, findings: &mut Vec<Finding>) {
+    for step in &plan.steps[..pivot] {
         if step.undo == Undo::ForwardOnly {
             findings.push(Finding::NoUndo(step.name.clone()));
         }
@@ -358,6 +403,9 @@ fn check_before(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &mut Vec<F
         if matches!(step.effect, Effect::LetIn { .. }) {
             findings.push(Finding::LetInTooEarly);
         }
+    }
+    for step in plan.steps[pivot..].iter().filter(|step| step.on_failure == OnFailure::GiveUp) {
+        findings.push(Finding::GivesUpTooLate(step.name.clone()));
     }
 }
 
@@ -454,9 +502,6 @@ fn check_nothing_is_lost(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &
 
 fn check_after(plan: &Plan, pivot: usize, findings: &mut Vec<Finding>) {
     let after = &plan.steps[pivot..];
-    for step in after.iter().filter(|step| step.on_failure == OnFailure::GiveUp) {
-        findings.push(Finding::GivesUpTooLate(step.name.clone()));
-    }
     let writes = after.iter().position(|step| {
         matches!(&step.proof, Proof::CanWrite { host } if *host == plan.next_master)
             && step.on_failure == OnFailure::Insist

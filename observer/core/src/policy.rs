@@ -14,6 +14,9 @@ pub struct PairSpec {
     pub name: PairName,
     /// The hosts, in configured order.
     pub hosts: Vec<HostName>,
+    /// Where the application keeps its data.
+    #[serde(default)]
+    pub store: Store,
     /// The proxies in front of them.
     pub proxies: Vec<ProxyName>,
     /// Those of the proxies that have backends whose users may go to every host.
@@ -56,6 +59,22 @@ impl PairSpec {
         })
     }
 
+    /// True where the hosts keep no database of their own: the master is then the host that runs
+    /// the singletons, and the others may serve beside it.
+    pub fn has_external_database(&self) -> bool {
+        self.store == Store::External
+    }
+
+    /// The services that run on the master and nowhere else, in start order.
+    pub fn singletons(&self) -> impl DoubleEndedIterator<Item = &ServiceSpec> {
+        self.services.iter().filter(|service| service.placement == Placement::Master)
+    }
+
+    /// The services that run on a host that is not the master, in start order.
+    pub fn services_beside(&self) -> impl DoubleEndedIterator<Item = &ServiceSpec> {
+        self.services.iter().filter(|service| service.placement != Placement::Master)
+    }
+
     /// True where users can be kept away from one host while they go on at another.
     pub fn can_drain(&self) -> bool {
         self.monitor.is_some() || !self.sharing.is_empty()
@@ -68,9 +87,23 @@ impl PairSpec {
     }
 
     /// The hosts other than `host`.
-    pub fn others<'a>(&'a self, host: &'a HostName) -> impl Iterator<Item = &'a HostName> {
+    pub fn others<'a>(
+        &'a self,
+        host: &'a HostName,
+    ) -> impl DoubleEndedIterator<Item = &'a HostName> {
         self.hosts.iter().filter(move |other| *other != host)
     }
+}
+
+/// Where the application keeps its data.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Store {
+    /// In a PostgreSQL on each host: one is the primary, the others are its standbys.
+    #[default]
+    OnHosts,
+    /// In a database of its own, which is redundant by itself: the hosts only reach it.
+    External,
 }
 
 /// The monitor file of each host. Where it lies, and what its presence means, is the world's.
@@ -317,6 +350,10 @@ pub struct Policy {
     pub timeout_ms: u64,
     /// Silent looks in a row before silence counts.
     pub failures: u32,
+    /// How long a silent master is given before it counts as dead, however many looks it missed; 0
+    /// where that is left to `failures`.
+    #[serde(default)]
+    pub detection_ms: u64,
     /// How long a restarting machine, database or service is given before it counts as dead.
     pub restart_grace_ms: u64,
     /// What to do first when the database crashed and the host lives.
@@ -406,6 +443,7 @@ impl Default for Policy {
             suspect_interval_ms: 250,
             timeout_ms: 500,
             failures: 3,
+            detection_ms: 0,
             restart_grace_ms: 60_000,
             on_database_crash: OnDatabaseCrash::Start,
             database_start_deadline_ms: 20_000,

@@ -54,7 +54,10 @@ pub enum Look {
         /// The mount.
         mount: MountName,
     },
-    /// Whether the database's TCP port answers PostgreSQL's protocol.
+    /// Whether the external database takes connections from a host, asked on the host itself.
+    External(HostName),
+    /// Whether the port that stands for a host's life answers: its database's, by PostgreSQL's
+    /// protocol; where it has none of its own, that of its sshd.
     Port {
         /// The host looked at.
         host: HostName,
@@ -99,6 +102,7 @@ impl Look {
             | Look::Disk(host)
             | Look::Files(host)
             | Look::Sessions(host)
+            | Look::External(host)
             | Look::Mount { host, .. }
             | Look::Port { host, .. }
             | Look::Application { host, .. }
@@ -117,8 +121,9 @@ impl fmt::Display for Look {
             Look::Disk(host) => write!(f, "disk of {host}"),
             Look::Files(host) => write!(f, "file sets on {host}"),
             Look::Sessions(host) => write!(f, "sessions on {host}"),
+            Look::External(host) => write!(f, "external database from {host}"),
             Look::Mount { host, mount } => write!(f, "mount {mount} on {host}"),
-            Look::Port { host, from } => write!(f, "database port of {host} from {from}"),
+            Look::Port { host, from } => write!(f, "port of {host} from {from}"),
             Look::Application { host, from } => write!(f, "application on {host} from {from}"),
             Look::Readiness { host, service } => write!(f, "readiness of {service} on {host}"),
             Look::Proxy(proxy) => write!(f, "runtime table of {proxy}"),

@@ -175,6 +175,9 @@ impl Checks {
     /// Looks at the world just before an effect is done.
     pub fn before_effect(&self, order: &Order, world: &World, now: At) -> Checked {
         balancers_send_users_to_the_master(&order.effect, world)?;
+        if let Effect::StartService { host, service } = &order.effect {
+            world.a_singleton_is_not_started_twice(host, service, now)?;
+        }
         if let Effect::Promote { host } = &order.effect {
             the_old_master_is_fenced_before_a_promotion(host, world, now)?;
             if let Some(plan) = self.open.as_ref().filter(|plan| plan.id == order.plan) {
@@ -278,7 +281,8 @@ impl Checks {
 /// Rule 1: never two hosts that users can write to through any managed proxy, at any instant.
 fn users_can_write_to_one_host_at_most(world: &World, now: At) -> Checked {
     let writable = world.writable_hosts();
-    if writable.len() > 1 {
+    // Where the database is external it is the one place that is written to.
+    if writable.len() > 1 && !world.spec.has_external_database() {
         return broken(1, now, format!("users can write to {writable:?}"));
     }
     Ok(())
@@ -373,7 +377,8 @@ fn no_pass_writes_into_a_master(world: &World, now: At) -> Checked {
 
 /// Rule 5: where commits had to wait for the slave, a failover loses no acknowledged row.
 fn what_was_promised_is_kept(plan: &Plan, world: &World, users: &Users, now: At) -> Checked {
-    if plan.goal != Goal::FailOver || plan.promise != Promise::OnBoth {
+    let external = world.spec.has_external_database();
+    if plan.goal != Goal::FailOver || plan.promise != Promise::OnBoth || external {
         return Ok(());
     }
     let held = &world.machine(&plan.next_master).database.rows;
@@ -433,7 +438,8 @@ fn an_undone_plan_leaves_the_pair_as_it_was(
     for name in world.proxies.keys() {
         // A person's edit may have let it in, too: what counts is that nobody can write there,
         // unless people themselves have made it so.
-        let by_hand = world.promoted_by_hand.contains(&plan.next_master);
+        let by_hand = world.promoted_by_hand.contains(&plan.next_master)
+            || world.spec.has_external_database();
         if !by_hand && world.users_can_write(name, &plan.next_master) {
             let what = format!("undone, and {name} lets users in to {}", plan.next_master);
             return broken(6, now, what);

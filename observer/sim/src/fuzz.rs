@@ -7,6 +7,7 @@ use observer_core::policy::{Durability, FenceGrade, Placement, PowerFence, Users
 use observer_core::words::{At, BouncerName, HostName, ProxyName};
 
 use crate::check::Violation;
+use crate::external;
 use crate::fault::Fault;
 use crate::machine::{Postmaster, Running, ServiceState};
 use crate::monitor;
@@ -64,6 +65,11 @@ pub fn play(seed: u64) -> Result<Run, Failure> {
     if drawn.chance(30) {
         setup.spec.sharing = setup.spec.proxies.clone();
     }
+    let mut apart = Random::new(seed ^ 0xE87E_2A1D);
+    let is_external = apart.chance(20);
+    if is_external {
+        external::furnish(&mut setup, &mut apart);
+    }
     let has_monitor = setup.spec.can_drain();
     let bouncers = setup.spec.bouncers.clone();
     let hosts = setup.spec.hosts.clone();
@@ -91,6 +97,11 @@ pub fn play(seed: u64) -> Result<Run, Failure> {
             faults.push((at + after, fault.clone()));
             run.schedule(at + after, fault);
         }
+    }
+    for (at, fault) in external::misfortune(&mut apart, &hosts).into_iter().filter(|_| is_external)
+    {
+        faults.push((at, fault.clone()));
+        run.schedule(at, fault);
     }
     for (at, fault) in misfortune_of_a_mount(seed, &hosts).into_iter().flatten() {
         faults.push((at, fault.clone()));
@@ -389,6 +400,9 @@ fn unrest(run: &Run) -> Option<String> {
     let Some(pair) = run.pair() else { return Some("the observer is dead".to_owned()) };
     if pair.memory().open.is_some() {
         return Some("a plan is open".to_owned());
+    }
+    if run.world.spec.has_external_database() {
+        return external::unrest(&run.world);
     }
     let writable = run.world.writable_hosts();
     if let [master] = &writable[..]

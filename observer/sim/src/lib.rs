@@ -8,6 +8,7 @@
 pub mod bouncer;
 pub mod check;
 pub mod disk;
+mod external;
 pub mod fault;
 pub mod files;
 pub mod fuzz;

@@ -53,6 +53,20 @@ impl Proxy {
         self
     }
 
+    /// The same without any backend that leads to the master alone.
+    #[must_use]
+    pub fn sharing_alone(mut self) -> Self {
+        self.runtime.clear();
+        self.file.clear();
+        self
+    }
+
+    /// True if the running process sends anybody to `host`.
+    pub fn leads_to(&self, host: &HostName) -> bool {
+        let is_in = |table: &Table| table.get(host) == Some(&Admission::LetIn);
+        self.serves() && (is_in(&self.runtime) || is_in(&self.shared_runtime))
+    }
+
     /// Lets users in to `master`, and to `everywhere` where they may go to every host.
     pub(crate) fn let_in_only(&mut self, master: &HostName, everywhere: &[HostName]) -> Reply {
         if !self.running {

@@ -64,6 +64,7 @@ impl Setup {
             hosts: vec!["node-a".into(), "node-b".into()],
             proxies: (1..=proxies).map(|n| ProxyName::new(&format!("proxy-{n}"))).collect(),
             bouncers: Vec::new(),
+            store: observer_core::policy::Store::OnHosts,
             sharing: Vec::new(),
             files: Vec::new(),
             monitor: None,

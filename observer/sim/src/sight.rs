@@ -34,9 +34,16 @@ impl World {
             Look::Disk(host) => self
                 .over_ssh(host, |machine| Some(Ok(Seen::Disk(machine.database.disk.rooms(now))))),
             Look::Files(host) => self.over_ssh(host, |machine| Some(self.see_files(machine, now))),
+            Look::External(host) => self.over_ssh(host, |_| self.see_external(host)),
             Look::Sessions(host) => self.over_ssh(host, World::see_sessions),
             Look::Mount { host, .. } => {
                 self.over_ssh(host, |machine| Some(Ok(machine.mount.see(now))))
+            }
+            Look::Port { host, from } if self.spec.has_external_database() => {
+                self.see_through(from, host, |machine| {
+                    let up = machine.sshd == Running::Yes;
+                    Some(Ok(if up { Seen::PortOpen } else { Seen::Refused }))
+                })
             }
             Look::Port { host, from } => self.see_through(from, host, see_port),
             Look::Application { host, from } => self.see_through(from, host, |machine| {
@@ -46,6 +53,13 @@ impl World {
                 }
                 if machine.overloaded {
                     return Some(Ok(Seen::ApplicationIll("overloaded".to_owned())));
+                }
+                if self.spec.has_external_database() {
+                    return Some(Ok(if self.serves_with_external(host) {
+                        Seen::ApplicationWell
+                    } else {
+                        Seen::ApplicationIll("no database".to_owned())
+                    }));
                 }
                 Some(Ok(match machine.database.postmaster {
                     Postmaster::Running

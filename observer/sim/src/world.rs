@@ -74,7 +74,12 @@ impl World {
                 .map(|name| {
                     let proxy = Proxy::new(&spec.hosts, &master);
                     let shares = spec.sharing.contains(name);
-                    (name.clone(), if shares { proxy.sharing() } else { proxy })
+                    let proxy = match (shares, spec.has_external_database()) {
+                        (false, _) => proxy,
+                        (true, false) => proxy.sharing(),
+                        (true, true) => proxy.sharing().sharing_alone(),
+                    };
+                    (name.clone(), proxy)
                 })
                 .collect(),
             bouncers: spec.bouncers.iter().map(|name| (name.clone(), Bouncer::new())).collect(),
@@ -112,6 +117,9 @@ impl World {
 
     /// True if a user at `proxy` would have a write committed on `host`.
     pub fn users_can_write(&self, proxy: &ProxyName, host: &HostName) -> bool {
+        if self.spec.has_external_database() {
+            return self.external_users_can_write(proxy, host);
+        }
         let machine = self.machine(host);
         self.proxies[proxy].lets_in(host)
             && machine.is_up()
@@ -131,6 +139,10 @@ impl World {
     /// True if `proxy`'s own check of `host` would pass now.
     pub fn check_passes(&self, proxy: &ProxyName, host: &HostName) -> bool {
         let machine = self.machine(host);
+        if self.spec.has_external_database() {
+            return self.network.passes(proxy.as_str(), host.as_str())
+                && self.serves_with_external(host);
+        }
         machine.is_up()
             && self.network.passes(proxy.as_str(), host.as_str())
             && machine.database.postmaster == Postmaster::Running
@@ -251,6 +263,7 @@ impl World {
             Effect::KeepOut { proxy, host } => self.at_proxy(proxy, |proxy| proxy.keep_out(host)),
             Effect::PauseBouncer { .. } | Effect::ResumeBouncer { .. } => self.at_bouncer(effect),
             Effect::Promote { host } => self.promote(host, epoch, now),
+            Effect::Appoint { host } => self.appoint(host, epoch),
             Effect::Pass { host, source, set, kind } => {
                 let (host, source, set) = (host.clone(), source.clone(), set.clone());
                 let (kind, epoch) = (*kind, Epoch(epoch));

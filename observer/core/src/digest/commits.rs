@@ -65,6 +65,10 @@ pub(super) fn promise(
     master: Option<&HostName>,
     candidate: Option<&HostName>,
 ) -> Promise {
+    if inputs.spec.has_external_database() {
+        // It is on neither host that a failover could lose.
+        return Promise::OnBoth;
+    }
     let (Some(master), Some(candidate)) = (master, candidate) else { return Promise::OnMaster };
     let Some(entry) = inputs.snapshot.get(&Look::Database(master.clone())) else {
         return Promise::OnMaster;

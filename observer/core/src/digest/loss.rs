@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FileStanding, Inputs, files};
 use crate::facts::Loss;
-use crate::policy::Policy;
+use crate::policy::{Policy, Store};
 use crate::sighting::{Class, Look};
 use crate::words::{At, HostName, Lsn, human_bytes, human_ms};
 
@@ -25,6 +25,9 @@ pub struct LossEstimate {
     /// number there is if it cannot be told, none where no file sets are kept.
     #[serde(default)]
     pub files_ms: Option<u64>,
+    /// Where the database is kept: of an external one nothing can be lost here.
+    #[serde(default)]
+    pub store: Store,
 }
 
 impl LossEstimate {
@@ -53,6 +56,7 @@ impl LossEstimate {
     /// As a person reads it.
     pub fn text(&self) -> String {
         let log = match (self.bytes, self.ms) {
+            _ if self.store == Store::External => "nothing of the database".to_owned(),
             (Some(bytes), Some(ms)) => {
                 format!("{} of log, {} of commits at most", human_bytes(bytes), human_ms(ms))
             }
@@ -73,7 +77,8 @@ pub(super) fn estimate(
     files: &[FileStanding],
 ) -> LossEstimate {
     let files_ms = files::at_risk_ms(files);
-    let unknown = LossEstimate { files_ms, ..LossEstimate::default() };
+    let store = inputs.spec.store;
+    let unknown = LossEstimate { files_ms, store, ..LossEstimate::default() };
     let (Some(master), Some(candidate)) = (master, candidate) else {
         return unknown;
     };
@@ -92,12 +97,18 @@ pub(super) fn estimate(
         bytes: Some(received.behind(reached)),
         ms: Some(last_at.since(covered_at) + unseen),
         files_ms,
+        store,
     }
 }
 
-/// When the master's database stopped answering us; now, while it answers.
+/// When the master's database, or the machine where that is external, stopped answering us; now,
+/// while it answers.
 pub(super) fn died_at(inputs: Inputs<'_>, master: &HostName) -> At {
-    match inputs.snapshot.get(&Look::Database(master.clone())) {
+    let look = match inputs.spec.store {
+        Store::OnHosts => Look::Database(master.clone()),
+        Store::External => Look::Machine(master.clone()),
+    };
+    match inputs.snapshot.get(&look) {
         Some(entry) if entry.class != Class::Good => entry.since,
         _ => inputs.now,
     }

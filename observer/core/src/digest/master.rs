@@ -4,7 +4,7 @@
 //! is seen from outside; any sign of life outranks any silence.
 
 use super::votes::{self, ProxyWord, Vote};
-use super::{Inputs, commits, disk, mounts, singletons};
+use super::{Inputs, commits, disk, external, mounts, singletons};
 use crate::facts::Master;
 use crate::judge::Repair;
 use crate::ledger::Entry;
@@ -56,11 +56,51 @@ struct View<'a> {
 
 impl<'a> View<'a> {
     fn condition(self) -> Master {
+        if self.inputs.spec.has_external_database() {
+            return self.beside_external();
+        }
         let ssh = votes::ssh(self.inputs, self.master);
         let database = self.entry(Look::Database(self.master.clone()));
         // A hiccup of one kind of look over a connection that carries another is no trouble yet.
         let answers = database.is_some_and(|entry| entry.class == Class::Good);
         if ssh == Vote::Alive || answers { self.by_ssh(database) } else { self.seen_outside(ssh) }
+    }
+
+    /// The database is external: what is to be told apart is the host, its way to the database, and
+    /// its application.
+    fn beside_external(self) -> Master {
+        let ssh = votes::ssh(self.inputs, self.master);
+        let reach = self.entry(Look::External(self.master.clone()));
+        // Both an answer of the database and its refusal came over the host.
+        let answers = reach.is_some_and(|entry| matches!(entry.class, Class::Good | Class::Dead));
+        if ssh != Vote::Alive && !answers {
+            return self.seen_outside(ssh);
+        }
+        if let Some((report, since)) = self.machine()
+            && report.system != SystemState::Running
+        {
+            return self.within_grace(since, Master::HostDown);
+        }
+        if votes::unworkable(self.inputs, self.master).is_some() {
+            return Master::OutOfReach;
+        }
+        match external::reach(self.inputs, self.master) {
+            Vote::Alive => self.application_answers(),
+            // Nothing is known of its way there, and its application says whether it serves. One
+            // without a connection to look through is about to be found silent.
+            Vote::Unasked if ssh == Vote::Alive => self.application_answers(),
+            Vote::Unasked | Vote::Undecided => Master::Suspect,
+            Vote::Lost => {
+                let lasts = |since: At| self.inputs.now.since(since) >= APPLICATION_ILL_MS;
+                let lost = reach.is_some_and(|entry| lasts(entry.since));
+                // One that comes back is reached by one host a moment before the other.
+                match external::reached_beside_since(self.inputs, self.master) {
+                    Some(since) if lost && lasts(since) => Master::CutFromDatabase,
+                    None if lost => Master::DatabaseAway,
+                    _ => Master::Suspect,
+                }
+            }
+        }
     }
 
     /// The host answers us: believe what it says of itself.
@@ -179,7 +219,13 @@ impl<'a> View<'a> {
                 return if sure && lasts { self.cannot_write() } else { Master::Suspect };
             }
         }
-        if !self.inputs.spec.services.iter().any(|service| service.probed == Probed::Health) {
+        self.application_answers()
+    }
+
+    /// Host and database are well: does the application serve?
+    fn application_answers(self) -> Master {
+        let policy = &self.inputs.spec.policy;
+        if !self.has_application() {
             return Master::Healthy;
         }
         let look = Look::Application { host: self.master.clone(), from: Vantage::Observer };
@@ -271,7 +317,12 @@ impl<'a> View<'a> {
         let own = votes::port(self.inputs, self.master, Vantage::Observer);
         let second = users == ProxyWord::Failing || self.slave_votes().contains(&Vote::Lost);
         let unsure = others.contains(&Vote::Undecided) || votes::a_proxy_is_undecided(self.inputs);
-        if own == Vote::Lost && second && !unsure { Master::HostGone } else { Master::Suspect }
+        // As long as the policy gives a host to come back by itself.
+        let since = self.trouble_since(Master::HostGone);
+        let policy = &self.inputs.spec.policy;
+        let lasts = since.is_some_and(|at| self.inputs.now.since(at) >= policy.detection_ms);
+        let gone = own == Vote::Lost && second && !unsure && lasts;
+        if gone { Master::HostGone } else { Master::Suspect }
     }
 
     fn port_votes(self) -> Vec<Vote> {
@@ -335,7 +386,9 @@ impl<'a> View<'a> {
     /// True once the database has answered for so long that an application has had time to find
     /// it again: one that lost its database for a moment must not be restarted for it.
     fn database_settled(self) -> bool {
-        let entry = self.entry(Look::Database(self.master.clone()));
+        let external = self.inputs.spec.has_external_database();
+        let host = self.master.clone();
+        let entry = self.entry(if external { Look::External(host) } else { Look::Database(host) });
         entry.is_some_and(|entry| self.inputs.now.since(entry.since) >= APPLICATION_RETURNS_MS)
     }
 
@@ -382,7 +435,7 @@ impl<'a> View<'a> {
             ProxyWord::Nothing => "no check result",
         };
         said.push(format!("proxies on {}: {word}", self.master));
-        if let Some(slave) = self.slave {
+        if let Some(slave) = self.slave.filter(|_| !self.inputs.spec.has_external_database()) {
             let word = match votes::walreceiver(self.inputs, slave) {
                 Vote::Alive => "hears the master",
                 Vote::Lost => "connected, and hears nothing",

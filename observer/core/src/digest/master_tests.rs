@@ -12,6 +12,7 @@ fn spec() -> PairSpec {
         name: "desk".into(),
         hosts: vec!["node-a".into(), "node-b".into()],
         proxies: Vec::new(),
+        store: crate::policy::Store::OnHosts,
         sharing: Vec::new(),
         bouncers: Vec::new(),
         mounts: Vec::new(),

@@ -5,6 +5,7 @@
 
 mod commits;
 mod disk;
+mod external;
 mod files;
 mod history;
 mod lease;
@@ -40,7 +41,7 @@ use crate::ledger::Snapshot;
 use crate::plan::Promise;
 use crate::policy::{PairSpec, ServiceSpec};
 use crate::sighting::{Class, DatabaseReport, Look, Seen, Silent, UnitState};
-use crate::words::{At, HostName, Timeline};
+use crate::words::{At, HostName, ProxyName, Timeline};
 
 /// What one round of looking comes to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +95,9 @@ pub struct Digest {
     /// Whether a proxy says something else than who the master is, beside what monitor files say.
     #[serde(default)]
     pub proxies_drifted: bool,
+    /// The proxies that lead users of some backend to the master alone.
+    #[serde(default)]
+    pub exclusive: Vec<ProxyName>,
     /// Every drain, and how far it has come.
     #[serde(default)]
     pub drains: Vec<DrainStanding>,
@@ -187,12 +191,27 @@ impl<'a> Inputs<'a> {
         self.report(host).is_some_and(|report| !report.in_recovery)
     }
 
-    /// True for a standby that streams.
-    fn streams(self, host: &HostName) -> bool {
+    /// True for a host that holds what the master does: a standby that streams; where the database
+    /// is external, one that is back and runs no singleton.
+    fn follows(self, host: &HostName) -> bool {
+        if self.spec.has_external_database() {
+            return external::has_returned(self, host);
+        }
         self.report(host).is_some_and(|report| {
             report.in_recovery && report.walreceiver.as_ref().is_some_and(|one| one.streaming)
         })
     }
+}
+
+/// True for a host that is up beside the master and runs no singleton, where the database is
+/// external.
+pub(crate) fn runs_beside(
+    snapshot: &Snapshot,
+    spec: &PairSpec,
+    memory: &Memory,
+    host: &HostName,
+) -> bool {
+    external::has_returned(Inputs { snapshot, spec, memory, now: At::default() }, host)
 }
 
 /// Digests a snapshot at the moment `now`, against the policy and what the journal says.
@@ -200,7 +219,9 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     let inputs = Inputs { snapshot, spec, memory, now };
     let master = memory.master.clone();
     let (roles, stale) = roles(inputs);
-    let candidate = master.as_ref().and_then(|master| history::candidate(inputs, master));
+    let is_external = spec.has_external_database();
+    let best = if is_external { external::candidate } else { history::candidate };
+    let candidate = master.as_ref().and_then(|master| best(inputs, master));
     let mut remarks = Vec::new();
     let (condition, trouble_since) = condition(inputs, master.as_ref(), candidate.as_ref());
     let seen = slave::assess(inputs, master.as_ref(), candidate.as_ref(), condition);
@@ -218,6 +239,10 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     remarks.extend(unready.iter().map(Unready::to_string));
     let files = files::standings(inputs, master.as_ref(), candidate.as_ref());
     remarks.extend(files::told(&files));
+    if is_external {
+        remarks.extend(external::missing(inputs, master.as_ref(), candidate.as_ref()));
+        remarks.extend(external::unasked(inputs));
+    }
     let loss = loss::estimate(inputs, master.as_ref(), candidate.as_ref(), &files);
     let promise = commits::promise(inputs, master.as_ref(), candidate.as_ref());
     let low_disks = disk::low(inputs);
@@ -236,7 +261,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         fence,
         commits: commits::assess(inputs, master.as_ref(), candidate.as_ref(), of_database),
         lease,
-        singletons: singletons::assess(inputs, &strayed),
+        singletons: singletons::assess(&strayed),
         upkeep: upkeep(&files, &low_disks, mounts::is_unwell(&mounts, candidate.as_ref())),
     };
     Digest {
@@ -259,6 +284,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         monitors,
         proxied,
         proxies_drifted,
+        exclusive: proxies::exclusive(inputs),
         drains: monitors::drains(inputs),
         mounts,
         remarks,
@@ -372,6 +398,10 @@ fn distrust(snapshot: &Snapshot) -> impl Iterator<Item = String> + '_ {
 fn roles(inputs: Inputs<'_>) -> (Roles, Vec<HostName>) {
     let Inputs { spec, memory, .. } = inputs;
     let Some(master) = &memory.master else { return (Roles::None, Vec::new()) };
+    if spec.has_external_database() {
+        // A host is master by the journal alone; singletons beside it are stopped as strayed.
+        return (Roles::One, Vec::new());
+    }
     let others: Vec<HostName> =
         spec.others(master).filter(|host| inputs.is_primary(host)).cloned().collect();
     if spec.others(master).any(|host| may_serve_unseen(inputs, host)) {
@@ -409,6 +439,9 @@ fn may_serve_unseen(inputs: Inputs<'_>, host: &HostName) -> bool {
 
 /// The only primary seen.
 fn only_primary(inputs: Inputs<'_>) -> Option<HostName> {
+    if inputs.spec.has_external_database() {
+        return external::only_carrier(inputs);
+    }
     let mut primaries = inputs.spec.hosts.iter().filter(|host| inputs.is_primary(host));
     let only = primaries.next()?;
     primaries.next().is_none().then(|| only.clone())
@@ -416,6 +449,9 @@ fn only_primary(inputs: Inputs<'_>) -> Option<HostName> {
 
 /// The only primary, if every other host answered that it is a standby.
 fn adoptable(inputs: Inputs<'_>) -> Option<HostName> {
+    if inputs.spec.has_external_database() {
+        return if inputs.memory.master.is_none() { external::adoptable(inputs) } else { None };
+    }
     let only = only_primary(inputs)?;
     let others_answered = inputs.spec.others(&only).all(|host| is_no_primary(inputs, host));
     others_answered.then_some(only)
@@ -429,6 +465,7 @@ fn is_no_primary(inputs: Inputs<'_>, host: &HostName) -> bool {
 /// While no master is known: what each host says it is.
 fn claims(inputs: Inputs<'_>) -> impl Iterator<Item = String> + '_ {
     inputs.spec.hosts.iter().map(move |host| match inputs.report(host) {
+        _ if inputs.spec.has_external_database() => external::claim(inputs, host),
         Some(report) if report.in_recovery => format!("{host}: is a standby"),
         Some(_) => format!("{host}: is a primary"),
         None if inputs

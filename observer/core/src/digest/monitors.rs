@@ -92,14 +92,22 @@ pub(super) fn wants(
     }
     // Until it follows the new master, it may hold what the new one does not know, or lack what it
     // does: its files are fetched once it is a slave.
-    let kept = memory.replaced.contains(host) && !inputs.streams(host)
+    let kept = memory.replaced.contains(host) && !inputs.follows(host)
         || memory.maintenance.contains_key(host);
     match users {
         UsersGo::Master => Some(Says::Out),
-        UsersGo::EveryHost if kept => Some(Says::Out),
+        UsersGo::EveryHost if kept || is_dead(inputs, host) => Some(Says::Out),
         // An application that is ill says so itself; whoever lets users in waits until it is well.
         UsersGo::EveryHost => is_well(inputs, users, Some(master), host).then_some(Says::In),
     }
+}
+
+/// True for a host that nobody hears, where users go on without it: what sticks to it is sent
+/// elsewhere, and it comes back once it is well. A standby is taken out by the proxies' own checks
+/// alone, for it may be about to be promoted.
+fn is_dead(inputs: Inputs<'_>, host: &HostName) -> bool {
+    let rounds = inputs.spec.policy.failures;
+    inputs.spec.has_external_database() && inputs.snapshot.is_silent(host, rounds)
 }
 
 /// Whether the application is as well as it can be: beside a standby that serves nobody, its

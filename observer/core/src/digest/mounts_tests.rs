@@ -25,6 +25,7 @@ fn spec(source: Option<&str>, access: MountAccess) -> PairSpec {
         name: "desk".into(),
         hosts: vec!["node-a".into(), "node-b".into()],
         proxies: Vec::new(),
+        store: crate::policy::Store::OnHosts,
         sharing: Vec::new(),
         bouncers: Vec::new(),
         files: Vec::new(),

@@ -47,6 +47,17 @@ pub(super) fn assess(
     (worst, fence, evidence)
 }
 
+/// The proxies that lead users of some backend to the master alone, as they are seen.
+pub(super) fn exclusive(inputs: Inputs<'_>) -> Vec<ProxyName> {
+    let leads = |proxy: &&ProxyName| {
+        let seen = inputs.snapshot.seen(&Look::Proxy((*proxy).clone()));
+        // What is not seen may do so.
+        !matches!(seen, Some(Seen::Proxy(report))
+            if report.servers.iter().all(|row| row.users == UsersGo::EveryHost))
+    };
+    inputs.spec.proxies.iter().filter(leads).cloned().collect()
+}
+
 /// A PgBouncer that is not seen is told and changes nothing: a failover works without it, and a
 /// switchover looks at it before anybody waits.
 fn one_bouncer(inputs: Inputs<'_>, bouncer: &BouncerName) -> (Proxies, Option<String>) {

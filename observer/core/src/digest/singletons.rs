@@ -1,4 +1,6 @@
-//! Whether each singleton service runs on the master, and nowhere else.
+//! Whether each singleton service runs on the master, and nowhere else; and, where the database is
+//! external, whether the other services run on every host that they belong on. A standby's are
+//! started with its database.
 //!
 //! systemd is asked on every host; what was last ordered says nothing. Only what is certain
 //! counts: a unit on its way up or down is left alone, and a host that does not answer may run
@@ -10,9 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Inputs, unit_state};
 use crate::facts::Singletons;
-use crate::judge::Repair;
-use crate::policy::{Placement, ServiceSpec};
-use crate::sighting::UnitState;
+use crate::policy::{Placement, Probed, ServiceSpec};
+use crate::sighting::{Look, Seen, SystemState, UnitState};
 use crate::words::{HostName, ServiceName};
 
 /// A singleton that is not as it should be.
@@ -24,6 +25,9 @@ pub struct Strayed {
     pub service: ServiceName,
     /// How.
     pub how: Stray,
+    /// True if putting it right was tried lately, and is not to be tried again by itself.
+    #[serde(default)]
+    pub tried: bool,
 }
 
 /// How a singleton can be wrong.
@@ -38,15 +42,18 @@ pub enum Stray {
     StoppedOnPurpose,
     /// It runs on a host that is not the master, and that a person has in maintenance.
     RunsInMaintenance,
+    /// It belongs on this host whatever its role, does not run, and nobody stopped it there.
+    Down,
 }
 
 impl fmt::Display for Strayed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Strayed { host, service, how } = self;
+        let Strayed { host, service, how, .. } = self;
         match how {
             Stray::RunsBeside => write!(f, "{service} runs on {host}, which is not the master"),
             Stray::Missing => write!(f, "{service} does not run on {host}, the master"),
             Stray::StoppedOnPurpose => write!(f, "{service} was stopped on {host}, the master"),
+            Stray::Down => write!(f, "{service} does not run on {host}"),
             Stray::RunsInMaintenance => {
                 write!(f, "{service} runs on {host}, which is not the master, in maintenance")
             }
@@ -80,8 +87,47 @@ pub(super) fn strayed(inputs: Inputs<'_>, master: Option<&HostName>) -> Vec<Stra
                 UnitState::Stopped if host == master => Some(Stray::StoppedOnPurpose),
                 _ => None,
             });
-            let strayed = |how| Strayed { host: host.clone(), service: service.name.clone(), how };
-            found.extend(how.map(strayed));
+            found.extend(how.map(|how| stray(inputs, host, service, how)));
+        }
+    }
+    if inputs.spec.has_external_database() {
+        found.extend(down(inputs, master));
+    }
+    found
+}
+
+fn stray(inputs: Inputs<'_>, host: &HostName, service: &ServiceSpec, how: Stray) -> Strayed {
+    let key = (host.clone(), service.name.clone());
+    let tried = inputs.is_lately(inputs.memory.placed.get(&key).copied());
+    Strayed { host: key.0, service: key.1, how, tried }
+}
+
+/// What a host that has booted, or lost a service, does not run although it belongs there. Of the
+/// master's, what answers for the application's health is judged by that.
+fn down(inputs: Inputs<'_>, master: &HostName) -> Vec<Strayed> {
+    let mut found = Vec::new();
+    let free = |host: &&HostName| !inputs.memory.maintenance.contains_key(*host);
+    for host in inputs.spec.hosts.iter().filter(free) {
+        let Some(Seen::Machine(report)) = inputs.snapshot.seen(&Look::Machine(host.clone())) else {
+            continue;
+        };
+        if report.system != SystemState::Running {
+            continue;
+        }
+        for service in inputs.spec.services_beside() {
+            let judged = match service.placement {
+                Placement::All => host != master || service.probed == Probed::Unit,
+                Placement::Slave => host != master,
+                Placement::Master => false,
+            };
+            let is_down = match unit_state(inputs, host, service) {
+                Some(UnitState::Failed | UnitState::NeverStarted) => true,
+                Some(UnitState::Stopped) => was_left(inputs, host, service),
+                _ => false,
+            };
+            if judged && is_down {
+                found.push(stray(inputs, host, service, Stray::Down));
+            }
         }
     }
     found
@@ -93,10 +139,11 @@ pub(super) fn was_left(inputs: Inputs<'_>, host: &HostName, service: &ServiceSpe
 }
 
 /// What the strayed ask for.
-pub(super) fn assess(inputs: Inputs<'_>, strayed: &[Strayed]) -> Singletons {
-    let lately = inputs.tried_lately(Repair::PlaceSingletons);
-    let mendable = strayed.iter().any(|one| matches!(one.how, Stray::RunsBeside | Stray::Missing));
-    match (strayed.is_empty(), mendable && !lately) {
+pub(super) fn assess(strayed: &[Strayed]) -> Singletons {
+    let mendable = |one: &Strayed| {
+        matches!(one.how, Stray::RunsBeside | Stray::Missing | Stray::Down) && !one.tried
+    };
+    match (strayed.is_empty(), strayed.iter().any(mendable)) {
         (true, _) => Singletons::Once,
         (false, true) => Singletons::Owed,
         (false, false) => Singletons::Amiss,

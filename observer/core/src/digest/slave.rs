@@ -4,7 +4,7 @@
 
 use super::master::DATABASE_UNIT;
 use super::votes::{self, Vote};
-use super::{Inputs, disk, history};
+use super::{Inputs, disk, external, history};
 use crate::facts::{Master, Slave};
 use crate::judge::Repair;
 use crate::ledger::Entry;
@@ -30,6 +30,9 @@ pub(super) fn assess(
     condition: Master,
 ) -> (Slave, Option<String>) {
     let (Some(master), Some(host)) = (master, candidate) else { return (Slave::Down, None) };
+    if inputs.spec.has_external_database() {
+        return external::assess(inputs, host, condition);
+    }
     let Some(entry) = inputs.snapshot.get(&Look::Database(host.clone())) else {
         return (Slave::Silent, Some(format!("{host}: not seen yet")));
     };

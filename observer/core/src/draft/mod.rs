@@ -4,6 +4,7 @@
 //! by `lint`, written without a look at this code.
 
 mod bouncers;
+mod external;
 mod failover;
 mod monitors;
 mod proxy_steps;
@@ -39,6 +40,9 @@ pub enum NoPlan {
     /// No service is probed, so there is nothing to restart.
     #[error("no service of the application is configured")]
     NoService,
+    /// Only a database on the hosts is started or made a standby.
+    #[error("the database of this pair is external: its hosts have none to mend")]
+    NoDatabase,
     /// There is no slave to repair.
     #[error("there is no slave to repair")]
     NoSlave,
@@ -109,11 +113,17 @@ impl<'a> Brief<'a> {
 
 /// Drafts a failover to the digest's candidate.
 pub fn fail_over(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan> {
+    if brief.spec.has_external_database() {
+        return external::fail_over(brief);
+    }
     failover::draft(brief, loss)
 }
 
 /// Drafts a switchover to the digest's candidate.
 pub fn switch_over(brief: Brief<'_>) -> Result<Plan, NoPlan> {
+    if brief.spec.has_external_database() {
+        return external::switch_over(brief);
+    }
     switchover::draft(brief)
 }
 
@@ -158,13 +168,15 @@ pub fn switchover_allowed(facts: &Facts) -> Result<(), Cause> {
         | Master::ApplicationDead
         | Master::ApplicationStuck
         | Master::CannotWrite
+        | Master::CutFromDatabase
         | Master::WriteStuck => {}
+        Master::DatabaseAway => return Err(Cause::ExternalDatabaseAway),
         Master::Suspect => return Err(Cause::MasterSuspect),
         Master::Restarting => return Err(Cause::MasterRestarting),
         Master::StoppedOnPurpose | Master::LeftStopped => return Err(Cause::MasterStopped),
         Master::DatabaseCrashed | Master::DatabaseDead => return Err(Cause::MasterDatabaseDead),
         Master::DatabaseHung => return Err(Cause::MasterDatabaseHung),
-        Master::HostGone => return Err(Cause::MasterHostDead),
+        Master::HostGone | Master::HostDown => return Err(Cause::MasterHostDead),
         Master::UsersServed => return Err(Cause::UsersServed),
         Master::OutOfReach => return Err(Cause::MasterOutOfReach),
     }

@@ -34,7 +34,7 @@ pub(super) fn fence(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Ste
 /// Fences once more right before the pivot: replaying may have taken a minute, and a HAProxy that
 /// was restarted meanwhile has gone back to its file. Sessions are not ended a second time, since
 /// by now the waiting room holds users that have nothing to do with the old master.
-fn still_fenced(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Step {
+pub(super) fn still_fenced(brief: Brief<'_>, proxy: &ProxyName, host: &HostName) -> Step {
     Step {
         name: format!("still fenced at {proxy}"),
         first: First::Order,
@@ -144,6 +144,27 @@ fn alone(spec: &PairSpec, proxy: &ProxyName, host: &HostName) -> Vec<HostName> {
 /// The hosts that users are let in to at this proxy where they may go to every host.
 pub(super) fn beside(brief: Brief<'_>, proxy: &ProxyName) -> Vec<HostName> {
     if brief.spec.sharing.contains(proxy) { brief.digest.everywhere() } else { Vec::new() }
+}
+
+/// Lets users in to `heir` by a plan that changes the master, and goes on to let them in to every
+/// host that is well where they may go to every host; not to the old master before it is a slave.
+pub(super) fn let_in_after(brief: Brief<'_>, proxy: &ProxyName, heir: &HostName) -> Step {
+    let_in_with(brief.spec, proxy, heir, others_and(brief, proxy, heir))
+}
+
+/// Makes one proxy's file say what [`let_in_after`] does.
+pub(super) fn rewrite_after(brief: Brief<'_>, proxy: &ProxyName, heir: &HostName) -> Step {
+    rewrite_with(brief.spec, proxy, heir, others_and(brief, proxy, heir))
+}
+
+fn others_and(brief: Brief<'_>, proxy: &ProxyName, heir: &HostName) -> Vec<HostName> {
+    if !brief.spec.sharing.contains(proxy) {
+        return Vec::new();
+    }
+    let stays = |host: &&HostName| {
+        Some(*host) != brief.memory.master.as_ref() && brief.digest.everywhere().contains(host)
+    };
+    brief.spec.hosts.iter().filter(|host| *host == heir || stays(host)).cloned().collect()
 }
 
 fn let_in_with(

@@ -1,7 +1,7 @@
 //! Repairs: small plans that move no role and have no pivot.
 
 use super::{Brief, NoPlan, bouncers, monitors, slave, steps};
-use crate::digest::{Stray, Tombstone};
+use crate::digest::{Stray, Strayed, Tombstone};
 use crate::judge::Repair;
 use crate::plan::{Effect, First, Goal, LostReply, OnFailure, Plan, Proof, Step, Stop, Undo};
 use crate::policy::{Durability, PairSpec, Placement, Probed};
@@ -10,6 +10,9 @@ use crate::words::HostName;
 pub(super) fn draft(brief: Brief<'_>, repair: Repair) -> Result<Plan, NoPlan> {
     let Brief { spec, memory, digest, .. } = brief;
     let master = memory.master.as_ref().ok_or(NoPlan::NoMaster)?;
+    if spec.has_external_database() && is_about_a_database(repair) {
+        return Err(NoPlan::NoDatabase);
+    }
     let plan = match repair {
         Repair::StartDatabase => start_database(spec, master, digest.tombstone),
         Repair::RestartApplication => restart_application(spec, master)?,
@@ -25,9 +28,26 @@ pub(super) fn draft(brief: Brief<'_>, repair: Repair) -> Result<Plan, NoPlan> {
         },
         Repair::DropSynchrony => vec![steps::synchronise(master, None)],
         Repair::SetLease => set_lease(brief, master),
-        Repair::PlaceSingletons => place_singletons(brief, master)?,
+        Repair::PlaceSingletons => place_singletons(brief)?,
     };
     Ok(brief.plan(Goal::Repair(repair), memory.epoch, master, plan))
+}
+
+fn is_about_a_database(repair: Repair) -> bool {
+    match repair {
+        Repair::StartDatabase
+        | Repair::StopStaleMaster
+        | Repair::StartSlave
+        | Repair::ResumeReplication
+        | Repair::Rejoin
+        | Repair::SetSynchrony
+        | Repair::DropSynchrony => true,
+        Repair::RestartApplication
+        | Repair::CorrectProxies
+        | Repair::ResumeBouncers
+        | Repair::SetLease
+        | Repair::PlaceSingletons => false,
+    }
 }
 
 /// Starts the database where it crashed, and after it the services of the master that went down
@@ -156,16 +176,19 @@ fn set_lease(brief: Brief<'_>, master: &HostName) -> Vec<Step> {
 }
 
 /// First what runs beside the master's is stopped, then what is missing is started.
-fn place_singletons(brief: Brief<'_>, master: &HostName) -> Result<Vec<Step>, NoPlan> {
+fn place_singletons(brief: Brief<'_>) -> Result<Vec<Step>, NoPlan> {
     let Brief { spec, digest, .. } = brief;
     let mut plan = Vec::new();
-    for how in [Stray::RunsBeside, Stray::Missing] {
-        for strayed in digest.strayed.iter().filter(|strayed| strayed.how == how) {
+    // A person may have again what was tried in vain.
+    let again = digest.strayed.iter().all(|strayed| strayed.tried);
+    for how in [Stray::RunsBeside, Stray::Missing, Stray::Down] {
+        let such = |strayed: &&Strayed| strayed.how == how && (again || !strayed.tried);
+        for strayed in digest.strayed.iter().filter(such) {
             let service = spec.services.iter().find(|one| one.name == strayed.service);
             let service = service.ok_or(NoPlan::NoService)?;
             let step = match how {
                 Stray::RunsBeside => steps::stop_service(&strayed.host, service),
-                _ => steps::start_service(master, service),
+                _ => steps::start_service(&strayed.host, service),
             };
             plan.push(Step { undo: Undo::NothingToUndo, ..step });
         }

@@ -7,7 +7,8 @@
 use super::Brief;
 pub(super) use super::proxy_steps::{
     beside, end_tunnels, fence, fence_beside, hold, hold_shared, keep_out, leave, let_in,
-    let_in_beside, rewrite, rewrite_beside, still_nobody_in, take_out,
+    let_in_after, let_in_beside, rewrite, rewrite_after, rewrite_beside, still_fenced,
+    still_nobody_in, take_out,
 };
 pub(super) use super::service_steps::{
     open_to_users, proof_beside_a_standby, slave_services, start_service, stop_service,
@@ -132,6 +133,33 @@ pub(super) fn promote(spec: &PairSpec, host: &HostName, after: Timeline) -> Step
         undo: Undo::ForwardOnly,
         on_failure: OnFailure::Insist,
         deadline_ms: spec.policy.promote_deadline_ms,
+    }
+}
+
+/// Proves that a host could be the master where the database is external.
+pub(super) fn can_serve(host: &HostName) -> Step {
+    Step {
+        name: format!("{host} can serve"),
+        first: First::Order,
+        effect: Effect::Look,
+        proof: Proof::CanServe { host: host.clone() },
+        lost_reply: LostReply::LookOnly,
+        undo: Undo::NothingToUndo,
+        on_failure: OnFailure::GiveUp,
+        deadline_ms: QUICK_MS,
+    }
+}
+
+/// The pivot where the database is external.
+pub(super) fn appoint(spec: &PairSpec, host: &HostName) -> Step {
+    Step {
+        name: "appoint".to_owned(),
+        effect: Effect::Appoint { host: host.clone() },
+        lost_reply: LostReply::Repeat,
+        undo: Undo::ForwardOnly,
+        on_failure: OnFailure::Insist,
+        deadline_ms: spec.policy.promote_deadline_ms,
+        ..can_serve(host)
     }
 }
 

@@ -52,6 +52,8 @@ pub enum Cause {
     MasterDatabaseHung,
     MasterApplicationDead,
     MasterHostDead,
+    MasterCutFromDatabase,
+    ExternalDatabaseAway,
     MasterStopped,
     MasterCannotWrite,
     MasterOutOfReach,
@@ -96,7 +98,7 @@ impl Cause {
             Cause::CommitsWait => "Commits wait for a slave that is away.",
             Cause::DurabilityOwed => "Commits do not wait for the slave as the policy asks.",
             Cause::LeaseOwed => "The master's lease does not run as the policy asks.",
-            Cause::SingletonStrayed => "A service that must run once runs twice, or not at all.",
+            Cause::SingletonStrayed => "A service runs where it must not, or not where it must.",
             Cause::StorageUnwell => "The slave cannot use a mount that the service needs.",
             Cause::FilesBehind => "Files on the slave are older than the limit.",
             Cause::ParityBroken => "The hosts differ in versions, secrets or settings.",
@@ -113,6 +115,10 @@ impl Cause {
             Cause::MasterDatabaseHung => "The master's database takes connections, answers none.",
             Cause::MasterApplicationDead => "The application on the master does not serve.",
             Cause::MasterHostDead => "The master cannot be found alive from anywhere.",
+            Cause::MasterCutFromDatabase => {
+                "The master does not reach the external database; another host does."
+            }
+            Cause::ExternalDatabaseAway => "No host reaches the external database.",
             Cause::MasterStopped => "The master's database was shut down cleanly, by a person.",
             Cause::MasterCannotWrite => "The master's database answers and cannot commit.",
             Cause::MasterOutOfReach => "The master is alive; the observer cannot manage it.",
@@ -152,7 +158,9 @@ impl Cause {
             Cause::CommitsWait => "Bring the slave back; see `on_slave_lost` in the pair's file.",
             Cause::DurabilityOwed => "Nothing if it is set by itself; else see `events` for why.",
             Cause::LeaseOwed => "Nothing if it is set by itself; else see `events`, then `ack`.",
-            Cause::SingletonStrayed => "Start it on the master, stop it elsewhere; see `why`.",
+            Cause::SingletonStrayed => {
+                "`why` names it: start it where it belongs, stop it elsewhere."
+            }
             Cause::StorageUnwell => "`why` names it; mend it there, or the storage's server.",
             Cause::FilesBehind => "Look at the file sets' last pass.",
             Cause::ParityBroken => "Bring the named items to the same value on both hosts.",
@@ -173,6 +181,8 @@ impl Cause {
                 "Look at the application's log; `failover` moves users to the slave."
             }
             Cause::MasterHostDead => "Find out what happened to the machine before powering it on.",
+            Cause::MasterCutFromDatabase => "Check the network from the master to the database.",
+            Cause::ExternalDatabaseAway => "Bring the database back: no host can do without it.",
             Cause::MasterStopped => {
                 "Start the database if the maintenance is over; `failover` to move users instead."
             }

@@ -5,6 +5,7 @@
 //! pair is judged exactly like any other, and can say what it would have done.
 
 mod cause;
+mod external;
 mod gates;
 mod rules;
 mod table;

@@ -215,6 +215,7 @@ mod tests {
                 assert!(matches!(
                     facts.master,
                     Master::HostGone
+                        | Master::HostDown
                         | Master::DatabaseDead
                         | Master::DatabaseHung
                         | Master::WriteStuck
@@ -234,7 +235,10 @@ mod tests {
                 assert_eq!(facts.roles, Roles::One);
                 assert_eq!(facts.slave, Slave::Ready);
                 assert_eq!(facts.fence, Fence::Possible);
-                assert!(matches!(facts.master, Master::ApplicationDead | Master::CannotWrite));
+                assert!(matches!(
+                    facts.master,
+                    Master::ApplicationDead | Master::CannotWrite | Master::CutFromDatabase
+                ));
             }
         }
     }

@@ -6,6 +6,7 @@
 //! unused.
 
 use super::cause::Cause;
+use super::external::EXTERNAL;
 use super::rules::{Repair, Rule, Verdict, When, joined};
 use super::upkeep::UPKEEP;
 use super::worlds::{
@@ -18,7 +19,9 @@ use crate::facts::{
 };
 
 /// The table.
-pub const RULES: &[Rule] = &joined::<{ ROWS.len() + UPKEEP.len() }>(ROWS, UPKEEP);
+pub const RULES: &[Rule] = &joined::<{ OF_HOSTS.len() + EXTERNAL.len() }>(OF_HOSTS, EXTERNAL);
+
+const OF_HOSTS: &[Rule] = &joined::<{ ROWS.len() + UPKEEP.len() }>(ROWS, UPKEEP);
 
 const ROWS: &[Rule] = &[
     // Blindness outranks every symptom: a dead link looks exactly like two dead hosts.
@@ -568,13 +571,13 @@ const ROWS: &[Rule] = &[
         },
         cause: Cause::SingletonStrayed,
         verdict: Verdict::Repair(Repair::PlaceSingletons),
-        why: "a service that must run on the master only runs beside it, or not at all",
+        why: "a service runs where it must not, or does not run where it must",
     },
     Rule {
         id: "U5",
         when: When { lease: &[Lease::AsAsked], singletons: &[Singletons::Amiss], ..WHOLE },
         cause: Cause::SingletonStrayed,
         verdict: Verdict::Hold,
-        why: "a singleton is not where it belongs, and putting it there was not wanted or in vain",
+        why: "a service is not where it belongs, and putting it there was not wanted or in vain",
     },
 ];

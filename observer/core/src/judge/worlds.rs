@@ -64,7 +64,8 @@ pub(super) const IN_ORDER: When =
 pub(super) const SAFE: When =
     When { slave: &[Slave::Ready], fence: &[Fence::Possible], loss: &[Loss::WithinBudget], ..ONE };
 /// Any world in which the master does not serve, and only a change of master could help.
-pub(super) const LETHAL: When = When { master: &[Master::HostGone, Master::DatabaseHung], ..ONE };
+pub(super) const LETHAL: When =
+    When { master: &[Master::HostGone, Master::HostDown, Master::DatabaseHung], ..ONE };
 /// Such a world with a slave to promote.
 pub(super) const HEIR: When = When { slave: &[Slave::Ready], ..LETHAL };
 /// Such a world in which the old master can be kept from users, too.

@@ -10,7 +10,7 @@ use crate::journal::{OpenPlan, Record, Turn, Way};
 use crate::judge::{Repair, Verdict};
 use crate::lint::{ArmedPlan, lint};
 use crate::plan::{Effect, Goal, Plan, Step, Undo};
-use crate::policy::Mode;
+use crate::policy::{Mode, Store};
 use crate::sighting::{Class, Look, Vantage};
 use crate::telling::told_by;
 use crate::words::{At, Epoch};
@@ -24,8 +24,13 @@ impl Pair {
         let mut looks = Vec::new();
         for host in &spec.hosts {
             looks.push(Look::Machine(host.clone()));
-            looks.push(Look::Database(host.clone()));
-            looks.push(Look::Disk(host.clone()));
+            match spec.store {
+                Store::OnHosts => {
+                    looks.push(Look::Database(host.clone()));
+                    looks.push(Look::Disk(host.clone()));
+                }
+                Store::External => looks.push(Look::External(host.clone())),
+            }
             let from_others = spec.others(host).cloned().map(Vantage::Host);
             let second = from_others.filter(|_| Some(host) == master);
             for from in std::iter::once(Vantage::Observer).chain(second) {
@@ -35,7 +40,8 @@ impl Pair {
                 }
             }
         }
-        looks.extend(master.map(|host| Look::Write(host.clone())));
+        let writes = master.filter(|_| !spec.has_external_database());
+        looks.extend(writes.map(|host| Look::Write(host.clone())));
         looks.extend(master.into_iter().flat_map(|master| self.readiness_looks(master)));
         for proxy in &spec.proxies {
             looks.push(Look::Proxy(proxy.clone()));

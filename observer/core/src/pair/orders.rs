@@ -453,7 +453,8 @@ impl Pair {
             return Err(Refusal::Nothing("the promotion itself cannot be left out"));
         }
         let heir = &drive.plan().next_master;
-        if drive.is_at_a_fence() && !self.is_primary(heir) {
+        let can_tell = !self.spec.has_external_database();
+        if can_tell && drive.is_at_a_fence() && !self.is_primary(heir) {
             // The promotion would be ordered anew with the old master in users' reach.
             return Err(Refusal::Nothing("a fence cannot be left out before a promotion is seen"));
         }
@@ -461,6 +462,7 @@ impl Pair {
         Ok(())
     }
 
+    /// True for a host that accepts writes of its own; where the database is external, none does.
     pub(super) fn is_primary(&self, host: &HostName) -> bool {
         let seen = self.snapshot.seen(&Look::Database(host.clone()));
         matches!(seen, Some(Seen::Database(report)) if !report.in_recovery)

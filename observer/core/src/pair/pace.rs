@@ -148,7 +148,7 @@ impl Pace {
         let late = self.is_late(policy, now);
         let next = looks.iter().map(|look| self.due(look, policy, now, late)).min();
         let late_at = self.asked.iter().filter_map(|(look, asked)| {
-            let waits = asked.in_flight > 0 && matches!(look, Look::Database(_));
+            let waits = asked.in_flight > 0 && is_pulse(look);
             asked.last.filter(|_| waits).map(|last| last.plus(policy.timeout_ms / 2))
         });
         let late_at = late_at.filter(|at| *at > now).min();
@@ -160,7 +160,7 @@ impl Pace {
     /// first sign, and not yet an answer.
     pub(super) fn is_late(&self, policy: &Policy, now: At) -> Late {
         let late = self.asked.iter().any(|(look, asked)| {
-            matches!(look, Look::Database(_))
+            is_pulse(look)
                 && asked.in_flight > 0
                 && asked.last.is_some_and(|last| now.since(last) >= policy.timeout_ms / 2)
         });
@@ -172,6 +172,11 @@ impl Mood {
     fn max_doubt(self) -> Self {
         if self == Mood::Easy { Mood::Doubtful } else { self }
     }
+}
+
+/// The look that each round makes at each host, over a connection that is open.
+fn is_pulse(look: &Look) -> bool {
+    matches!(look, Look::Database(_) | Look::External(_))
 }
 
 fn is_costly(look: &Look) -> bool {

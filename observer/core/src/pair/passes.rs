@@ -7,7 +7,7 @@
 
 use super::work::Work;
 use super::{Pair, Refusal};
-use crate::digest::Reach;
+use crate::digest::{self, Reach};
 use crate::facts::{Act, Asker, Journal, Pause, Roles, Sight, Standing, Work as WorkFact};
 use crate::files::{Deletions, PassKind, PassOrder};
 use crate::judge::gate;
@@ -95,6 +95,9 @@ impl Pair {
 
     /// A host that has been replaced may not be a standby yet: it is not written to before it is.
     fn is_standby(&self, host: &HostName) -> bool {
+        if self.spec.has_external_database() {
+            return digest::runs_beside(&self.snapshot, &self.spec, &self.memory, host);
+        }
         let seen = self.snapshot.seen(&Look::Database(host.clone()));
         matches!(seen, Some(Seen::Database(report)) if report.in_recovery)
     }

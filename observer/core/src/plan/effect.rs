@@ -104,6 +104,12 @@ pub enum Effect {
         /// The host.
         host: HostName,
     },
+    /// Make `host` the master where the database is external: the singletons belong to it from here
+    /// on. Nothing is done on it. The pivot.
+    Appoint {
+        /// The host.
+        host: HostName,
+    },
     /// Keep the database on `host` from starting as master, whoever starts it.
     LeaveTombstone {
         /// The host.
@@ -265,6 +271,7 @@ impl Effect {
             | Effect::StartDatabase { host }
             | Effect::RestartDatabase { host }
             | Effect::Promote { host }
+            | Effect::Appoint { host }
             | Effect::LeaveTombstone { host }
             | Effect::LiftTombstone { host }
             | Effect::Follow { host, .. }
@@ -354,6 +361,7 @@ impl fmt::Display for Effect {
             Effect::StartDatabase { host } => write!(f, "start database on {host}"),
             Effect::RestartDatabase { host } => write!(f, "restart database on {host}"),
             Effect::Promote { host } => write!(f, "promote {host}"),
+            Effect::Appoint { host } => write!(f, "make {host} the master"),
             Effect::PowerOff { host } => write!(f, "power {host} off"),
             Effect::PowerOn { host } => write!(f, "power {host} on"),
             Effect::Checkpoint { host } => write!(f, "checkpoint on {host}"),

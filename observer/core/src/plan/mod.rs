@@ -143,7 +143,9 @@ impl Promise {
 impl Plan {
     /// Index of the pivot: the one step after which we only go forward.
     pub fn pivot(&self) -> Option<usize> {
-        self.steps.iter().position(|step| matches!(step.effect, Effect::Promote { .. }))
+        let is_pivot =
+            |step: &Step| matches!(step.effect, Effect::Promote { .. } | Effect::Appoint { .. });
+        self.steps.iter().position(is_pivot)
     }
 }
 

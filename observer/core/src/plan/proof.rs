@@ -269,6 +269,11 @@ pub enum Proof {
         /// The timeline it must have left behind.
         after: Timeline,
     },
+    /// The machine answers and is up, and reaches the external database.
+    CanServe {
+        /// The host.
+        host: HostName,
+    },
     /// The database is stopped, and its control file says that it was a standby to the end: no
     /// promotion has come through, and none can any more.
     NotPromoted {
@@ -382,6 +387,7 @@ impl fmt::Display for Proof {
             Proof::MonitorSays { host, says } => write!(f, "monitor file of {host} says {says}"),
             Proof::NoSessions { host } => write!(f, "balancers have nobody left on {host}"),
             Proof::NoPass { host } => write!(f, "no pass of files runs on {host}"),
+            Proof::CanServe { host } => write!(f, "{host} is up and reaches the database"),
             Proof::NotPromoted { host } => write!(f, "{host} is stopped and was never promoted"),
             Proof::CanWrite { host } => write!(f, "{host} commits a row"),
             Proof::TombstoneStands { host } => write!(f, "tombstone stands on {host}"),

@@ -31,6 +31,7 @@ pub(super) fn spec() -> PairSpec {
         name: "desk".into(),
         hosts: vec!["node-a".into(), "node-b".into()],
         proxies: vec!["proxy".into()],
+        store: crate::policy::Store::OnHosts,
         sharing: Vec::new(),
         bouncers: vec!["bouncer".into()],
         monitor: None,

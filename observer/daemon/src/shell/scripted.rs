@@ -47,6 +47,7 @@ pub(crate) fn spec() -> PairSpec {
         name: "desk".into(),
         hosts: vec!["node-a".into(), "node-b".into()],
         proxies: vec!["proxy".into()],
+        store: observer_core::policy::Store::OnHosts,
         sharing: Vec::new(),
         bouncers: Vec::new(),
         files: Vec::new(),

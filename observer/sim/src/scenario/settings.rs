@@ -2,7 +2,8 @@
 
 use observer_core::policy::{
     Durability, FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnDrift, OnReturn, OnSlaveLost,
-    Placement, PowerFence, Probed, ReadinessSpec, ServiceSpec, UserWait, UsersGo, WhenUndone,
+    Placement, PowerFence, Probed, ReadinessSpec, ServiceSpec, Store, UserWait, UsersGo,
+    WhenUndone,
 };
 use observer_core::words::HostName;
 
@@ -45,12 +46,14 @@ pub(super) fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
         "on-drift show" => policy.on_drift = OnDrift::Show,
         "on-return ask" => policy.on_return = OnReturn::Ask,
         "three-hosts" => setup.spec.hosts.push(HostName::new("node-c")),
+        "detection 10s" => policy.detection_ms = 10_000,
         "lease 12s" => policy.lease_ms = Some(12_000),
         "guard in-place" => setup.guarded = Running::Yes,
         "monitor-file" => setup.spec.monitor = Some(monitor::spec(UsersGo::Master)),
         "monitor-file every-host" => {
             setup.spec.monitor = Some(monitor::spec(UsersGo::EveryHost));
         }
+        "external-database" => setup.spec.store = Store::External,
         "every-host" => setup.spec.sharing = setup.spec.proxies.clone(),
         "mount" => setup.spec.mounts = vec![crate::mount::one_mount()],
         "files" => setup.spec.files = vec![crate::files::one_set()],

@@ -35,6 +35,7 @@ pub fn spec() -> PairSpec {
         name: "pair".into(),
         hosts: vec!["node-a".into(), "node-b".into()],
         proxies: vec!["proxy".into()],
+        store: observer_core::policy::Store::OnHosts,
         sharing: Vec::new(),
         bouncers: Vec::new(),
         files: Vec::new(),

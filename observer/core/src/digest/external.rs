@@ -1,0 +1,174 @@
+//! Pairs whose database is external: who is master, who could be, and whether the database is
+//! reached.
+//!
+//! No host holds what another lacks, so that nothing is lost by a change of master. What is to be
+//! told apart is the host that is dead, the host that does not reach the database, and the
+//! database that nobody reaches: for the last, no host is the better one.
+
+use super::votes::{self, Vote};
+use super::{Inputs, unit_state};
+use crate::facts::{Master, Slave};
+use crate::policy::{Placement, Probed};
+use crate::sighting::{Look, Seen, Silent, SystemState, UnitState, Vantage};
+use crate::words::{At, HostName};
+
+/// Whether the external database is reached from `host`. One that is not allowed to look says
+/// nothing of the database.
+pub(super) fn reach(inputs: Inputs<'_>, host: &HostName) -> Vote {
+    let entry = inputs.snapshot.get(&Look::External(host.clone()));
+    match entry.map(|entry| &entry.latest.seen) {
+        Some(Err(Silent::Denied(_) | Silent::Garbage(_))) => Vote::Unasked,
+        _ => votes::vote(entry, &inputs.spec.policy),
+    }
+}
+
+/// Since when another host than `host` has reached it without a break; the earliest, if one does.
+pub(super) fn reached_beside_since(inputs: Inputs<'_>, host: &HostName) -> Option<At> {
+    let others = inputs.spec.others(host).filter(|other| reach(inputs, other) == Vote::Alive);
+    let since = |other: &HostName| Some(inputs.snapshot.get(&Look::External(other.clone()))?.since);
+    others.filter_map(since).min()
+}
+
+/// Looks that were refused to us, a sentence each: without them a host that is cut off from the
+/// database looks like one that is well.
+pub(super) fn unasked(inputs: Inputs<'_>) -> Vec<String> {
+    let mut said = Vec::new();
+    for host in &inputs.spec.hosts {
+        let entry = inputs.snapshot.get(&Look::External(host.clone()));
+        if let Some(Err(silent @ (Silent::Denied(_) | Silent::Garbage(_)))) =
+            entry.map(|entry| &entry.latest.seen)
+        {
+            said.push(format!("{host}: the way to the external database: {silent}"));
+        }
+    }
+    said
+}
+
+/// The host to make the master if one must be; else simply another host: of those in nobody's
+/// hands and able, the first in configured order.
+pub(super) fn candidate(inputs: Inputs<'_>, master: &HostName) -> Option<HostName> {
+    let memory = inputs.memory;
+    let fitness = |host: &HostName| {
+        let free = !memory.maintenance.contains_key(host) && !memory.drained.contains_key(host);
+        let (slave, _) = assess(inputs, host, Master::Suspect);
+        (free, slave == Slave::Ready, slave != Slave::Silent)
+    };
+    // Of equals the first: the greatest of the reversed order is the last that was compared.
+    inputs.spec.others(master).rev().max_by_key(|host| fitness(host)).cloned()
+}
+
+/// Whether `host` could be the master, with a sentence where it could not.
+pub(super) fn assess(
+    inputs: Inputs<'_>,
+    host: &HostName,
+    condition: Master,
+) -> (Slave, Option<String>) {
+    let say = |text: &str| Some(format!("{host}: {text}"));
+    let Some(machine) = inputs.snapshot.get(&Look::Machine(host.clone())) else {
+        return (Slave::Silent, say("not seen yet"));
+    };
+    let master_well = matches!(condition, Master::Healthy | Master::Suspect);
+    match (votes::ssh(inputs, host), &machine.latest.seen) {
+        (Vote::Alive, Ok(Seen::Machine(report))) => match report.system {
+            SystemState::Running => {}
+            SystemState::Starting => return (Slave::Down, say("is booting")),
+            SystemState::Stopping => return (Slave::Down, say("is shutting down")),
+        },
+        (Vote::Undecided, Err(_))
+            if master_well && machine.streak < inputs.spec.policy.failures =>
+        {
+            // Missed a look or two: no news yet. When we are about to rely on it, only a fresh
+            // answer counts.
+        }
+        (_, Err(silent)) => {
+            if let Some(silent) = votes::unworkable(inputs, host) {
+                return (Slave::NotPromotable, say(&format!("commands there fail: {silent}")));
+            }
+            return (Slave::Silent, say(&silent.to_string()));
+        }
+        _ => return (Slave::Silent, say("does not answer")),
+    }
+    if reach(inputs, host) == Vote::Lost {
+        return (Slave::NotPromotable, say("does not reach the external database"));
+    }
+    if let Some(why) = ill(inputs, host) {
+        return (Slave::NotPromotable, say(&why));
+    }
+    (Slave::Ready, None)
+}
+
+/// Why the application that is to run on every host does not serve on this one, if it does not.
+fn ill(inputs: Inputs<'_>, host: &HostName) -> Option<String> {
+    let here = |one: &&crate::policy::ServiceSpec| {
+        one.placement == Placement::All && one.probed == Probed::Health
+    };
+    inputs.spec.services.iter().find(here)?;
+    let look = Look::Application { host: host.clone(), from: Vantage::Observer };
+    let entry = inputs.snapshot.get(&look)?;
+    match (votes::vote(Some(entry), &inputs.spec.policy), &entry.latest.seen) {
+        (_, Ok(Seen::ApplicationIll(why))) => Some(format!("its application is not well: {why}")),
+        (Vote::Lost, Ok(_)) => Some("its application does not serve".to_owned()),
+        (Vote::Lost, Err(silent)) => Some(format!("its application: {silent}")),
+        _ => None,
+    }
+}
+
+/// Whether a singleton runs on `host`; none while that is not seen.
+fn runs_singletons(inputs: Inputs<'_>, host: &HostName) -> Option<bool> {
+    inputs.snapshot.seen(&Look::Machine(host.clone()))?;
+    let runs = |service| {
+        let state = unit_state(inputs, host, service);
+        matches!(state, Some(UnitState::Active | UnitState::Activating))
+    };
+    Some(inputs.spec.singletons().any(runs))
+}
+
+/// The host to begin with: where the singletons run; where they run nowhere, the first. None
+/// before every host has answered, for one that has not may run them.
+pub(super) fn adoptable(inputs: Inputs<'_>) -> Option<HostName> {
+    let hosts = &inputs.spec.hosts;
+    let runs: Vec<bool> =
+        hosts.iter().map(|host| runs_singletons(inputs, host)).collect::<Option<_>>()?;
+    match runs.iter().filter(|runs| **runs).count() {
+        0 => hosts.first().cloned(),
+        1 => hosts.iter().zip(runs).find(|(_, runs)| *runs).map(|(host, _)| host.clone()),
+        _ => None,
+    }
+}
+
+/// The only host that is seen to run singletons: what a person may accept.
+pub(super) fn only_carrier(inputs: Inputs<'_>) -> Option<HostName> {
+    let carries = |host: &&HostName| runs_singletons(inputs, host) == Some(true);
+    let mut carriers = inputs.spec.hosts.iter().filter(carries);
+    let only = carriers.next()?;
+    carriers.next().is_none().then(|| only.clone())
+}
+
+/// While no master is known: what each host says it runs.
+pub(super) fn claim(inputs: Inputs<'_>, host: &HostName) -> String {
+    match runs_singletons(inputs, host) {
+        Some(true) => format!("{host}: runs singletons"),
+        Some(false) => format!("{host}: runs no singleton"),
+        None => format!("{host}: does not answer, so it may run singletons"),
+    }
+}
+
+/// True for a host that was replaced and has come back as one beside the master.
+pub(super) fn has_returned(inputs: Inputs<'_>, host: &HostName) -> bool {
+    matches!(
+        inputs.snapshot.seen(&Look::Machine(host.clone())),
+        Some(Seen::Machine(report)) if report.system == SystemState::Running
+    ) && runs_singletons(inputs, host) == Some(false)
+}
+
+/// Hosts beside the master and the candidate that nobody can use, a sentence each: no rule is about
+/// them, and users may miss them all the same.
+pub(super) fn missing(
+    inputs: Inputs<'_>,
+    master: Option<&HostName>,
+    candidate: Option<&HostName>,
+) -> Vec<String> {
+    let beside = |host: &&HostName| Some(*host) != master && Some(*host) != candidate;
+    let hosts = inputs.spec.hosts.iter().filter(beside);
+    hosts.filter_map(|host| assess(inputs, host, Master::Healthy).1).collect()
+}
