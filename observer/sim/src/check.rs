@@ -25,6 +25,10 @@ const SERVED_LATELY_MS: u64 = 60;
 /// What may lie between two renewals by the observer: a round, and a look that is lost.
 const RENEWAL_MS: u64 = 2_500;
 
+/// How long a host may be back before a start that was ordered meanwhile must not come through, in
+/// milliseconds: such a start may wait for its own host for its deadline, and a look is a second.
+const NOTICED_MS: u64 = 11_000;
+
 /// A broken safety rule.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("safety rule {rule} broken at {at:?}: {what}")]
@@ -55,6 +59,8 @@ pub struct Checks {
     /// When each host was last within reach of the observer, another host or a proxy.
     reached: BTreeMap<HostName, At>,
     leases_seen: usize,
+    /// Since when the observer could have had each host do something.
+    in_hand: BTreeMap<HostName, At>,
     /// Hosts whose database was on its way up, or up, after the last event.
     runs: BTreeSet<HostName>,
 }
@@ -69,6 +75,7 @@ impl Checks {
     /// Looks at the world after any event; `observer` says whether the observer lives.
     pub fn after_event(&mut self, world: &World, observer: Running, now: At) -> Checked {
         self.note_power(world);
+        self.note_hands(world, observer, now);
         self.a_lease_ends_in_silence_only(world, observer, now)?;
         self.no_second_master_starts_beside_one(world, now)?;
         no_pass_writes_into_a_master(world, now)?;
@@ -176,7 +183,11 @@ impl Checks {
     pub fn before_effect(&self, order: &Order, world: &World, now: At) -> Checked {
         balancers_send_users_to_the_master(&order.effect, world)?;
         if let Effect::StartService { host, service } = &order.effect {
-            world.a_singleton_is_not_started_twice(host, service, now)?;
+            let in_hand = |other: &HostName| {
+                let since = self.in_hand.get(other);
+                since.is_some_and(|since| now.since(*since) >= NOTICED_MS)
+            };
+            world.a_singleton_is_not_started_twice(host, service, in_hand, now)?;
         }
         if let Effect::Promote { host } = &order.effect {
             the_old_master_is_fenced_before_a_promotion(host, world, now)?;
@@ -245,6 +256,17 @@ impl Checks {
             }
         }
         Ok(())
+    }
+
+    fn note_hands(&mut self, world: &World, observer: Running, now: At) {
+        for host in &world.spec.hosts {
+            let works = world.ssh_works(host) && !world.machine(host).garbled;
+            if observer == Running::Yes && works {
+                self.in_hand.entry(host.clone()).or_insert(now);
+            } else {
+                self.in_hand.remove(host);
+            }
+        }
     }
 
     /// Somebody may switch it on again between the proof and the promotion, so what counts is that

@@ -52,13 +52,13 @@ impl World {
         &self,
         host: &HostName,
         service: &ServiceName,
+        in_hand: impl Fn(&HostName) -> bool,
         now: At,
     ) -> Result<(), Violation> {
         let is_singleton = self.spec.singletons().any(|one| one.name == *service);
         let runs = |other: &&HostName| {
-            self.ssh_works(other)
-                && !self.machine(other).garbled
-                && self.machine(other).runs(service)
+            let by_hand = self.started_by_hand.contains(*other);
+            in_hand(other) && !by_hand && self.machine(other).runs(service)
         };
         match self.spec.others(host).find(runs) {
             Some(other) if is_singleton && self.spec.has_external_database() => Err(Violation {

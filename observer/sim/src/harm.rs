@@ -76,7 +76,10 @@ impl World {
             Fault::KillApplication(host) => self.application(&host, ServiceState::Failed),
             Fault::BreakApplication(host) => self.application(&host, ServiceState::Broken),
             Fault::StopApplication(host) => self.application(&host, ServiceState::Stopped),
-            Fault::Singletons(host, state) => self.singletons(&host, state),
+            Fault::Singletons(host, state) => {
+                self.singletons(&host, state);
+                self.started_by_hand.insert(host);
+            }
             Fault::WarmUp(host, service, warmup) => {
                 self.machine_mut(&host).warmups.insert(service, warmup);
             }

@@ -94,7 +94,9 @@ pub(crate) fn balancers_send_users_to_the_master(
     world: &World,
 ) -> Result<(), Violation> {
     let Effect::Monitor { host, says: Says::In } = effect else { return Ok(()) };
-    if world.serves_everywhere() || world.machine(host).database.accepts_writes() {
+    // Where the database is external, writing is nobody's privilege.
+    let any = world.serves_everywhere() || world.spec.has_external_database();
+    if any || world.machine(host).database.accepts_writes() {
         return Ok(());
     }
     let others = world.spec.others(host);

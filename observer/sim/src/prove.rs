@@ -42,6 +42,7 @@ impl World {
             | Proof::ServiceReady { .. }
             | Proof::ServiceRuns { .. }
             | Proof::ServiceStopped { .. } => self.prove_beside(proof),
+            Proof::Appointed { .. } => Answer::Shown("the journal says so".to_owned()),
             Proof::CanServe { host } => self.prove_can_serve(host),
             _ => self.prove_of_database(proof),
         }

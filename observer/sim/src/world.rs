@@ -2,7 +2,7 @@
 //!
 //! It only answers for what is true at the moment of asking; delay, loss and order are `run`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use observer_core::drive::Reply;
 use observer_core::files::{Deletions, PassOrder};
@@ -33,6 +33,8 @@ pub struct World {
     pub promotions: Vec<(u64, HostName)>,
     /// Which hosts people promoted by hand.
     pub promoted_by_hand: Vec<HostName>,
+    /// On which hosts people started or stopped singletons by hand.
+    pub started_by_hand: BTreeSet<HostName>,
     /// Which hosts stopped themselves because their lease was over.
     pub leases_ended: Vec<LeaseEnd>,
     /// Whether the guard is in place on every host.
@@ -86,6 +88,7 @@ impl World {
             network: Network::default(),
             promotions: Vec::new(),
             promoted_by_hand: Vec::new(),
+            started_by_hand: BTreeSet::new(),
             leases_ended: Vec::new(),
             guarded: Running::No,
             guard_refusals: 0,

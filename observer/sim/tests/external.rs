@@ -12,7 +12,7 @@ use observer_core::policy::{FenceGrade, Store};
 use observer_core::sighting::Says;
 use observer_core::words::{At, Epoch, HostName, PlanId};
 use observer_sim::check::Checks;
-use observer_sim::machine::ServiceState;
+use observer_sim::machine::{Running, ServiceState};
 use observer_sim::run::{Run, Setup};
 use observer_sim::world::World;
 use observer_sim::{Fault, scenario};
@@ -166,11 +166,13 @@ fn the_checker_sees_a_singleton_that_is_started_beside_another() {
         effect: Effect::StartService { host: "node-b".into(), service: "desk-scheduler".into() },
         deadline_ms: 1_000,
     };
-    let broken = Checks::default().before_effect(&order, &world, At(1));
+    let mut checks = Checks::default();
+    checks.after_event(&world, Running::Yes, At(0)).expect("a healthy world");
+    let broken = checks.before_effect(&order, &world, At(11_000));
     assert_eq!(broken.expect_err("it runs on node-a").rule, 1);
     let services = &mut world.machine_mut(&"node-a".into()).services;
     services.insert("desk-scheduler".into(), ServiceState::Stopped);
-    assert!(Checks::default().before_effect(&order, &world, At(1)).is_ok());
+    assert!(checks.before_effect(&order, &world, At(11_000)).is_ok());
 }
 
 /// Killed anywhere in a switchover, or while it replaces a master that lost its power, it goes on

@@ -25,7 +25,7 @@ pub(super) fn assess(
 ) -> (Proxies, Fence, Vec<String>) {
     let mut worst = Proxies::True;
     let mut evidence = Vec::new();
-    let mut fence = fence_without_proxies(inputs, master);
+    let mut fence = fence_without_proxies(inputs, master, condition);
     for proxy in &inputs.spec.proxies {
         evidence.extend(unread_file(inputs, proxy));
         let (state, why) = one(inputs, proxy, master.map(|host| (host, condition)), shared);
@@ -100,7 +100,11 @@ fn rank(state: Proxies) -> u8 {
     }
 }
 
-fn fence_without_proxies(inputs: Inputs<'_>, master: Option<&HostName>) -> Fence {
+fn fence_without_proxies(
+    inputs: Inputs<'_>,
+    master: Option<&HostName>,
+    condition: Master,
+) -> Fence {
     let policy = &inputs.spec.policy;
     let by_hand = master.is_some_and(|host| votes::ssh(inputs, host) == Vote::Alive);
     let by_power = policy.power_fence.is_some();
@@ -109,6 +113,12 @@ fn fence_without_proxies(inputs: Inputs<'_>, master: Option<&HostName>) -> Fence
         FenceGrade::ProxiedOff if !inputs.spec.proxies.is_empty() => true,
         FenceGrade::ProxiedOff | FenceGrade::Stopped => by_hand || by_power,
     };
+    // No proxy keeps singletons of a living host from doing their work a second time.
+    let may_run_on = inputs.spec.has_external_database()
+        && condition != Master::HostGone
+        && !by_hand
+        && !by_power;
+    let possible = possible && !may_run_on;
     if possible { Fence::Possible } else { Fence::Impossible }
 }
 

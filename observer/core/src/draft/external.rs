@@ -4,6 +4,7 @@
 
 use super::{Brief, NoPlan, monitors, steps};
 use crate::digest::Reach;
+use crate::facts::Master;
 use crate::files::PassKind;
 use crate::plan::{First, Goal, OnFailure, Plan, Step, Undo};
 use crate::policy::{FenceGrade, PairSpec, Placement, ServiceSpec, UserWait};
@@ -28,7 +29,10 @@ pub(super) fn fail_over(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     let needs_power = match spec.policy.fence {
         FenceGrade::PoweredOff => true,
         FenceGrade::Stopped => !answers,
-        FenceGrade::ProxiedOff => spec.proxies.is_empty() && !answers,
+        // A host that somebody sees alive runs its singletons, whatever the proxies do.
+        FenceGrade::ProxiedOff => {
+            !answers && (spec.proxies.is_empty() || digest.facts.master != Master::HostGone)
+        }
     };
     if needs_power {
         plan.extend(by_power.clone());
@@ -36,7 +40,9 @@ pub(super) fn fail_over(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     plan.push(steps::can_serve(heir));
     plan.extend(spec.proxies.iter().map(|proxy| steps::still_fenced(brief, proxy, master)));
     plan.push(steps::appoint(spec, heir));
-    plan.extend(open_to_users(brief, heir, &spec.proxies));
+    // A silent one may be back by now, with the singletons that it had.
+    let again = if answers || needs_power { None } else { Some(master) };
+    plan.extend(open_to_users(brief, heir, &spec.proxies, again));
     if !needs_power && !answers {
         plan.extend(by_power.map(|step| Step {
             undo: Undo::ForwardOnly,
@@ -76,7 +82,7 @@ pub(super) fn switch_over(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     plan.push(Step { name: "still can serve".to_owned(), ..steps::can_serve(heir) });
     plan.extend(held().map(|proxy| steps::still_fenced(brief, proxy, master)));
     plan.push(steps::appoint(spec, heir));
-    plan.extend(open_to_users(brief, heir, &digest.exclusive));
+    plan.extend(open_to_users(brief, heir, &digest.exclusive, None));
     plan.extend(
         spec.services_beside()
             .map(|service| Step { first: First::Look, ..steps::start_service(master, service) }),
@@ -107,16 +113,30 @@ fn stops(spec: &PairSpec, master: &HostName) -> impl Iterator<Item = Step> {
 
 /// The singletons that users need, users of `proxies`, and the rest. Where users may go to every
 /// host, all that are well stay in; the old master comes back by the repair of what drifted.
-fn open_to_users(brief: Brief<'_>, heir: &HostName, proxies: &[ProxyName]) -> Vec<Step> {
+///
+/// Right before each singleton is started, it is stopped on `again`, as far as that answers: one
+/// that is seen to be gone keeps nobody waiting, for such a step is passed.
+fn open_to_users(
+    brief: Brief<'_>,
+    heir: &HostName,
+    proxies: &[ProxyName],
+    again: Option<&HostName>,
+) -> Vec<Step> {
     let spec = brief.spec;
+    let start = |service: &ServiceSpec| {
+        let old = again.filter(|_| service.placement == Placement::Master);
+        let stop =
+            old.map(|host| Step { undo: Undo::ForwardOnly, ..steps::stop_service(host, service) });
+        stop.into_iter().chain([steps::start_service(heir, service)])
+    };
     let services = spec.services.iter().filter(|one| one.placement != Placement::Slave);
     let (needed, rest): (Vec<_>, Vec<_>) =
         services.partition(|service| service.users == UserWait::Wait);
     let mut plan: Vec<Step> = Vec::new();
-    plan.extend(needed.into_iter().map(|service| steps::start_service(heir, service)));
+    plan.extend(needed.into_iter().flat_map(start));
     plan.extend(proxies.iter().map(|proxy| steps::let_in_after(brief, proxy, heir)));
     plan.extend(monitors::send_to(spec, heir));
-    plan.extend(rest.into_iter().map(|service| steps::start_service(heir, service)));
+    plan.extend(rest.into_iter().flat_map(start));
     plan.extend(proxies.iter().map(|proxy| steps::rewrite_after(brief, proxy, heir)));
     plan
 }

@@ -155,6 +155,7 @@ pub(super) fn appoint(spec: &PairSpec, host: &HostName) -> Step {
     Step {
         name: "appoint".to_owned(),
         effect: Effect::Appoint { host: host.clone() },
+        proof: Proof::Appointed { host: host.clone() },
         lost_reply: LostReply::Repeat,
         undo: Undo::ForwardOnly,
         on_failure: OnFailure::Insist,

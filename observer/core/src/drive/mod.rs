@@ -343,7 +343,7 @@ impl Drive {
                 LastReply::Refused
             }
         };
-        if matches!(self.effect(), Effect::Promote { .. }) {
+        if self.effect().is_pivot() {
             self.promoted_perhaps |= self.last_reply != LastReply::Refused;
         }
         self.stage = Stage::LookAt(now);

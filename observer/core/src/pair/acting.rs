@@ -222,7 +222,7 @@ impl Pair {
                 && step_now.and_then(|step| step.effect.on_host()) == Some(&drive.plan().master);
             // Users are served. A plan that stayed open until each of its last steps has waited in
             // vain would keep help from the new master; the old one is seen to once it is back.
-            if drive.plan().goal == Goal::SwitchOver && gone && owed {
+            if drive.plan().goal.changes_master() && gone && owed {
                 self.pass = Some((step, "the old master is gone".to_owned()));
             }
             return;

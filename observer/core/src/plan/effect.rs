@@ -252,6 +252,11 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// True for what makes another host the master.
+    pub fn is_pivot(&self) -> bool {
+        matches!(self, Effect::Promote { .. } | Effect::Appoint { .. })
+    }
+
     /// The host it is done on; none for what is done at a proxy, a PgBouncer or a power switch, or
     /// nowhere.
     pub fn on_host(&self) -> Option<&HostName> {

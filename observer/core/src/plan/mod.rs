@@ -143,9 +143,7 @@ impl Promise {
 impl Plan {
     /// Index of the pivot: the one step after which we only go forward.
     pub fn pivot(&self) -> Option<usize> {
-        let is_pivot =
-            |step: &Step| matches!(step.effect, Effect::Promote { .. } | Effect::Appoint { .. });
-        self.steps.iter().position(is_pivot)
+        self.steps.iter().position(|step| step.effect.is_pivot())
     }
 }
 

@@ -274,6 +274,12 @@ pub enum Proof {
         /// The host.
         host: HostName,
     },
+    /// The journal says that the host is the master where the database is external: nothing was
+    /// done that could be looked for elsewhere.
+    Appointed {
+        /// The host.
+        host: HostName,
+    },
     /// The database is stopped, and its control file says that it was a standby to the end: no
     /// promotion has come through, and none can any more.
     NotPromoted {
@@ -388,6 +394,7 @@ impl fmt::Display for Proof {
             Proof::NoSessions { host } => write!(f, "balancers have nobody left on {host}"),
             Proof::NoPass { host } => write!(f, "no pass of files runs on {host}"),
             Proof::CanServe { host } => write!(f, "{host} is up and reaches the database"),
+            Proof::Appointed { host } => write!(f, "the journal says that {host} is the master"),
             Proof::NotPromoted { host } => write!(f, "{host} is stopped and was never promoted"),
             Proof::CanWrite { host } => write!(f, "{host} commits a row"),
             Proof::TombstoneStands { host } => write!(f, "tombstone stands on {host}"),
