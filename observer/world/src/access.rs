@@ -20,6 +20,8 @@ use crate::ssh::{BadHostKey, HostKey, SshTarget, SshTiming};
 pub struct PairAccess {
     /// The pair and its policy.
     pub spec: PairSpec,
+    /// The database that the hosts reach, where they keep none of their own.
+    pub external: Option<ExternalAccess>,
     /// One entry per host of the pair.
     pub hosts: Vec<HostAccess>,
     /// One entry per proxy of the pair.
@@ -34,6 +36,15 @@ pub struct PairAccess {
     pub parity: Vec<ParityItem>,
     /// How each service that has a readiness probe of its own is asked.
     pub readiness: Vec<ReadinessProbe>,
+}
+
+/// The external database, as every host reaches it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalAccess {
+    /// Its address or name, as the hosts know it.
+    pub address: String,
+    /// Its TCP port.
+    pub port: u16,
 }
 
 /// How one service is asked whether it is ready. It is asked on the host itself, through SSH.
@@ -229,7 +240,7 @@ pub struct HostAccess {
     pub name: HostName,
     /// How it is entered.
     pub ssh: SshAccess,
-    /// Its PostgreSQL.
+    /// Its PostgreSQL; [`DatabaseAccess::none`] where the pair's database is external.
     pub database: DatabaseAccess,
     /// Where its application answers for its health, if it has one.
     pub application: Option<HttpProbe>,
@@ -290,6 +301,23 @@ pub struct DatabaseAccess {
 }
 
 impl DatabaseAccess {
+    /// Of a host that keeps no database: nothing of it is ever asked or commanded.
+    pub fn none(address: &str) -> Self {
+        Self {
+            unit: "none.service".to_owned(),
+            socket: "/nonexistent".into(),
+            address: address.to_owned(),
+            port: 0,
+            user: String::new(),
+            database: String::new(),
+            data_directory: "/nonexistent".into(),
+            bin_directory: None,
+            config_file: None,
+            replication_user: String::new(),
+            replication_options: None,
+        }
+    }
+
     /// The directory of PostgreSQL's programs.
     pub(crate) fn programs(&self) -> PathBuf {
         let derived = || match Packaged::of(&self.unit) {

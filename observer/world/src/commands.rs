@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 
-use observer_core::policy::PairSpec;
+use observer_core::policy::{PairSpec, Store};
 use observer_core::words::{PairName, ServiceName};
 
 use crate::access::{
@@ -157,6 +157,8 @@ pub(crate) struct UnitCommands {
 /// What runs as root on a host.
 #[derive(Debug, Clone)]
 pub(crate) struct HostCommands {
+    /// Whether there is a database for those that are about one.
+    keeps_database: bool,
     pub(crate) database: UnitCommands,
     /// Ends every process of the database's unit without asking any of them.
     pub(crate) kill: Privileged,
@@ -269,6 +271,7 @@ impl HostCommands {
         let owner = ["-o", "postgres", "-g", "postgres", "-m", "0600"];
         let leave = [&["/usr/bin/install"], &owner[..], &["/dev/null", &tombstone]].concat();
         Ok(Self {
+            keeps_database: spec.store == Store::OnHosts,
             database: UnitCommands::new(machine, unit)?,
             kill: Privileged::new(&kill),
             leave_tombstone: Privileged::new(&leave),
@@ -294,13 +297,17 @@ impl HostCommands {
 
     /// All that looks and plans need.
     pub(crate) fn all(&self) -> Vec<&Privileged> {
-        let mut all = self.database.all().to_vec();
-        all.extend(self.standby.all());
+        let mut all = Vec::new();
+        if self.keeps_database {
+            all.extend(self.database.all());
+            all.extend(self.standby.all());
+            all.extend([&self.kill, &self.leave_tombstone, &self.lift_tombstone]);
+            let looks = [&self.see_tombstone, &self.see_last_start, &self.see_disk];
+            all.extend(looks.into_iter().chain([&self.see_owner]));
+        }
         all.extend(self.lease.all());
         all.extend(self.monitor.iter().flat_map(MonitorCommands::all));
         all.extend(self.files.iter().flat_map(PassCommands::all));
-        all.extend([&self.kill, &self.leave_tombstone, &self.lift_tombstone]);
-        all.extend([&self.see_tombstone, &self.see_last_start, &self.see_disk, &self.see_owner]);
         all.extend(self.services.values().flat_map(UnitCommands::all));
         all.extend(self.mounts.iter().flat_map(MountCommands::privileged));
         all.extend(self.readiness.values().filter(|command| command.run_as != RunAs::Login));
@@ -323,7 +330,8 @@ impl HostCommands {
         others: &[&HostAccess],
     ) -> Result<Self, WorldError> {
         let data = absolute(access.name.as_str(), &access.database.data_directory)?;
-        let files = sets.iter().map(|set| PassCommands::new(access, &data, set, others));
+        let data = self.keeps_database.then_some(data.as_str());
+        let files = sets.iter().map(|set| PassCommands::new(access, data, set, others));
         let verify = sets.iter().map(|set| VerifyCommands::new(access, set));
         let files = files.collect::<Result<_, _>>()?;
         Ok(Self { files, verify: verify.collect::<Result<_, _>>()?, ..self })

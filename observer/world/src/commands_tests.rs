@@ -357,7 +357,8 @@ fn a_lease_that_would_depend_on_a_name_is_refused() {
         ssh: SshAccess { address: "proxy.example.org".to_owned(), ..ssh() },
         ..proxy_access("/etc/haproxy/haproxy.cfg")
     };
-    let refused = lease::connections(&[], &[named]).expect_err("a name is no address");
+    let refused =
+        lease::connections(&[], &[named], Store::OnHosts).expect_err("a name is no address");
     assert!(refused.to_string().contains("write its IP address"), "{refused}");
 }
 

@@ -18,8 +18,8 @@ use observer_core::words::{BouncerName, Epoch, HostName, ProxyName};
 use tokio::sync::{mpsc, watch};
 
 use crate::access::{
-    Alarm, BouncerAccess, CommandLine, Connection, FileSetAccess, HostAccess, PairAccess,
-    ParityItem, ProxyAccess, ProxyServer, ReadinessProbe, WorldError,
+    Alarm, BouncerAccess, CommandLine, Connection, ExternalAccess, FileSetAccess, HostAccess,
+    PairAccess, ParityItem, ProxyAccess, ProxyServer, ReadinessProbe, WorldError,
 };
 use crate::commands::{self, HostCommands, ProxyCommands};
 use crate::eyes::{FileCache, Lineage, LittleRoom, RanInThisBoot, look};
@@ -41,6 +41,7 @@ pub struct PairWorld {
 
 pub(crate) struct Inner {
     pub(crate) spec: PairSpec,
+    pub(crate) external: Option<ExternalAccess>,
     pub(crate) hosts: BTreeMap<HostName, Host>,
     pub(crate) proxies: BTreeMap<ProxyName, Proxy>,
     pub(crate) bouncers: BTreeMap<BouncerName, Bouncer>,
@@ -125,8 +126,17 @@ const ALARMS_MAX: usize = 64;
 impl PairWorld {
     /// Makes the handles. Nothing is sent before the first look or order.
     pub fn connect(access: PairAccess) -> Result<Self, WorldError> {
-        let PairAccess { spec, hosts, proxies, bouncers, files, mounts, parity, readiness } =
-            access;
+        let PairAccess {
+            spec,
+            external,
+            hosts,
+            proxies,
+            bouncers,
+            files,
+            mounts,
+            parity,
+            readiness,
+        } = access;
         let mut known_hosts = BTreeMap::new();
         for host in &hosts {
             let others: Vec<&HostAccess> =
@@ -157,6 +167,7 @@ impl PairWorld {
         let seal = Salt::new();
         let inner = Inner {
             spec,
+            external,
             hosts,
             proxies,
             bouncers,
@@ -273,9 +284,10 @@ impl PairWorld {
     }
 
     /// The exact drop-in that keeps the database of a host from starting as a second master; none
-    /// for a name that is no host of the pair.
+    /// for a name that is no host of the pair, and where the database is external.
     pub fn guard(&self, host: &str) -> Option<String> {
-        self.inner.hosts.get(&HostName::new(host)).map(|host| host.guard.clone())
+        let own = self.inner.external.is_none();
+        self.inner.hosts.get(&HostName::new(host)).filter(|_| own).map(|host| host.guard.clone())
     }
 
     /// The script that prepares a host to fetch file sets; none for a name that is no host of the

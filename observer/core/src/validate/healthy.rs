@@ -181,7 +181,7 @@ fn machine(scheduler: UnitState) -> MachineSurvey {
         at_boot: "disabled".to_owned(),
     };
     MachineSurvey {
-        database_unit: unit("postgresql@15-main.service", UnitState::Active),
+        database_unit: Some(unit("postgresql@15-main.service", UnitState::Active)),
         service_units: vec![
             unit("desk.service", UnitState::Active),
             unit("desk-scheduler.service", scheduler),
@@ -265,6 +265,7 @@ fn master() -> HostSurvey {
         database: Ok(database),
         contents: Ok(vec![contents]),
         replication_logins: BTreeMap::new(),
+        external: None,
         application: Some(Ok(Health::Well)),
         services: BTreeMap::from([(
             "desk-scheduler".into(),
@@ -291,6 +292,7 @@ fn slave() -> HostSurvey {
         database: Ok(database),
         contents: Ok(Vec::new()),
         replication_logins: BTreeMap::from([("node-a".into(), Ok(ReplicationLogin::AsksPassword))]),
+        external: None,
         application: Some(Ok(Health::Ill("status 503".to_owned()))),
         services: BTreeMap::new(),
         mounts: mounts("node-a"),

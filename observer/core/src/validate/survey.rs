@@ -67,6 +67,9 @@ pub struct HostSurvey {
     pub contents: Datum<Vec<DatabaseContents>>,
     /// What it answers to a replication login from each other host, by that host.
     pub replication_logins: BTreeMap<HostName, Datum<ReplicationLogin>>,
+    /// Whether it reaches the external database; none where there is no such.
+    #[serde(default)]
+    pub external: Option<Datum<Reached>>,
     /// What its application answers; none where no probe is configured.
     pub application: Option<Datum<Health>>,
     /// What the services answer that have a readiness probe of their own, and must be ready there.
@@ -78,6 +81,16 @@ pub struct HostSurvey {
     /// What the power fence says of it; none where there is no power fence.
     #[serde(default)]
     pub power: Option<Datum<Power>>,
+}
+
+/// Whether a connection to the external database was taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reached {
+    /// It was.
+    Connects,
+    /// It was refused: nobody listens.
+    Refused,
 }
 
 /// What a service's readiness probe saw.
@@ -111,8 +124,8 @@ impl Power {
 /// What a machine says of itself.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MachineSurvey {
-    /// The database's unit.
-    pub database_unit: UnitSurvey,
+    /// The database's unit; none where the database is external.
+    pub database_unit: Option<UnitSurvey>,
     /// The services' units, in the pair's order.
     pub service_units: Vec<UnitSurvey>,
     /// What sudo says of the privileged commands.

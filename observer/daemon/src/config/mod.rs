@@ -6,6 +6,7 @@
 pub(crate) mod access;
 mod address;
 mod daemon;
+mod external;
 mod fence;
 mod files;
 mod finding;

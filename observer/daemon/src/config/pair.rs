@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use observer_core::policy::{PairSpec, Probed};
+use observer_core::policy::{PairSpec, Probed, Store};
 use observer_core::words::{BouncerName, HostName, PairName, ProxyName};
 use observer_world::ssh::HostKey;
 
@@ -16,6 +16,7 @@ use super::access::{
     SshAccess,
 };
 use super::address;
+use super::external;
 use super::fence::Fence;
 use super::finding::{Finding, Weight};
 use super::monitor;
@@ -61,6 +62,7 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
     pair.finish();
     let ssh = root.table("ssh");
     let database = root.table("database");
+    let external = external::access(&database);
     let application = root.table("application");
     let tables = root.tables("service");
     let (services, readiness) = policy::services(&tables);
@@ -106,12 +108,22 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
     let mut policy = policy::read(&section);
     policy::check_stops(&tables, &services, &policy);
     policy.power_fence = readers.fence.power_fence();
+    if external.is_some() {
+        external::check(root, (&policy, &section), &bouncers, &files, &parity);
+        if services.is_empty() {
+            root.wrong(
+                "service",
+                "a pair whose database is external needs at least one service",
+                "write one [[service]] for each unit; placement = \"master\" makes a singleton",
+            );
+        }
+    }
     readers.fence.check_grade(&policy, &section);
     let spec = PairSpec {
         name: PairName::new(&name),
         hosts: names,
         proxies: proxies.iter().map(|proxy| proxy.name.clone()).collect(),
-        store: observer_core::policy::Store::OnHosts,
+        store: if external.is_some() { Store::External } else { Store::OnHosts },
         sharing: proxies.iter().filter(|one| shares(one)).map(|one| one.name.clone()).collect(),
         bouncers: bouncers.iter().map(|bouncer| bouncer.name.clone()).collect(),
         services,
@@ -120,7 +132,7 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
         mounts: mounts.iter().map(|mount| mount.spec.clone()).collect(),
         policy,
     };
-    PairAccess { spec, hosts, proxies, bouncers, files, mounts, parity, readiness }
+    PairAccess { spec, external, hosts, proxies, bouncers, files, mounts, parity, readiness }
 }
 
 fn shares(proxy: &ProxyAccess) -> bool {
@@ -262,6 +274,9 @@ impl<'d, 't> Readers<'d, 't> {
     }
 
     fn database(&self, own: Section<'d, 't>, address: &str) -> DatabaseAccess {
+        if external::kind(&self.database) == Store::External {
+            return external::of_host(&own, address);
+        }
         let database = Layered { own: &own, shared: &self.database };
         let path = |key| absolute(database.section(key), key, None);
         let port = database.section("port").number("port", 5_432, 1..=65_535) as u16;

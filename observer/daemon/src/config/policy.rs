@@ -55,6 +55,7 @@ pub(super) fn read(section: &Section<'_, '_>) -> Policy {
         ),
         timeout_ms: section.time_ms("timeout", shipped.timeout_ms, SHORTEST_MS),
         failures: section.number("failures", shipped.failures.into(), 1..=100) as u32,
+        detection_ms: section.time_ms("detection_timeout", shipped.detection_ms, 0),
         restart_grace_ms: time("restart_grace", shipped.restart_grace_ms),
         on_database_crash: section.choice("on_database_crash", ON_CRASH, shipped.on_database_crash),
         database_start_deadline_ms: time(

@@ -5,7 +5,7 @@
 use observer_core::digest::Unready;
 use observer_core::drain::Drain;
 use observer_core::journal::{Keeper, MaintenanceOrder};
-use observer_core::ledger::Snapshot;
+use observer_core::ledger::{Entry, Snapshot};
 use observer_core::pair::Pair;
 use observer_core::policy::UsersGo;
 use observer_core::sighting::{
@@ -403,7 +403,19 @@ fn with_low_disk(said: String, pair: &Pair, host: &HostName) -> String {
     }
 }
 
+/// The database as one that is external is seen from `host`.
+fn reached(entry: &Entry) -> String {
+    match &entry.latest.seen {
+        Ok(Seen::PortOpen) => "reaches it".to_owned(),
+        Ok(_) => "is refused by it".to_owned(),
+        Err(silent) => silence(silent),
+    }
+}
+
 fn database(snapshot: &Snapshot, host: &HostName) -> String {
+    if let Some(entry) = snapshot.get(&Look::External(host.clone())) {
+        return reached(entry);
+    }
     let entry = snapshot.get(&Look::Database(host.clone()));
     match entry.map(|entry| &entry.latest.seen) {
         None => "not seen yet".to_owned(),

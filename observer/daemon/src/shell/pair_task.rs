@@ -451,6 +451,7 @@ fn sample_name(look: &Look) -> String {
         Look::Disk(host) => format!("disk:{host}"),
         Look::Files(host) => format!("files:{host}"),
         Look::Sessions(host) => format!("sessions:{host}"),
+        Look::External(host) => format!("external:{host}"),
         Look::Port { host, from } => format!("port:{host}:{from}"),
         Look::Application { host, from } => format!("application:{host}:{from}"),
         Look::Mount { host, mount } => format!("mount:{host}:{mount}"),

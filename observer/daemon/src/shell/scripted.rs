@@ -199,6 +199,7 @@ impl State {
             Look::Write(_) => Seen::Written { latency_ms: 1 },
             Look::Disk(_) => Seen::Disk(Vec::new()),
             Look::Sessions(_) => Seen::Sessions(0),
+            Look::External(_) => Seen::PortOpen,
             Look::Files(_) => Seen::Files(Vec::new()),
             Look::Port { .. } => Seen::PortOpen,
             Look::Application { .. } => Seen::ApplicationWell,

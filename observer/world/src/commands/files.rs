@@ -97,7 +97,7 @@ pub(crate) struct PassCommands {
 impl PassCommands {
     pub(super) fn new(
         host: &HostAccess,
-        data: &str,
+        data: Option<&str>,
         set: &FileSetAccess,
         sources: &[&HostAccess],
     ) -> Result<Self, WorldError> {
@@ -137,9 +137,12 @@ fn state(machine: &str, set: &FileSetAccess) -> Result<String, WorldError> {
     Ok(format!("{FOLDER}/{}", set.name))
 }
 
+/// Where among the words more of the unit's properties may stand.
+const BEFORE_PROPERTIES: usize = 7;
+
 fn words(
     machine: &str,
-    data: &str,
+    data: Option<&str>,
     set: &FileSetAccess,
     source: &HostAccess,
     name: &str,
@@ -155,8 +158,6 @@ fn words(
         &format!("--unit={name}"),
         "--property=Type=oneshot",
         "--property=UMask=0022",
-        // A host that is no standby is not written to, whoever asks for it.
-        &format!("--property=ExecCondition=+/usr/bin/test -e {data}/standby.signal"),
         "--setenv=LC_ALL=C",
         &format!("--uid={}", set.user),
         "/bin/sh",
@@ -174,6 +175,12 @@ fn words(
     ]
     .map(str::to_owned)
     .to_vec();
+    if let Some(data) = data {
+        // A host that is no standby is not written to, whoever asks for it. Where there is no
+        // database that says so, the epoch alone refuses an order that comes late.
+        let condition = format!("--property=ExecCondition=+/usr/bin/test -e {data}/standby.signal");
+        words.insert(BEFORE_PROPERTIES, condition);
+    }
     check_patterns(machine, &set.exclude)?;
     words.extend(set.exclude.iter().map(|pattern| format!("--exclude={pattern}")));
     if let Some(single) = &set.single {

@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 
-use observer_core::policy::{PairSpec, Placement};
+use observer_core::policy::{PairSpec, Placement, Store};
 use observer_core::sighting::LeaseSeen;
 use observer_core::words::human_ms;
 use sha2::{Digest, Sha256};
@@ -81,7 +81,7 @@ impl LeaseCommands {
     ) -> Result<Self, WorldError> {
         let set = match spec.policy.lease_ms {
             Some(length_ms) => {
-                let connections = connections(others, proxies)?;
+                let connections = connections(others, proxies, spec.store)?;
                 Some(SetLease::new(access, data, spec, length_ms, connections)?)
             }
             None => None,
@@ -122,9 +122,15 @@ impl SetLease {
         // A few checks must fall into its length.
         let every = (length / 6).max(1);
         let mut units = Vec::new();
-        let here = spec.services.iter().rev().filter(|s| s.placement != Placement::Slave);
+        let own = spec.store == Store::OnHosts;
+        // Where the database is external, what runs on every host goes on as it does on the others.
+        let here = spec.services.iter().rev().filter(|service| match service.placement {
+            Placement::Master => true,
+            Placement::All => own,
+            Placement::Slave => false,
+        });
         units.extend(here.map(|service| service.unit.as_str()));
-        units.push(access.database.unit.as_str());
+        units.extend(own.then_some(access.database.unit.as_str()));
         let mut words: Vec<String> = vec![
             "/usr/bin/systemd-run".to_owned(),
             "--quiet".to_owned(),
@@ -141,16 +147,19 @@ impl SetLease {
             "--property=SyslogLevel=warning".to_owned(),
             "--setenv=LC_ALL=C".to_owned(),
             format!("--uid={}", access.ssh.user),
-            // A slave has nothing to stop: what it holds is the master's.
-            format!(
-                "--property=ExecCondition=+/bin/sh -c 'if test -e {data}/standby.signal; \
-                 then exit 1; fi'"
-            ),
             format!(
                 "--property=ExecCondition=/bin/bash -c '{CHECK}' lease {length} {}",
                 connections.join(" ")
             ),
         ];
+        if own {
+            // A slave has nothing to stop: what it holds is the master's.
+            let slave = format!(
+                "--property=ExecCondition=+/bin/sh -c 'if test -e {data}/standby.signal; \
+                 then exit 1; fi'"
+            );
+            words.insert(words.len() - 1, slave);
+        }
         for unit in units {
             plain(machine, unit)?;
             let kill = format!("{SYSTEMCTL} kill --kill-who=all --signal=SIGKILL {unit}");
@@ -179,11 +188,14 @@ impl SetLease {
 pub(super) fn connections(
     others: &[&HostAccess],
     proxies: &[ProxyAccess],
+    store: Store,
 ) -> Result<Vec<String>, WorldError> {
     let mut ports = Vec::new();
     for host in others {
         let (name, database) = (host.name.as_str(), &host.database);
-        ports.push((name, &database.address, database.port));
+        if store == Store::OnHosts {
+            ports.push((name, &database.address, database.port));
+        }
         ports.push((name, &host.ssh.address, host.ssh.port));
     }
     ports.extend(proxies.iter().map(|p| (p.name.as_str(), &p.ssh.address, p.ssh.port)));

@@ -80,6 +80,7 @@ pub(super) async fn look(world: &Inner, host: &Host, deadline: Duration) -> Resu
         Err(error) => return silence::of_machine(error),
     };
     let mut report = read_output(world, host, &output)?;
+    let own = world.external.is_none();
     if report.unit(DATABASE_UNIT).is_some_and(|unit| unit.state == UnitState::NeverStarted) {
         let left = deadline.saturating_sub(began.elapsed());
         if started_since_boot(host, left).await == Some(true) {
@@ -98,7 +99,7 @@ pub(super) async fn look(world: &Inner, host: &Host, deadline: Duration) -> Resu
     // While the database runs, a tombstone stops nothing, and asking takes a sudo each time.
     let running = [UnitState::Active, UnitState::Activating];
     let unit = report.unit(DATABASE_UNIT).map(|unit| unit.state);
-    if !unit.is_some_and(|state| running.contains(&state)) {
+    if own && !unit.is_some_and(|state| running.contains(&state)) {
         let left = deadline.saturating_sub(began.elapsed());
         report.tombstone = tombstone(host, left).await == Ok(true);
     }
@@ -172,7 +173,8 @@ async fn ask(
     host: &Host,
     deadline: Duration,
 ) -> Result<ExecOutput, crate::ssh::SshError> {
-    let mut units = vec![host.access.database.unit.as_str()];
+    let own = world.external.is_none().then_some(host.access.database.unit.as_str());
+    let mut units: Vec<&str> = own.into_iter().collect();
     units.extend(world.spec.services.iter().map(|service| service.unit.as_str()));
     let monitor = host.commands.monitor.as_ref().map_or("", |own| own.path.as_str());
     host.ssh.exec(&command(monitor, &units), "", deadline, OUTPUT_MAX).await
@@ -183,7 +185,8 @@ fn command(monitor: &str, units: &[&str]) -> Command {
 }
 
 fn read_output(world: &Inner, host: &Host, output: &ExecOutput) -> Result<MachineReport, Silent> {
-    let mut names = vec![DATABASE_UNIT];
+    let mut names: Vec<&str> =
+        world.external.is_none().then_some(DATABASE_UNIT).into_iter().collect();
     names.extend(world.spec.services.iter().map(|service| service.unit.as_str()));
     match parse(&output.stdout, &names) {
         Some((boot, mut report, lease)) => {

@@ -41,6 +41,7 @@ pub(crate) async fn look(
         Look::Write(name) => database::write(world, host(world, name)?, deadline).await,
         Look::Disk(name) => disk::look(host(world, name)?, deadline).await,
         Look::Files(name) => files::look(host(world, name)?, deadline).await,
+        Look::External(name) => port::external(world, host(world, name)?, deadline).await,
         Look::Sessions(name) => sessions::look(world, host(world, name)?, deadline).await,
         Look::Mount { host: name, mount } => {
             mounts::look(host(world, name)?, mount, deadline).await

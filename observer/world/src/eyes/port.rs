@@ -1,6 +1,6 @@
-//! Looks at a host from outside, over TCP: its database's port and its application's health.
-//!
-//! Both can start here or on another host of the pair; what the answer means is the same.
+//! Looks over TCP: at a host's port and its application's health, from here or from another host of
+//! the pair; and from a host at the external database. What an answer means is the same wherever it
+//! starts.
 
 use std::time::Duration;
 
@@ -19,12 +19,53 @@ use crate::text::shown;
 /// What is kept of an application's answer, for the sentence that says what is wrong.
 const BODY_KEPT: usize = 4096;
 
+/// Whether the external database takes a connection from `host`; nothing is sent there.
+pub(crate) async fn external(
+    world: &Inner,
+    host: &Host,
+    deadline: Duration,
+) -> Result<Seen, Silent> {
+    let Some(external) = &world.external else {
+        return Err(Silent::Denied("the pair's database is on its hosts".to_owned()));
+    };
+    match host.ssh.open_tcp(&external.address, external.port, deadline).await {
+        Ok(_) => Ok(Seen::PortOpen),
+        Err(error) => silence::of_open(error),
+    }
+}
+
+/// Whether sshd's port of a host that keeps no database takes a connection.
+async fn of_sshd(
+    world: &Inner,
+    host: &Host,
+    from: &Vantage,
+    deadline: Duration,
+) -> Result<Seen, Silent> {
+    let (address, port) = (&host.access.ssh.address, host.access.ssh.port);
+    match from {
+        Vantage::Observer => match tcp::connect(address, port, deadline).await {
+            Ok(_) => Ok(Seen::PortOpen),
+            Err(error) => silence::of_tcp(error),
+        },
+        Vantage::Host(other) => {
+            let ssh = &world.host(other).ok_or_else(|| unknown(from))?.ssh;
+            match ssh.open_tcp(address, port, deadline).await {
+                Ok(_) => Ok(Seen::PortOpen),
+                Err(error) => silence::of_open(error),
+            }
+        }
+    }
+}
+
 pub(super) async fn database(
     world: &Inner,
     host: &Host,
     from: &Vantage,
     deadline: Duration,
 ) -> Result<Seen, Silent> {
+    if world.external.is_some() {
+        return of_sshd(world, host, from, deadline).await;
+    }
     let until = Instant::now() + deadline;
     let access = &host.access.database;
     let left = || until.saturating_duration_since(Instant::now());

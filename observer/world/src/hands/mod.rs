@@ -53,7 +53,8 @@ use crate::power::Action;
 /// Performs one effect within `deadline`, which the caller enforces.
 pub(crate) async fn perform(world: &Inner, order: &Order, deadline: Duration) -> Reply {
     let done = match &order.effect {
-        Effect::Look => Ok(()),
+        // The journal's record is all there is to it.
+        Effect::Look | Effect::Appoint { .. } => Ok(()),
         Effect::TakeOut { proxy, .. }
         | Effect::HoldShared { proxy }
         | Effect::LetIn { proxy, .. }
@@ -199,7 +200,7 @@ pub(crate) fn describe(world: &Inner, effect: &Effect) -> Vec<CommandLine> {
         })
     };
     match effect {
-        Effect::Look | Effect::AwaitBalancers { .. } => Vec::new(),
+        Effect::Look | Effect::Appoint { .. } | Effect::AwaitBalancers { .. } => Vec::new(),
         Effect::Monitor { host, says } => world
             .host(host)
             .map_or_else(Vec::new, |found| at(host.as_str(), monitor::describe(found, *says))),

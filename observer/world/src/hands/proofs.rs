@@ -9,7 +9,7 @@ use observer_core::digest::DATABASE_UNIT;
 use observer_core::drive::Answer;
 use observer_core::plan::Proof;
 use observer_core::policy::Probed;
-use observer_core::sighting::{Seen, Silent, UnitState};
+use observer_core::sighting::{Seen, Silent, SystemState, UnitState};
 use observer_core::validate::{Power, ServiceAnswer};
 use observer_core::words::{Epoch, Lsn, ServiceName, Timeline, human_bytes};
 use tokio::time::Instant;
@@ -79,6 +79,8 @@ async fn look_for(
         Proof::IsPrimary { host, after } => {
             is_primary(host_of(world, host)?, *after, deadline).await
         }
+        Proof::Appointed { .. } => Answer::Shown("the journal says so".to_owned()),
+        Proof::CanServe { host } => can_serve(world, host_of(world, host)?, deadline).await,
         Proof::CanWrite { host } => can_write(world, host_of(world, host)?, epoch, deadline).await,
         Proof::TombstoneStands { host } => tombstone(host_of(world, host)?, deadline).await,
         Proof::ServiceReady { host, service } => {
@@ -256,6 +258,23 @@ async fn is_primary(host: &Host, after: Timeline, deadline: Duration) -> Answer 
         }
         Ok(seen) => Answer::NotYet(format!("primary on timeline {}, not later", seen.timeline)),
         Err(failure) => not_yet(&failure),
+    }
+}
+
+/// Whether a host is up, can be commanded, and reaches the external database.
+async fn can_serve(world: &Inner, host: &Host, deadline: Duration) -> Answer {
+    let (machine, database) =
+        tokio::join!(machine::units(world, host, deadline), port::external(world, host, deadline));
+    match (machine, database) {
+        (Ok(report), Ok(Seen::PortOpen)) if report.system == SystemState::Running => {
+            Answer::Shown("up, and reaches the database".to_owned())
+        }
+        (Ok(report), _) if report.system != SystemState::Running => {
+            Answer::NotYet("is booting or shutting down".to_owned())
+        }
+        (Ok(_), Ok(_)) => Answer::NotYet("the external database refuses it".to_owned()),
+        (Ok(_), Err(silent)) => Answer::NotYet(format!("the external database: {silent}")),
+        (Err(silent), _) => Answer::Unknown(silent.to_string()),
     }
 }
 

@@ -97,6 +97,7 @@ pub(super) fn commands<'a>(
         | Effect::PauseBouncer { .. }
         | Effect::ResumeBouncer { .. }
         | Effect::Promote { .. }
+        | Effect::Appoint { .. }
         | Effect::Checkpoint { .. }
         | Effect::Follow { .. }
         | Effect::MakeSlot { .. }

@@ -8,8 +8,8 @@ use observer_core::digest::DATABASE_UNIT;
 use observer_core::policy::PROBE_WAY_MS;
 use observer_core::sighting::{MachineReport, Seen};
 use observer_core::validate::{
-    DatabaseContents, DatabaseSurvey, Datum, HostSurvey, MachineSurvey, Power, ReplicationLogin,
-    Roles, ServiceAnswer, UnitSurvey, Unread,
+    DatabaseContents, DatabaseSurvey, Datum, HostSurvey, MachineSurvey, Power, Reached,
+    ReplicationLogin, Roles, ServiceAnswer, UnitSurvey, Unread,
 };
 use observer_core::words::{HostName, ServiceName};
 use tokio::time::Instant;
@@ -34,10 +34,11 @@ pub(super) async fn survey(
     roles: &Roles,
     until: Instant,
 ) -> HostSurvey {
-    let (machine, clock, database, application, services, power) = tokio::join!(
+    let (machine, clock, database, external, application, services, power) = tokio::join!(
         in_time(until, machine_of(world, host, until)),
         in_time(until, clock(&host.ssh, until)),
         database(world, host, roles, until),
+        external(world, host, until),
         application(host, until),
         services(world, host, roles, until),
         power(host, until),
@@ -49,6 +50,7 @@ pub(super) async fn survey(
         database,
         contents,
         replication_logins,
+        external,
         application,
         services,
         // They are surveyed of all hosts together.
@@ -59,7 +61,8 @@ pub(super) async fn survey(
 
 async fn machine_of(world: &Inner, host: &Host, until: Instant) -> Datum<MachineSurvey> {
     let access = &host.access.database;
-    let mut units = vec![access.unit.as_str()];
+    let own = world.external.is_none();
+    let mut units: Vec<&str> = own.then_some(access.unit.as_str()).into_iter().collect();
     units.extend(world.spec.services.iter().map(|service| service.unit.as_str()));
     let path = |path: &std::path::Path| path.to_string_lossy().into_owned();
     let database = DatabaseQuestions {
@@ -71,7 +74,7 @@ async fn machine_of(world: &Inner, host: &Host, until: Instant) -> Datum<Machine
         guard_hash: hash(host.guard.as_bytes()),
     };
     let commands = host.commands.all();
-    let questions = Questions { database: Some(database), units, commands };
+    let questions = Questions { database: own.then_some(database), units, commands };
     let (answers, states, renewers) = tokio::join!(
         questions.ask(&host.ssh, left(until)),
         machine::units(world, host, left(until)),
@@ -88,7 +91,8 @@ fn joined(world: &Inner, host: &Host, answers: Answers, states: &MachineReport) 
         state: states.unit(known_as).map(|report| report.state),
         at_boot: at_boot.next().unwrap_or_default(),
     };
-    let database_unit = unit(&host.access.database.unit, DATABASE_UNIT);
+    let own = world.external.is_none();
+    let database_unit = own.then(|| unit(&host.access.database.unit, DATABASE_UNIT));
     let services = world.spec.services.iter();
     MachineSurvey {
         database_unit,
@@ -116,11 +120,28 @@ async fn renewers(host: &Host, until: Instant) -> Option<Datum<usize>> {
     Some(output.map(count).map_err(|error| Unread(error.to_string())))
 }
 
+/// Whether the external database takes a connection from the host; none where there is no such.
+async fn external(world: &Inner, host: &Host, until: Instant) -> Option<Datum<Reached>> {
+    world.external.as_ref()?;
+    let asking = async {
+        match port::external(world, host, left(until)).await {
+            Ok(Seen::PortOpen) => Ok(Reached::Connects),
+            Ok(_) => Ok(Reached::Refused),
+            Err(silent) => Err(unread(&silent)),
+        }
+    };
+    Some(in_time(until, asking).await)
+}
+
 type Logins = BTreeMap<HostName, Datum<ReplicationLogin>>;
 type OfDatabase = (Datum<DatabaseSurvey>, Datum<Vec<DatabaseContents>>, Logins);
 
 /// The database first: it names its databases, and the role that a standby logs in as.
 async fn database(world: &Inner, host: &Host, roles: &Roles, until: Instant) -> OfDatabase {
+    if world.external.is_some() {
+        let none = || Unread("the database of this pair is external".to_owned());
+        return (Err(none()), Err(none()), BTreeMap::new());
+    }
     let asking = async { host.database.survey(left(until)).await.map_err(|why| failed(&why)) };
     let database = in_time(until, asking).await;
     let is_master = roles.master == host.access.name;

@@ -165,7 +165,8 @@ pub fn with_files(hosts: [HostAccess; 2], set: FileSetAccess) -> PairWorld {
 pub fn hosts_alone(spec: PairSpec, hosts: Vec<HostAccess>) -> PairAccess {
     let (proxies, bouncers, files, mounts) = Default::default();
     let (parity, readiness) = Default::default();
-    PairAccess { spec, hosts, proxies, bouncers, files, mounts, parity, readiness }
+    let external = None;
+    PairAccess { spec, external, hosts, proxies, bouncers, files, mounts, parity, readiness }
 }
 
 fn connected(spec: PairSpec, hosts: Vec<HostAccess>, proxies: Vec<ProxyAccess>) -> PairWorld {

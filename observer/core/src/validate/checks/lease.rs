@@ -18,7 +18,9 @@ pub(super) const GUARD: Check = Check {
 
 fn guard(inputs: &Inputs<'_>, host: &HostName) -> Examined {
     let machine = inputs.machine(host)?;
-    let unit = &machine.database_unit.unit;
+    let Some(unit) = machine.database_unit.as_ref().map(|unit| &unit.unit) else {
+        return Outcome::skipped("no database runs there");
+    };
     let folder = format!("/etc/systemd/system/{unit}.d");
     let path = format!("{folder}/ha-observer-guard.conf");
     let install = format!(

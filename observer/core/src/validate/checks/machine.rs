@@ -82,7 +82,13 @@ pub(super) const STARTS_AT_BOOT: Check = Check {
 
 fn at_boot(inputs: &Inputs<'_>, host: &HostName) -> Examined {
     let machine = inputs.machine(host)?;
-    let units = std::iter::once(&machine.database_unit).chain(&machine.service_units);
+    // Where the database is external, what runs on every host may start there by itself.
+    let singleton = |unit: &&UnitSurvey| {
+        let mut singletons = inputs.spec.singletons();
+        !inputs.spec.has_external_database() || singletons.any(|one| one.unit == unit.unit)
+    };
+    let services = machine.service_units.iter().filter(singleton);
+    let units = machine.database_unit.iter().chain(services);
     let enabled: Vec<&UnitSurvey> =
         units.filter(|unit| unit.at_boot.starts_with("enabled")).collect();
     let Some(first) = enabled.first() else {

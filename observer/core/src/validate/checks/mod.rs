@@ -7,6 +7,7 @@ mod activity;
 mod application;
 mod bouncer;
 mod contents;
+mod external;
 mod files;
 mod lease;
 mod machine;
@@ -21,6 +22,7 @@ mod settings;
 mod takeover;
 
 use super::{Check, Readiness};
+use crate::policy::PairSpec;
 
 /// Every check.
 pub const CHECKS: &[Check] = &[
@@ -67,6 +69,7 @@ pub const CHECKS: &[Check] = &[
     contents::PREPARED_TRANSACTION,
     activity::BASE_BACKUP,
     activity::ARCHIVING,
+    external::DATABASE_REACHED,
     application::APPLICATION,
     application::APPLICATION_THROUGH_PROXY,
     application::SERVICES,
@@ -103,6 +106,49 @@ pub const CHECKS: &[Check] = &[
     bouncer::BOUNCER_POOL_MODE,
     bouncer::BOUNCER_DATABASES,
 ];
+
+/// Checks of the database on the hosts: there is nothing to check where it is external.
+const OF_OWN_DATABASE: &[&str] = &[
+    lease::GUARD.id,
+    machine::REMOVE_IPC.id,
+    machine::DISK_ROOM.id,
+    machine::DISK_TIME.id,
+    machine::C_LIBRARY.id,
+    machine::REJOIN_PROGRAMS.id,
+    replication::DATABASE_ROLE.id,
+    replication::SAME_CLUSTER.id,
+    replication::TIMELINE.id,
+    replication::STREAMING.id,
+    replication::SLOT.id,
+    replication::LAG_RECEIVED.id,
+    replication::LAG_REPLAYED.id,
+    replication::REPLAY_PAUSED.id,
+    replication::APPLY_DELAY.id,
+    takeover::REVERSE_LOGIN.id,
+    takeover::WALSENDER_ROOM.id,
+    takeover::SLOT_ROOM.id,
+    takeover::REWIND.id,
+    takeover::SYNCHRONOUS_NAMES.id,
+    takeover::READ_ONLY.id,
+    settings::DATABASE_RIGHTS.id,
+    settings::SETTINGS_OF_SLAVE.id,
+    settings::SETTINGS_OF_MASTER.id,
+    settings::WAL_LEVEL.id,
+    settings::DATABASE_VERSION.id,
+    contents::EXTENSIONS.id,
+    contents::UNLOGGED.id,
+    contents::LOGICAL_SLOTS.id,
+    activity::LONG_TRANSACTION.id,
+    contents::PREPARED_TRANSACTION.id,
+    activity::BASE_BACKUP.id,
+    activity::ARCHIVING.id,
+    proxy::PROXY_DATABASE.id,
+];
+
+/// Whether there is nothing to check of this in a pair.
+pub(super) fn is_beside_the_point(check: &Check, spec: &PairSpec) -> bool {
+    spec.has_external_database() && OF_OWN_DATABASE.contains(&check.id)
+}
 
 const ALL: &[Readiness] = &[Readiness::Switchover, Readiness::Failover, Readiness::SwitchBack];
 /// What matters while both hosts answer: a planned change, there or back.
