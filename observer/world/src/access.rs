@@ -308,12 +308,12 @@ impl DatabaseAccess {
             socket: "/nonexistent".into(),
             address: address.to_owned(),
             port: 0,
-            user: String::new(),
-            database: String::new(),
+            user: "none".to_owned(),
+            database: "none".to_owned(),
             data_directory: "/nonexistent".into(),
             bin_directory: None,
             config_file: None,
-            replication_user: String::new(),
+            replication_user: "none".to_owned(),
             replication_options: None,
         }
     }

@@ -14,13 +14,19 @@ pub struct Host {
 }
 
 /// All machines that a lab can have, in the order in which people think of them.
-pub const MACHINES: [Host; 5] = [
+pub const MACHINES: [Host; 8] = [
     Host { name: "observer", octet: 10 },
     Host { name: "proxy", octet: 20 },
     Host { name: SECOND_PROXY, octet: 21 },
     Host { name: "node-a", octet: 11 },
     Host { name: "node-b", octet: 12 },
+    Host { name: APPS[0], octet: 13 },
+    Host { name: APPS[1], octet: 14 },
+    Host { name: APPS[2], octet: 15 },
 ];
+
+/// The machines that run the application and keep no database; a lab has them when asked for them.
+pub const APPS: [&str; 3] = ["app-1", "app-2", "app-3"];
 
 /// The machine that a lab has only when asked for it.
 pub const SECOND_PROXY: &str = "proxy-2";

@@ -1,7 +1,7 @@
 //! The lab: real machines for scenarios, demo and benchmarks.
 //!
-//! Four Debian machines (`observer`, `proxy`, `node-a`, `node-b`), and a fifth (`proxy-2`) when
-//! asked for, boot with their own systemd, sshd, PostgreSQL and HAProxy, each in a network
+//! Four Debian machines (`observer`, `proxy`, `node-a`, `node-b`), and others when asked for
+//! (`proxy-2`; `app-1` to `app-3` in the place of `node-b`), boot with their own systemd, sshd, PostgreSQL and HAProxy, each in a network
 //! namespace of its own, beside a `client` namespace from which the load comes. It does not start
 //! the observer's daemon: that is for the scenario. Needs root; [`LabError::Missing`] says what
 //! else is absent and what installs it.
@@ -37,7 +37,7 @@ use assembly::{Assembly, Disks};
 pub use command::{Output, wait_for};
 pub(crate) use error::Doing;
 pub use error::{LabError, Result};
-pub use host::{CLIENT, Host, MACHINES, SECOND_PROXY, SUBNET};
+pub use host::{APPS, CLIENT, Host, MACHINES, SECOND_PROXY, SUBNET};
 pub use machine::{Machine, Whom};
 use seed::Seed;
 
@@ -96,10 +96,23 @@ impl Proxies {
             Self::Two => &["proxy", SECOND_PROXY],
         }
     }
+}
 
-    fn machines(self) -> Vec<Host> {
-        let wanted = |host: &Host| self == Self::Two || host.name != SECOND_PROXY;
-        MACHINES.into_iter().filter(wanted).collect()
+/// Which hosts stand behind the proxies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cast {
+    /// `node-a` and `node-b`: the application and a database on each.
+    Nodes,
+    /// Those of [`APPS`], which keep no database, and `node-a`, whose database is theirs.
+    Apps,
+}
+
+impl Cast {
+    fn has(self, name: &str) -> bool {
+        match self {
+            Self::Nodes => !APPS.contains(&name),
+            Self::Apps => name != "node-b",
+        }
     }
 }
 
@@ -125,6 +138,8 @@ pub struct LabSpec {
     pub services: Services,
     /// How many proxies it has.
     pub proxies: Proxies,
+    /// Which hosts stand behind them.
+    pub cast: Cast,
     /// Whether it has a PgBouncer.
     pub pooler: Pooler,
 }
@@ -140,8 +155,16 @@ impl LabSpec {
             turn: Turn::InTurn,
             services: Services::InRole,
             proxies: Proxies::One,
+            cast: Cast::Nodes,
             pooler: Pooler::None,
         }
+    }
+}
+
+impl LabSpec {
+    fn machines(&self) -> Vec<Host> {
+        let proxy = |host: &Host| self.proxies == Proxies::Two || host.name != SECOND_PROXY;
+        MACHINES.into_iter().filter(|host| proxy(host) && self.cast.has(host.name)).collect()
     }
 }
 
@@ -162,7 +185,7 @@ impl Lab {
         let turn = run::wait_for_turn(spec.turn)?;
         let seed = Seed::ensure(&image)?;
         let disks = Disks::Fresh { image: &image, seed: &seed };
-        let assembly = Assembly::mount(&spec.proxies.machines(), &spec.bin_dir, &disks)?;
+        let assembly = Assembly::mount(&spec.machines(), &spec.bin_dir, &disks)?;
         for machine in assembly.machines() {
             if let Some(text) = (spec.sudoers)(machine.name()) {
                 let path = "/etc/sudoers.d/ha-observer";

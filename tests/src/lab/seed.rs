@@ -12,7 +12,7 @@ use nix::fcntl::FlockArg;
 use sha2::{Digest, Sha256};
 
 use super::error::{Doing, Result};
-use super::host::{MACHINES, SECOND_PROXY};
+use super::host::{APPS, MACHINES, SECOND_PROXY};
 use super::run::{cache_folder, lock};
 use super::{Assembly, Disks};
 
@@ -20,6 +20,7 @@ const HAPROXY_CFG: &str = include_str!("assets/haproxy.cfg");
 const EVERY_HOST: &str = include_str!("assets/every-host.sh");
 const NODE: &str = include_str!("assets/node.sh");
 const NODE_A: &str = include_str!("assets/node-a.sh");
+const APP: &str = include_str!("assets/app.sh");
 const NODE_B: &str = include_str!("assets/node-b.sh");
 const PROXY: &str = include_str!("assets/proxy.sh");
 const PGBOUNCER_INI: &str = include_str!("assets/pgbouncer.ini");
@@ -28,7 +29,8 @@ const DESK_UNIT: &str = include_str!("assets/desk.service");
 const SCHEDULER_UNIT: &str = include_str!("assets/desk-scheduler.service");
 const SEEDS_KEPT: usize = 4;
 /// A change of any of these makes another seed.
-const INPUTS: [&str; 12] = [
+const INPUTS: [&str; 13] = [
+    APP,
     HAPROXY_CFG,
     EVERY_HOST,
     NODE,
@@ -191,6 +193,9 @@ fn configure(assembly: &Assembly, making: &Path) -> Result<()> {
         .machine("node-a")
         .exec_with_input(&[&psql[..], &["-d", "desk"]].concat(), SCHEMA.as_bytes())?
         .success()?;
+    for host in APPS {
+        script(host, APP, &[&desk])?;
+    }
     script("node-b", NODE_B, &[])?;
     // A touched file lies in the seed whole, so that a lab can copy the database from there.
     for host in ["node-a", "node-b"] {

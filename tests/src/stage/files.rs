@@ -75,7 +75,13 @@ impl Stage {
                 self.lab.machine(node).run(&["/bin/sh", "-c", SINGLE_FILES])?;
             }
         }
-        for (node, other) in [("node-a", "node-b"), ("node-b", "node-a")] {
+        self.install_file_keys(&["node-a", "node-b"])
+    }
+
+    /// Prepares each of these hosts by the script that the observer prints, and lets it read the
+    /// sets of all others and nothing else.
+    pub(super) fn install_file_keys(&self, hosts: &[&str]) -> Result<()> {
+        for node in hosts {
             let script = self.observer().run(&["ha-observer", "config", "files", node])?;
             let done = self.lab.machine(node).exec_with_input(&["/bin/sh"], script.as_bytes())?;
             let said = done.stdout.clone();
@@ -84,8 +90,10 @@ impl Stage {
             let lines: String = lines.map(|line| format!("{line}\n")).collect();
             assert!(!lines.is_empty(), "the script prints the lines of the keys");
             let add = "mkdir -p -m 700 /root/.ssh && cat >> /root/.ssh/authorized_keys";
-            let machine = self.lab.machine(other);
-            machine.exec_with_input(&["/bin/sh", "-c", add], lines.as_bytes())?.success()?;
+            for other in hosts.iter().filter(|other| *other != node) {
+                let machine = self.lab.machine(other);
+                machine.exec_with_input(&["/bin/sh", "-c", add], lines.as_bytes())?.success()?;
+            }
         }
         Ok(())
     }

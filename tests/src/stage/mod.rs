@@ -4,6 +4,7 @@
 //! It asserts nothing; it sets, breaks, asks and reads.
 
 mod aim;
+mod apps;
 mod bmc;
 mod books;
 mod files;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub use aim::{DONE, Harmed, Hook, ORDER_PID, REFUSED, Steps, UNDONE};
+pub use apps::AppSpec;
 pub use bmc::{Bmc, Mood};
 pub use books::{Booked, Load};
 pub use files::{ATTACHMENTS, FileSets, PASS_FOLDER};
@@ -139,9 +141,27 @@ impl Stage {
     }
 
     fn install(&self, spec: &StageSpec) -> Result<()> {
-        let observer = self.observer();
         let config = self.config(spec)?;
-        observer.put_file(CONFIG, config.as_bytes(), 0o644, "root:root")?;
+        self.observer().put_file(CONFIG, config.as_bytes(), 0o644, "root:root")?;
+        if spec.power == PowerSwitch::Controller {
+            self.install_fence()?;
+        }
+        if !spec.environment.is_empty() {
+            self.set_environment(&spec.environment)?;
+        }
+        self.install_daemon()?;
+        self.install_rules(spec)?;
+        self.install_files(spec.files)?;
+        if spec.guard == Guard::InPlace {
+            self.put_guard("node-a")?;
+            self.put_guard("node-b")?;
+        }
+        Ok(())
+    }
+
+    /// The daemon's own file and unit, beside a pair's file that is there already.
+    fn install_daemon(&self) -> Result<()> {
+        let observer = self.observer();
         let daemon = observer.run(&["ha-observer", "config", "--default", "observer"])?;
         observer.put_file(
             "/etc/ha-observer/observer.toml",
@@ -156,33 +176,24 @@ impl Stage {
             )?;
         let path = format!("/etc/systemd/system/{OBSERVER_UNIT}");
         observer.put_file(&path, &unit, 0o644, "root:root")?;
-        if spec.power == PowerSwitch::Controller {
-            self.install_fence()?;
-        }
-        if !spec.environment.is_empty() {
-            self.set_environment(&spec.environment)?;
-        }
         observer.run(&["systemctl", "daemon-reload"])?;
-        observer.run(&["ha-observer", "config", "check"])?;
-        self.install_rules(spec)?;
-        self.install_files(spec.files)?;
-        if spec.guard == Guard::InPlace {
-            self.put_guard("node-a")?;
-            self.put_guard("node-b")?;
-        }
-        Ok(())
+        observer.run(&["ha-observer", "config", "check"]).map(drop)
     }
 
     /// Puts the sudoers file that the observer prints now on every machine it enters.
     pub fn install_rules(&self, spec: &StageSpec) -> Result<()> {
         for &name in ["node-a", "node-b"].iter().chain(spec.lab.proxies.names()) {
-            let rules = self.observer().run(&["ha-observer", "config", "sudoers", name])?;
-            let machine = self.lab.machine(name);
-            let text = format!("{rules}\n");
-            machine.put_file("/etc/sudoers.d/ha-observer", text.as_bytes(), 0o440, "root:root")?;
-            machine.run(&["visudo", "-c", "-q"])?;
+            self.install_rules_of(name)?;
         }
         Ok(())
+    }
+
+    fn install_rules_of(&self, name: &str) -> Result<()> {
+        let rules = self.observer().run(&["ha-observer", "config", "sudoers", name])?;
+        let machine = self.lab.machine(name);
+        let text = format!("{rules}\n");
+        machine.put_file("/etc/sudoers.d/ha-observer", text.as_bytes(), 0o440, "root:root")?;
+        machine.run(&["visudo", "-c", "-q"]).map(drop)
     }
 
     /// Puts the guard into the database's unit of a node.
@@ -352,7 +363,9 @@ impl Drop for Stage {
             Ok(told) => println!("what the observer told:\n{}", told.stdout),
             Err(error) => println!("what the observer told cannot be read: {error}"),
         }
-        for node in ["node-a", "node-b"] {
+        let nodes = ["node-a", "node-b"].into_iter();
+        let there = |node: &&str| self.lab.machines().iter().any(|one| one.name() == *node);
+        for node in nodes.filter(there) {
             let words = ["tail", "-n", "300", POSTGRES_LOG];
             if let Ok(log) = self.lab.machine(node).exec_within(TOLD_LIMIT, &words) {
                 println!("what the database on {node} told:\n{}", log.stdout);

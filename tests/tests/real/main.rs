@@ -3,6 +3,7 @@
 
 mod bouncer;
 mod drain;
+mod external;
 mod files;
 mod files_verify;
 mod fork;

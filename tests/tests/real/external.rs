@@ -1,0 +1,170 @@
+//! A product that is active on three hosts and keeps its data in a database of somebody else's, on
+//! real machines: the shipped profile with a healthcheck URL, sticky sessions, singletons and
+//! replicated job files.
+
+use std::time::Duration;
+
+use tests::lab::{APPS, Machine, Result, wait_for};
+use tests::stage::{AppSpec, DONE, Promise, REFUSED, Stage, Told, texts};
+
+const PROFILE: &str = include_str!("../../../systemd/examples/workflow.toml");
+const SOON: Duration = Duration::from_secs(30);
+const LOAD: Duration = Duration::from_secs(240);
+const SCHEDULER: &str = "workflow-scheduler.service";
+const NOTIFIER: &str = "workflow-notifier.service";
+const WEB: &str = "workflow-web.service";
+const JOBS: &str = "/opt/workflow/scheduler/jobs";
+
+fn install(_: &Stage, machine: &Machine) -> Result<()> {
+    let own = "desk:desk";
+    machine.run(&["mkdir", "-p", JOBS])?;
+    machine.put_file("/opt/workflow/RELEASE", b"5.1.2\n", 0o644, own)?;
+    machine.put_file("/opt/workflow/settings.json", b"{\"theme\": 1}\n", 0o644, own)?;
+    if machine.name() == APPS[0] {
+        machine.put_file(&format!("{JOBS}/nightly.jobs"), b"0 3 * * *\n", 0o640, own)?;
+    }
+    Ok(())
+}
+
+fn stage(more: &str) -> Result<Stage> {
+    Stage::set_apps(&AppSpec {
+        name: "workflow",
+        profile: PROFILE,
+        more,
+        units: &[
+            (WEB, Some("serve --listen 0.0.0.0:8080")),
+            (SCHEDULER, Some("scheduler")),
+            (NOTIFIER, None),
+        ],
+        everywhere: &[WEB],
+        singletons: &[SCHEDULER, NOTIFIER],
+        copies_files: true,
+        install: &install,
+    })
+}
+
+/// On which of the hosts that are up a unit runs.
+fn runs_on(stage: &Stage, unit: &str, hosts: &[&str]) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for host in hosts {
+        let words = ["systemctl", "is-active", unit];
+        let output = stage.lab.machine(host).exec(&words)?;
+        if output.status.success() {
+            found.push((*host).to_owned());
+        }
+    }
+    Ok(found)
+}
+
+#[track_caller]
+fn singletons_run_on(stage: &Stage, host: &str, hosts: &[&str]) -> Result<()> {
+    for unit in [SCHEDULER, NOTIFIER] {
+        wait_for(&format!("{unit} to run on {host} alone"), SOON, || {
+            let found = runs_on(stage, unit, hosts).map_err(|error| error.to_string())?;
+            if found == [host] { Ok(()) } else { Err(format!("{found:?}")) }
+        })?;
+    }
+    Ok(())
+}
+
+/// Waits until the proxies let users in to exactly these.
+#[track_caller]
+fn users_go_to(stage: &Stage, hosts: &[&str]) -> Result<()> {
+    wait_for(&format!("users to go to {hosts:?}"), SOON, || {
+        let status = stage.status().map_err(|error| error.to_string())?;
+        let shares = &status["proxies"][0]["shares"];
+        let wanted = serde_json::json!(hosts);
+        let all = shares["lets_in"] == wanted && shares["file_lets_in"] == wanted;
+        if all { Ok(()) } else { Err(shares.to_string()) }
+    })
+}
+
+/// Hosts by which the scheduler has run in the last seconds, from the database itself.
+fn scheduled_by(stage: &Stage, seconds: u32) -> Result<Vec<String>> {
+    let sql = format!(
+        "select distinct host from scheduler_runs where at > now() - interval '{seconds} s'"
+    );
+    Ok(stage.lab.machine("node-a").sql("desk", &sql)?.lines().map(str::to_owned).collect())
+}
+
+/// The host of the singletons loses its power: they move, the others serve on, nobody is sent to the
+/// dead one; and once it is back it serves beside them, without singletons.
+#[test]
+fn singletons_move_when_their_host_dies() -> Result<()> {
+    let stage = stage("")?;
+    users_go_to(&stage, &APPS)?;
+    singletons_run_on(&stage, "app-1", &APPS)?;
+    let users = stage.start_http(LOAD)?;
+    std::thread::sleep(Duration::from_secs(2));
+    stage.lab.machine("app-1").power_loss()?;
+    stage.wait_master("app-2", SOON)?;
+    singletons_run_on(&stage, "app-2", &["app-2", "app-3"])?;
+    users_go_to(&stage, &["app-2", "app-3"])?;
+    stage.wait_protected()?;
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(scheduled_by(&stage, 2)?, ["app-2"]);
+
+    stage.lab.machine("app-1").power_on()?;
+    users_go_to(&stage, &APPS)?;
+    singletons_run_on(&stage, "app-2", &APPS)?;
+    stage.wait_protected()?;
+    let booked = stage.finish(users, "node-a")?;
+    booked.assert_kept(Promise::AllKept);
+    Ok(())
+}
+
+/// A switchover under load: no request fails, the job files are on the new host, and no second of
+/// the scheduler was run by both.
+#[test]
+fn no_request_fails_while_the_singletons_are_moved() -> Result<()> {
+    let stage = stage("")?;
+    users_go_to(&stage, &APPS)?;
+    let users = stage.start_http(LOAD)?;
+    std::thread::sleep(Duration::from_secs(2));
+    let job = format!("{JOBS}/weekly.jobs");
+    stage.lab.machine("app-1").put_file(&job, b"0 4 * * 0\n", 0o640, "desk:desk")?;
+    let done = stage.ask(&["switchover", "--reason", "patches on app-1", "--yes"])?;
+    let told = format!("{}{}\n{}", done.stdout, done.stderr, texts(&stage.events()?));
+    assert_eq!(done.status.code(), Some(DONE), "{told}");
+    stage.wait_master("app-2", SOON)?;
+    singletons_run_on(&stage, "app-2", &APPS)?;
+    users_go_to(&stage, &APPS)?;
+    let copied = stage.lab.machine("app-2").run(&["cat", &job])?;
+    assert_eq!(copied, "0 4 * * 0");
+    let owner = stage.lab.machine("app-2").run(&["stat", "-c", "%U:%G %a", &job])?;
+    assert_eq!(owner, "desk:desk 640");
+    stage.wait_protected()?;
+    let booked = stage.finish(users, "node-a")?;
+    booked.assert_kept(Promise::AllKept);
+    booked.assert_unnoticed();
+    let twice = "select count(*) from (select date_trunc('second', at) from scheduler_runs \
+                 group by 1 having count(distinct host) > 1) both_of_them";
+    assert_eq!(stage.lab.machine("node-a").sql("desk", twice)?.trim(), "0");
+    Ok(())
+}
+
+/// The database is cut off from the host of the singletons alone: they move, in order. Cut off from
+/// all, nothing moves and nothing is restarted; when it is back, so is everything.
+#[test]
+fn a_database_that_is_away_is_told_from_a_host_that_is_cut_off() -> Result<()> {
+    let stage = stage("")?;
+    for host in APPS {
+        stage.lab.cut(host, "node-a")?;
+    }
+    stage.wait_cause("external-database-away", SOON)?;
+    stage.stays_master("app-1", Duration::from_secs(20))?;
+    let events = stage.events()?;
+    assert!(events.of_kind("plan-opened").is_empty(), "{}", texts(&events));
+    let refused = stage.ask(&["switchover", "--reason", "will not help", "--yes"])?;
+    assert_eq!(refused.status.code(), Some(REFUSED), "{}", refused.stderr);
+    for host in APPS {
+        stage.lab.heal(host, "node-a")?;
+    }
+    stage.wait_protected()?;
+    stage.lab.cut("app-1", "node-a")?;
+    stage.wait_master("app-2", Duration::from_secs(60))?;
+    singletons_run_on(&stage, "app-2", &APPS)?;
+    stage.lab.heal("app-1", "node-a")?;
+    users_go_to(&stage, &APPS)?;
+    stage.wait_protected()
+}
