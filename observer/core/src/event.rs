@@ -285,6 +285,20 @@ pub enum EventKind {
         /// Who ended it.
         by: String,
     },
+    /// A person left a dead host out of the pair.
+    HostForgotten {
+        /// Which.
+        host: HostName,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// It answers again, and belongs to the pair again.
+    HostReturned {
+        /// Which.
+        host: HostName,
+    },
     /// A person had users kept away from a host.
     DrainBegan {
         /// Which.
@@ -442,6 +456,8 @@ impl EventKind {
             | EventKind::MaintenanceBegan { .. }
             | EventKind::MaintenanceEnding { .. }
             | EventKind::DrainBegan { .. }
+            | EventKind::HostForgotten { .. }
+            | EventKind::HostReturned { .. }
             | EventKind::Paused { .. } => Severity::Warning,
             EventKind::DrainSettled { left, .. } if *left != Some(0) => Severity::Warning,
             EventKind::PlanClosed { outcome: Outcome::Undone { .. }, .. } => Severity::Severe,
@@ -538,7 +554,9 @@ impl EventKind {
             | EventKind::DrainBegan { .. }
             | EventKind::DrainSettled { .. }
             | EventKind::DrainEnded { .. }
-            | EventKind::UsersReturned { .. } => self.host_text(),
+            | EventKind::UsersReturned { .. }
+            | EventKind::HostForgotten { .. }
+            | EventKind::HostReturned { .. } => self.host_text(),
             EventKind::Acknowledged { by } => format!("acknowledged by {by}"),
             EventKind::ParityChanged { .. } | EventKind::ParityFixed { .. } => self.parity_text(),
             EventKind::FilesVerified { .. } => self.files_text(),

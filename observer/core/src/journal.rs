@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::drain::{Drain, DrainOrder, Returning};
 use crate::facts::Asker;
+use crate::forget::Forgotten;
 use crate::judge::Repair;
 use crate::plan::{Effect, Goal, Plan, Undo};
 use crate::upgrade::{Next, Progress, Upgrade};
@@ -124,6 +125,22 @@ pub enum Record {
     },
     /// Its monitor file says what it is to say, and its application is well.
     UsersReturned {
+        /// When.
+        at: At,
+        /// Which.
+        host: HostName,
+    },
+    /// A person left a dead host out of the pair.
+    HostForgotten {
+        /// When.
+        at: At,
+        /// Which.
+        host: HostName,
+        /// The order.
+        forgotten: Forgotten,
+    },
+    /// It answers again, and belongs to the pair again.
+    HostReturned {
         /// When.
         at: At,
         /// Which.
@@ -360,6 +377,8 @@ pub struct Memory {
     pub drained: BTreeMap<HostName, Drain>,
     /// Hosts that users may come to again since then, and have not been seen to yet.
     pub returning: BTreeMap<HostName, Returning>,
+    /// Hosts that are left out of the pair until they answer again.
+    pub forgotten: BTreeMap<HostName, Forgotten>,
     /// The rolling upgrade that is not over.
     pub upgrade: Option<Progress>,
     /// The switchover that waits for its time.
@@ -454,6 +473,9 @@ impl Memory {
             | Record::DrainSettled { .. }
             | Record::DrainEnded { .. }
             | Record::UsersReturned { .. } => self.apply_drain(record),
+            Record::HostForgotten { .. } | Record::HostReturned { .. } => {
+                self.apply_forgetting(record);
+            }
             Record::Scheduled { schedule, .. } => self.schedule = Some(schedule.clone()),
             Record::ScheduleEnded { .. } => self.schedule = None,
             Record::Acknowledged { .. } => self.acknowledge(),

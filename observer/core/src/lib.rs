@@ -11,6 +11,7 @@ pub mod drive;
 pub mod event;
 pub mod facts;
 pub mod files;
+pub mod forget;
 pub mod journal;
 pub mod judge;
 pub mod ledger;

@@ -64,7 +64,9 @@ pub(crate) fn told_by(
         | Record::DrainBegan { .. }
         | Record::DrainSettled { .. }
         | Record::DrainEnded { .. }
-        | Record::UsersReturned { .. } => told_of_host(record)?,
+        | Record::UsersReturned { .. }
+        | Record::HostForgotten { .. }
+        | Record::HostReturned { .. } => told_of_host(record)?,
         Record::Scheduled { schedule, .. } => {
             EventKind::Scheduled { by: schedule.by.clone(), due: schedule.due }
         }
@@ -101,6 +103,12 @@ fn told_of_host(record: &Record) -> Option<EventKind> {
             EventKind::DrainEnded { host: host.clone(), by: by.clone() }
         }
         Record::UsersReturned { host, .. } => EventKind::UsersReturned { host: host.clone() },
+        Record::HostForgotten { host, forgotten, .. } => EventKind::HostForgotten {
+            host: host.clone(),
+            by: forgotten.by.clone(),
+            reason: forgotten.reason.clone(),
+        },
+        Record::HostReturned { host, .. } => EventKind::HostReturned { host: host.clone() },
         _ => return None,
     })
 }
@@ -167,6 +175,8 @@ fn recorded_at(record: &Record) -> At {
         | Record::DrainSettled { at, .. }
         | Record::DrainEnded { at, .. }
         | Record::UsersReturned { at, .. }
+        | Record::HostForgotten { at, .. }
+        | Record::HostReturned { at, .. }
         | Record::Scheduled { at, .. }
         | Record::ScheduleEnded { at, .. }
         | Record::Resumed { at, .. }

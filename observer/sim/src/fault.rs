@@ -155,6 +155,8 @@ pub enum Fault {
     /// Users are kept away from the host; its sessions may take so many milliseconds.
     Drain(HostName, u64),
     Undrain(HostName),
+    /// A person leaves a dead host out.
+    Forget(HostName),
     /// By a person's hand.
     WriteMonitor(HostName, Says),
     /// The monitor file of the host cannot be written.

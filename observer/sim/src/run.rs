@@ -563,7 +563,7 @@ impl Run {
                 self.order_now(OperatorOrder::Pause(PauseOrder { by, reason, until: None }))?;
             }
             Fault::Maintain(host, for_ms) => self.maintain(host, for_ms, Keeper::Person)?,
-            Fault::Drain(..) | Fault::Undrain(_) => self.order_drain(fault)?,
+            Fault::Drain(..) | Fault::Undrain(_) | Fault::Forget(_) => self.order_drain(fault)?,
             Fault::Upgrade(carry) => self.upgrade(carry)?,
             Fault::EndMaintenance(host) => self.end_maintenance(host)?,
             Fault::StartStoppedMaster => self.start_stopped_master(),

@@ -559,6 +559,7 @@ fn of_the_observer(words: &[&str]) -> Option<Fault> {
             Fault::Maintain(HostName::new(words.get(1)?), words.get(2).and_then(duration))
         }
         "drain" => Fault::Drain(HostName::new(words.get(1)?), words.get(2).and_then(duration)?),
+        "forget" => Fault::Forget(HostName::new(words.get(1)?)),
         "undrain" => Fault::Undrain(HostName::new(words.get(1)?)),
         "end-maintenance" => Fault::EndMaintenance(HostName::new(words.get(1)?)),
         "upgrade" => Fault::Upgrade(Carry::Begin),

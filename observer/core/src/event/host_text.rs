@@ -36,6 +36,12 @@ impl EventKind {
             EventKind::DrainEnded { host, by } => {
                 format!("users may come to {host} again, by {by}")
             }
+            EventKind::HostForgotten { host, by, reason } => {
+                format!("{host} is left out of the pair until it answers, by {by}: {reason}")
+            }
+            EventKind::HostReturned { host } => {
+                format!("{host} answers again, and belongs to the pair again")
+            }
             EventKind::UsersReturned { host } => {
                 format!("users may be sent to {host}: its application and monitor file are well")
             }

@@ -10,66 +10,12 @@ use crate::journal::{OpenPlan, Record, Turn, Way};
 use crate::judge::{Repair, Verdict};
 use crate::lint::{ArmedPlan, lint};
 use crate::plan::{Effect, Goal, Plan, Step, Undo};
-use crate::policy::{Mode, Store};
-use crate::sighting::{Class, Look, Vantage};
+use crate::policy::Mode;
+use crate::sighting::{Class, Look};
 use crate::telling::told_by;
 use crate::words::{At, Epoch};
 
 impl Pair {
-    /// Everything this pair looks at, given who the master is.
-    pub(super) fn looks_now(&self) -> Vec<Look> {
-        let spec = &self.spec;
-        let master = self.memory.master.as_ref();
-        let has_health = spec.services.iter().any(|s| s.probed == crate::policy::Probed::Health);
-        let mut looks = Vec::new();
-        for host in &spec.hosts {
-            looks.push(Look::Machine(host.clone()));
-            match spec.store {
-                Store::OnHosts => {
-                    looks.push(Look::Database(host.clone()));
-                    looks.push(Look::Disk(host.clone()));
-                }
-                Store::External => looks.push(Look::External(host.clone())),
-            }
-            let from_others = spec.others(host).cloned().map(Vantage::Host);
-            let second = from_others.filter(|_| Some(host) == master);
-            for from in std::iter::once(Vantage::Observer).chain(second) {
-                looks.push(Look::Port { host: host.clone(), from: from.clone() });
-                if has_health {
-                    looks.push(Look::Application { host: host.clone(), from });
-                }
-            }
-        }
-        let writes = master.filter(|_| !spec.has_external_database());
-        looks.extend(writes.map(|host| Look::Write(host.clone())));
-        looks.extend(master.into_iter().flat_map(|master| self.readiness_looks(master)));
-        for proxy in &spec.proxies {
-            looks.push(Look::Proxy(proxy.clone()));
-            looks.push(Look::ProxyFile(proxy.clone()));
-        }
-        looks.extend(spec.bouncers.iter().cloned().map(Look::Bouncer));
-        if spec.can_drain() {
-            looks.extend(self.memory.drained.keys().cloned().map(Look::Sessions));
-        }
-        looks.extend(self.mount_looks());
-        if let Some(master) = master.filter(|_| !spec.files.is_empty()) {
-            looks.extend(spec.others(master).cloned().map(Look::Files));
-        }
-        looks
-    }
-
-    /// Asks for every look that is due.
-    pub(super) fn ask_due(&mut self, now: At) {
-        let late = self.pace.is_late(&self.spec.policy, now);
-        for look in &self.looks {
-            if self.pace.due(look, &self.spec.policy, now, late) <= now {
-                self.pace.ask(look, now);
-                let deadline_ms = self.look_deadline_ms(look);
-                self.outbox.push_back(Work::Look { look: look.clone(), deadline_ms });
-            }
-        }
-    }
-
     /// Drafts and opens the plan a ruling asks for.
     pub(super) fn act_on(&mut self, ruling: Ruling, now: At) {
         // What is on its way to the journal may change what the plan must carry.
@@ -359,7 +305,11 @@ impl Pair {
             }
             Writing::Memory(record) => match record {
                 Record::Adopted { .. } => self.roles_changed(),
-                Record::DrainBegan { .. } | Record::DrainEnded { .. } => {
+                Record::DrainBegan { .. }
+                | Record::DrainEnded { .. }
+                | Record::HostForgotten { .. }
+                | Record::HostReturned { .. } => {
+                    self.spec = self.memory.present(&self.configured);
                     self.looks = self.looks_now();
                     self.snapshot.retain(&self.looks);
                     self.pace.hurry();

@@ -12,6 +12,8 @@ mod acting;
 mod advice;
 mod drain;
 mod files;
+mod forget;
+mod looks;
 mod maintenance;
 mod mounts;
 mod orders;
@@ -73,6 +75,9 @@ impl Ruling {
 
 /// The state of one pair.
 pub struct Pair {
+    /// The pair as it is configured.
+    configured: PairSpec,
+    /// The same without the hosts that are left out of it.
     spec: PairSpec,
     snapshot: Snapshot,
     memory: Memory,
@@ -142,8 +147,9 @@ impl Pair {
             verified: BTreeMap::new(),
             told_mounts: mounts::Told::new(),
             started_at: now,
+            spec: memory.present(&spec),
+            configured: spec,
             memory,
-            spec,
         };
         pair.looks = pair.looks_now();
         pair.unanswered = pair.needed_first();
@@ -199,7 +205,8 @@ impl Pair {
             Input::ProxyFile(change) => self.tell(EventKind::ProxyFileChanged(change), now),
             Input::Stop => self.on_stop(now),
             Input::Reconfigured(spec) => {
-                self.spec = *spec;
+                self.configured = *spec;
+                self.spec = self.memory.present(&self.configured);
                 self.looks = self.looks_now();
                 self.snapshot.retain(&self.looks);
                 self.rejudge(now);
@@ -207,6 +214,7 @@ impl Pair {
         }
         self.expire_pause(now);
         self.expire_maintenance(now);
+        self.take_back(now);
         self.proceed(now);
         if !self.stopping {
             self.pass_due(now);

@@ -8,6 +8,7 @@ use crate::draft::{self, Brief, LossOverride, Services};
 use crate::drain::DrainOrder;
 use crate::event::EventKind;
 use crate::facts::{Act, Asker, Facts, Master, Proxies, Roles, Slave};
+use crate::forget::Forgotten;
 use crate::journal::{Keeper, MaintenanceOrder, Outcome, PauseOrder, Record, Schedule, Turn, Way};
 use crate::judge::{Cause, Repair, gate};
 use crate::plan::{Ordered, Plan};
@@ -128,6 +129,13 @@ pub enum OperatorOrder {
         /// Who.
         by: String,
     },
+    /// Leave a dead host out of the pair until it answers.
+    Forget {
+        /// Which.
+        host: HostName,
+        /// Who and why.
+        forgotten: Forgotten,
+    },
     /// Allow the next automatic change of master; accept a master made by other hands.
     Acknowledge {
         /// Who.
@@ -157,6 +165,7 @@ impl OperatorOrder {
             OperatorOrder::EndMaintenance { .. } => "maintenance --end",
             OperatorOrder::Drain { .. } => "drain",
             OperatorOrder::Undrain { .. } => "undrain",
+            OperatorOrder::Forget { .. } => "forget",
             OperatorOrder::Acknowledge { .. } => "ack",
         }
     }
@@ -184,6 +193,7 @@ impl OperatorOrder {
             OperatorOrder::BeginUpgrade(upgrade) => &upgrade.by,
             OperatorOrder::Maintain { order, .. } => &order.by,
             OperatorOrder::Drain { order, .. } => &order.by,
+            OperatorOrder::Forget { forgotten, .. } => &forgotten.by,
         }
     }
 }
@@ -331,6 +341,7 @@ impl Pair {
             }
             OperatorOrder::Drain { host, order } => self.drain(host, order, now),
             OperatorOrder::Undrain { host, by } => self.undrain(host, by, now),
+            OperatorOrder::Forget { host, forgotten } => self.forget(host, forgotten, now),
             OperatorOrder::Acknowledge { by } => self.acknowledge(by, now),
         }
     }

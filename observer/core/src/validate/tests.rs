@@ -15,6 +15,8 @@ use crate::parity::{Found, Print};
 use crate::policy::{Durability, FenceGrade};
 use crate::sighting::{Admission, LeaseSeen, UnitState};
 
+#[path = "external_tests.rs"]
+mod external;
 #[path = "fence_tests.rs"]
 mod fence;
 
@@ -414,8 +416,14 @@ fn every_breakage_is_found_by_its_check_alone() {
 fn every_check_has_a_breakage() {
     let broken: BTreeSet<&str> = breakages().map(|(id, _)| *id).collect();
     // One never fails: a machine that does not answer is unknown, which the next test shows. The
-    // others belong to another grade of the fence, and have tests of their own.
-    let never = BTreeSet::from(["host-reachable", "power-fence-beside", "proxy-database"]);
+    // others belong to another grade of the fence, or another kind of pair, and have tests of their
+    // own.
+    let never = BTreeSet::from([
+        "host-reachable",
+        "power-fence-beside",
+        "proxy-database",
+        "database-reached",
+    ]);
     for check in CHECKS {
         let either = broken.contains(check.id) != never.contains(check.id);
         assert!(either, "{} is not broken by any test", check.id);
@@ -437,7 +445,9 @@ fn a_silent_machine_makes_its_checks_unknown() {
     let report = report(&survey, &observer());
     // What people have ordered of it is the journal's, and known whatever it answers.
     let checks = report.checks.iter().filter(|check| check.subject == "node-b");
-    for check in checks.filter(|check| check.id != "slave-free") {
+    for check in
+        checks.filter(|check| !["slave-free", "database-reached"].contains(&check.id.as_str()))
+    {
         assert_eq!(check.grade, Grade::Unknown, "{check:?}");
     }
     for readiness in Readiness::iter() {

@@ -204,6 +204,7 @@ pub(crate) async fn serve(listener: UnixListener, desk: Arc<Desk>) -> std::io::R
         .route("/v1/pairs/{pair}/maintenance/end", post(orders::end_maintenance))
         .route("/v1/pairs/{pair}/drain", post(drain::begin))
         .route("/v1/pairs/{pair}/undrain", post(drain::end))
+        .route("/v1/pairs/{pair}/forget", post(orders::forget))
         .route("/v1/pairs/{pair}/resume", post(orders::resume))
         .route("/v1/pairs/{pair}/ack", post(orders::acknowledge))
         .with_state(desk);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{ConnectInfo, Path, State};
+use observer_core::forget::Forgotten;
 use observer_core::journal::{Keeper, MaintenanceOrder, PauseOrder, Schedule};
 use observer_core::judge::Cause;
 use observer_core::pair::{OperatorOrder, Refusal};
@@ -16,7 +17,8 @@ use tokio::sync::oneshot;
 
 use super::peer::Peer;
 use super::types::{
-    Accepted, MaintenanceEnd, MaintenanceRequest, PAUSE_MAX_MS, PauseRequest, ProblemKind,
+    Accepted, ForgetRequest, MaintenanceEnd, MaintenanceRequest, PAUSE_MAX_MS, PauseRequest,
+    ProblemKind,
 };
 use super::types::{GiveUpRequest, ScheduleRequest, SkipStepRequest};
 use super::{Desk, PairLink, Refused};
@@ -185,6 +187,21 @@ pub(super) async fn end_maintenance(
     let MaintenanceEnd { host, keeper } = request;
     let what = OperatorOrder::EndMaintenance { host: host.clone(), by, keeper };
     carried_out(link, what, move |status| maintenance_of(status, &host).is_none()).await
+}
+
+pub(super) async fn forget(
+    State(desk): State<Arc<Desk>>,
+    Path(pair): Path<String>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Json(request): Json<ForgetRequest>,
+) -> Answered<Json<Accepted>> {
+    check_absence(&desk, "leaving a host out", &request.reason, None)?;
+    let (link, by) = desk.asked(&pair, &peer, "forget", &request).await?;
+    let ForgetRequest { host, reason } = request;
+    let reason = reason.trim().to_owned();
+    let forgotten = Forgotten { by, reason, since: desk.clock.now() };
+    let what = OperatorOrder::Forget { host: host.clone(), forgotten };
+    carried_out(link, what, move |status| status.forgotten.iter().any(|one| one.host == host)).await
 }
 
 fn maintenance_of<'a>(status: &'a PairStatus, host: &HostName) -> Option<&'a MaintenanceStatus> {

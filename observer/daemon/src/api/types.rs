@@ -218,6 +218,16 @@ pub(crate) struct DrainRequest {
     pub(crate) limit_ms: u64,
 }
 
+/// Body of `POST /v1/pairs/{pair}/forget`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ForgetRequest {
+    /// Which host: one that is dead.
+    pub(crate) host: HostName,
+    /// Why; shown by `status` to everybody.
+    pub(crate) reason: String,
+}
+
 /// Body of `POST /v1/pairs/{pair}/undrain`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

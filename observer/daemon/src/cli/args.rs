@@ -107,6 +107,15 @@ pub(crate) enum Verb {
     Drain(DrainArgs),
     /// Let users come to a drained host again, once its application is well.
     Undrain(UndrainArgs),
+    /// Leave a dead host out of what is shown and judged, until it answers again: where the database
+    /// is external.
+    Forget {
+        /// Which host: one that nobody hears any more.
+        host: String,
+        /// Why, for whoever misses it.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// Upgrade one host after the other, the master last, by a switchover.
     Upgrade(UpgradeArgs),
     /// End the pause.

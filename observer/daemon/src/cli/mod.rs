@@ -238,6 +238,7 @@ async fn ask(common: Common, verb: Verb) -> Result<Exit, Failure> {
         Verb::Maintenance(args) => orders::maintenance(&desk, args).await,
         Verb::Drain(args) => drain::begin(&desk, args).await,
         Verb::Undrain(args) => drain::finish(&desk, args).await,
+        Verb::Forget { host, reason } => orders::forget(&desk, &host, reason).await,
         Verb::Resume => orders::resume(&desk).await,
         Verb::Ack => orders::acknowledge(&desk).await,
         Verb::Proxy(args) => proxy::with_daemon(&desk, args).await,

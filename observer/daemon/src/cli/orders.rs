@@ -8,8 +8,8 @@ use super::args::MaintenanceArgs;
 use super::output::{one_line, print};
 use super::{Desk, Exit, Failure, print_json};
 use crate::api::types::{
-    Accepted, GiveUpRequest, MaintenanceEnd, MaintenanceRequest, PAUSE_MAX_MS, PauseRequest,
-    SkipStepRequest,
+    Accepted, ForgetRequest, GiveUpRequest, MaintenanceEnd, MaintenanceRequest, PAUSE_MAX_MS,
+    PauseRequest, SkipStepRequest,
 };
 use crate::report::date_time;
 use crate::report::view::PairStatus;
@@ -86,6 +86,14 @@ pub(super) async fn maintenance(desk: &Desk, args: MaintenanceArgs) -> Result<Ex
     );
     let text = format!("{host} is in maintenance {until}: it is left alone{earlier}");
     done(desk, &accepted, &text)
+}
+
+/// Leaves a dead host out of the pair.
+pub(super) async fn forget(desk: &Desk, host: &str, reason: String) -> Result<Exit, Failure> {
+    let path = desk.path("forget").await?;
+    let request = ForgetRequest { host: HostName::new(host), reason };
+    let accepted: Accepted = desk.client.post(&path, &request).await?;
+    done(desk, &accepted, &format!("{host} is left out until it answers again"))
 }
 
 pub(super) async fn resume(desk: &Desk) -> Result<Exit, Failure> {

@@ -137,7 +137,8 @@ fn standing_lines(status: &PairStatus, look: Look) -> Vec<String> {
 
 /// Hosts that are in maintenance, drained, or waited for.
 fn host_lines(status: &PairStatus, look: Look) -> Vec<String> {
-    let mut lines = Vec::new();
+    let left_out = status.forgotten.iter().map(|one| one_line(&one.sentence()));
+    let mut lines: Vec<String> = left_out.map(|line| look.paint(Tone::Warn, &line)).collect();
     for host in &status.hosts {
         let Some(kept) = &host.maintenance else { continue };
         let end = match kept.keeper {

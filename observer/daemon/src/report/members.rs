@@ -4,6 +4,7 @@
 
 use observer_core::digest::Unready;
 use observer_core::drain::Drain;
+use observer_core::forget::Forgotten;
 use observer_core::journal::{Keeper, MaintenanceOrder};
 use observer_core::ledger::{Entry, Snapshot};
 use observer_core::pair::Pair;
@@ -176,6 +177,42 @@ fn monitor(snapshot: &Snapshot, name: &HostName) -> Option<Says> {
 fn monitor_owed(pair: &Pair, host: &HostName) -> Option<Says> {
     let (digest, _) = pair.latest()?;
     digest.monitors.iter().find(|one| one.host == *host)?.owed()
+}
+
+/// A dead host that is left out of the pair.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct ForgottenStatus {
+    /// Which.
+    pub(crate) host: HostName,
+    /// Who left it out.
+    pub(crate) by: String,
+    /// Why.
+    pub(crate) reason: String,
+    /// When.
+    pub(crate) since: At,
+}
+
+impl ForgottenStatus {
+    /// Every one.
+    pub(crate) fn all(pair: &Pair) -> Vec<Self> {
+        let of = |(host, one): (&HostName, &Forgotten)| Self {
+            host: host.clone(),
+            by: one.by.clone(),
+            reason: one.reason.clone(),
+            since: one.since,
+        };
+        pair.memory().forgotten.iter().map(of).collect()
+    }
+
+    /// As a person reads it.
+    pub(crate) fn sentence(&self) -> String {
+        let (host, by, since) = (&self.host, &self.by, date_time(self.since));
+        format!(
+            "{host} is left out since {since}, for {by}: {}; it is taken back by itself once it \
+             answers",
+            self.reason
+        )
+    }
 }
 
 /// A maintenance in force.

@@ -17,7 +17,7 @@ use observer_core::upgrade::{Next, Upgrade};
 use observer_core::words::{At, Epoch, FileSetName, HostName, PairName, PlanId, human_ms};
 use serde::{Deserialize, Serialize};
 
-use super::members::{self, BouncerStatus, HostStatus, ProxyStatus};
+use super::members::{self, BouncerStatus, ForgottenStatus, HostStatus, ProxyStatus};
 use super::parity::ParityStatus;
 use super::partial::PartialChange;
 
@@ -58,6 +58,9 @@ pub(crate) struct PairStatus {
     pub(crate) mode: Mode,
     /// Every host.
     pub(crate) hosts: Vec<HostStatus>,
+    /// The hosts that are left out of the pair until they answer.
+    #[serde(default)]
+    pub(crate) forgotten: Vec<ForgottenStatus>,
     /// Every proxy.
     pub(crate) proxies: Vec<ProxyStatus>,
     /// The master's lease, in words; none where the policy asks for none.
@@ -234,6 +237,7 @@ fn status(pair: &Pair, basis: Option<&Basis>, now: At) -> PairStatus {
         epoch: memory.epoch,
         mode: pair.spec().policy.mode,
         hosts: members::hosts(pair),
+        forgotten: ForgottenStatus::all(pair),
         proxies: members::proxies(pair),
         lease: lease(pair, basis),
         bouncers: members::bouncers(pair),

@@ -2,6 +2,7 @@
 
 use observer_core::draft::Services;
 use observer_core::drain::DrainOrder;
+use observer_core::forget::Forgotten;
 use observer_core::journal::{Keeper, MaintenanceOrder};
 use observer_core::judge::Verdict;
 use observer_core::pair::OperatorOrder;
@@ -35,6 +36,10 @@ impl Run {
                 let (reason, since) = ("a new kernel".to_owned(), self.now);
                 let order = DrainOrder { by, reason, since, until: None, limit_ms };
                 self.order_now(OperatorOrder::Drain { host, order })
+            }
+            Fault::Forget(host) => {
+                let forgotten = Forgotten { by, reason: "it burnt".to_owned(), since: self.now };
+                self.order_now(OperatorOrder::Forget { host, forgotten })
             }
             Fault::Undrain(host) => self.order_now(OperatorOrder::Undrain { host, by }),
             _ => Ok(()),
