@@ -22,6 +22,7 @@ mod operator;
 mod parity;
 mod plans_astray;
 mod power_fence;
+mod products;
 mod proxy;
 mod proxy_apply;
 mod proxy_files;
