@@ -401,6 +401,117 @@ async fn what_is_no_longer_declared_is_left_alone() {
     }
 }
 
+/// Names are the master's to choose: whatever rsync, a shell or `find` would take them for.
+#[tokio::test]
+async fn odd_names_are_copied_as_they_are() {
+    let machines = Machines::new(single(Some(0o640), None));
+    let names = [
+        "#hash.job",
+        ";semicolon.job",
+        "-dash.job",
+        "--delete.job",
+        "two words.job",
+        " blank.job",
+        "quote'.job",
+        "double\".job",
+        "new\nline.job",
+        "back\\slash.job",
+        "[a-z].job",
+        "*.job",
+        "$HOME.job",
+        "`id`.job",
+        "tab\t.job",
+        ".hidden.job",
+        "ü.job",
+        "\u{7f}.job",
+    ];
+    for name in names.iter().chain(&["licence.lic"]) {
+        fs::write(machines.a(name), name).unwrap();
+    }
+    let report = machines.pass("node-b", 1, Deletions::Limited).await;
+    assert_eq!(report.trouble, None);
+    for name in names {
+        assert_eq!(text(&machines.b(name)), name);
+    }
+    let result = machines.verify(By::Content).await;
+    assert!(result.is_whole(), "{result:#?}");
+    fs::remove_file(machines.a("#hash.job")).unwrap();
+    let report = machines.pass("node-b", 1, Deletions::Limited).await;
+    assert_eq!(report.clean.map(|clean| clean.deleted), Some(1), "{report:?}");
+    assert!(!machines.b("#hash.job").exists());
+}
+
+/// A pass is killed while it places files: what it has begun lies beside them, hidden. The next one
+/// keeps it aside, and nothing of anybody else's.
+#[tokio::test]
+async fn what_a_killed_pass_has_begun_is_kept_aside() {
+    let machines = Machines::new(single(None, None));
+    fs::write(machines.a("licence.lic"), "first").unwrap();
+    fs::write(machines.a("one.job"), "first").unwrap();
+    fs::write(machines.b(".one.job.before"), "somebody's own").unwrap();
+    machines.pass("node-b", 1, Deletions::Limited).await;
+    fs::write(machines.state("b", "placing"), "").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let begun = [".one.job.Xy12Ab", ".licence.lic.Zz34Cd", ".ha-observer-partial/one.job"];
+    let others = [".one.job.backups", ".other.txt.Xy12Ab", "one.job.Xy12Ab", ".one.job"];
+    fs::create_dir(machines.b(".ha-observer-partial")).unwrap();
+    for file in begun.iter().chain(&others) {
+        fs::write(machines.b(file), *file).unwrap();
+    }
+    let ours = ["licence.lic", "one.job", ".one.job", ".ha-observer-partial"];
+    let but: Vec<&str> = ours.iter().chain(&begun).copied().collect();
+    let before = seen(&machines.b(""), &but);
+    fs::write(machines.a("one.job"), "second").unwrap();
+    let report = machines.pass("node-b", 1, Deletions::Limited).await;
+    assert_eq!((report.trouble, text(&machines.b("one.job"))), (None, "second".to_owned()));
+    assert_eq!(seen(&machines.b(""), &but[..4]), before);
+    for file in begun {
+        assert!(!machines.b(file).exists(), "{file}");
+    }
+    let kept = fs::read_dir(machines.state("b", "kept")).unwrap();
+    let kept: Vec<String> = kept
+        .flat_map(|pass| fs::read_dir(pass.unwrap().path().join("files")).unwrap())
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    for file in [".one.job.Xy12Ab", ".licence.lic.Zz34Cd"] {
+        assert!(kept.iter().any(|one| one == file), "{kept:?}");
+    }
+    assert!(!machines.state("b", "placing").exists());
+}
+
+/// What stands where a copy is to be: a link is replaced and leads nobody astray, a folder with
+/// something in it stays and is told.
+#[tokio::test]
+async fn a_link_is_replaced_and_a_folder_is_told() {
+    let machines = Machines::new(single(None, None));
+    for file in ["licence.lic", "one.job", "two.job"] {
+        fs::write(machines.a(file), file).unwrap();
+    }
+    let elsewhere = machines.dir.path().join("elsewhere");
+    fs::write(&elsewhere, "not ours").unwrap();
+    symlink(&elsewhere, machines.b("licence.lic")).unwrap();
+    fs::create_dir(machines.b("one.job")).unwrap();
+    fs::write(machines.b("one.job/inner"), "somebody's own").unwrap();
+    let report = machines.pass("node-b", 1, Deletions::Limited).await;
+    let told = "a folder stands in the place of a file on node-b, move it away: one.job";
+    assert_eq!(report.trouble, Some(PassTrouble::Failed(told.to_owned())));
+    assert_eq!(text(&elsewhere), "not ours");
+    assert_eq!(text(&machines.b("licence.lic")), "licence.lic");
+    assert_eq!(text(&machines.b("two.job")), "two.job");
+    assert_eq!(text(&machines.b("one.job/inner")), "somebody's own");
+    fs::remove_dir_all(machines.b("one.job")).unwrap();
+    let report = machines.pass("node-b", 1, Deletions::Limited).await;
+    assert_eq!((report.trouble, text(&machines.b("one.job"))), (None, "one.job".to_owned()));
+
+    // On the master a folder in its place is as good as no file.
+    fs::remove_file(machines.a("licence.lic")).unwrap();
+    fs::create_dir(machines.a("licence.lic")).unwrap();
+    let report = machines.pass("node-b", 1, Deletions::Limited).await;
+    let missing = PassTrouble::Missing { files: vec!["licence.lic".to_owned()] };
+    assert_eq!(report.trouble, Some(missing));
+    assert_eq!(text(&machines.b("licence.lic")), "licence.lic");
+}
+
 /// With the slave's key in hand: nothing but these files can be read, by any of rsync's ways, and
 /// nothing can be written or run.
 #[tokio::test]
@@ -514,8 +625,8 @@ fn a_name_that_means_more_is_refused() {
 #[tokio::test]
 async fn an_owner_or_a_folder_that_the_slave_does_not_have_is_told_by_name() {
     for (owner, told) in [
-        ("nobody-here:daemon", "owner: no account nobody-here on this host"),
-        ("daemon:nobody-here", "owner: no group nobody-here on this host"),
+        ("nobody-here:daemon", "owner: no account nobody-here on node-b"),
+        ("daemon:nobody-here", "owner: no group nobody-here on node-b"),
     ] {
         let machines = Machines::new(single(None, Some(owner)));
         fs::write(machines.a("licence.lic"), "x").unwrap();
@@ -527,5 +638,5 @@ async fn an_owner_or_a_folder_that_the_slave_does_not_have_is_told_by_name() {
     machines.set.path = machines.dir.path().join("nowhere");
     let report = machines.pass("node-b", 1, Deletions::Limited).await;
     let words = report.trouble.unwrap().to_string();
-    assert!(words.contains("/nowhere/ is no folder on this host"), "{words}");
+    assert!(words.contains("/nowhere/ is no folder on node-b"), "{words}");
 }
