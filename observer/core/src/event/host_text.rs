@@ -29,15 +29,15 @@ impl EventKind {
             EventKind::DrainSettled { host, left: None } => {
                 format!(
                     "the limit of the drain is over, and {host} is not known to be drained: its \
-                     monitor file does not say out, or not for long enough, or its sessions \
-                     cannot be counted"
+                     monitor file or a proxy still says in, or said so a moment ago, or its \
+                     sessions cannot be counted"
                 )
             }
             EventKind::DrainEnded { host, by } => {
                 format!("users may come to {host} again, by {by}")
             }
             EventKind::UsersReturned { host } => {
-                format!("users may be sent to {host}: its application and monitor file are well")
+                format!("users may be sent to {host}: all is well there, and says so")
             }
             _ => String::new(),
         }
