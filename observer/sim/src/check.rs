@@ -44,8 +44,8 @@ pub struct Checks {
     /// Whether the open plan's old master has had no power at some moment of it.
     lost_power: bool,
     paused: bool,
-    /// True until the open plan orders something: its opening may be long on its way to a slow disk,
-    /// and is taken back then.
+    /// True until the open plan orders something: its opening may be long on its way to a slow
+    /// disk, and is taken back then.
     unbegun: bool,
     /// True once a step of the open plan was passed without its proof, which was told.
     left_out: bool,

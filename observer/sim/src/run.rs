@@ -527,10 +527,8 @@ impl Run {
             Fault::RepeatEffects(percent) => self.chances.repeat = percent,
             Fault::RefuseEffects(percent) => self.chances.refuse = percent,
             Fault::OrderFailover => {
-                self.order_now(OperatorOrder::FailOver {
-                    ordered: ordered(by),
-                    accept_loss: None,
-                })?;
+                let accept_loss = None;
+                self.order_now(OperatorOrder::FailOver { ordered: ordered(by), accept_loss })?;
             }
             Fault::OrderFailoverAcceptingLoss => {
                 let accept_loss = Some("the machine is gone".to_owned());

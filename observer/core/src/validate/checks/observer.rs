@@ -12,7 +12,8 @@ pub(super) const OBSERVER_FREE: Check = Check {
     readies: ALL,
     why: "one plan at a time, none in a pause, and nothing is ordered that is not on disk first",
     after: "",
-    fix: "wait for the open plan (`ha-observer status`), end the pause, or make room for the journal",
+    fix: "wait for the open plan or end the pause (`ha-observer status`), or make room for the \
+          journal",
     examine: Examine::Pair(free),
 };
 
