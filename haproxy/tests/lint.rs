@@ -77,6 +77,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ("P12", "    option httpchk GET /health\n", "    mode tcp\n"),
     ("P13", "    option httpchk GET /health\n", "    mode tcp\n"),
     ("P14", "    cookie SERVERID insert indirect nocache\n", ""),
+    ("P15", "cookie b disabled", "cookie b weight 0 disabled"),
     ("R01", "level admin", "level operator"),
     ("R02", " expose-fd listeners", ""),
     ("R03", "defaults\n", "defaults\n    load-server-state-from-file global\n"),

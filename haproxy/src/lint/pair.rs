@@ -143,6 +143,11 @@ fn member<'a>(linter: &mut Linter<'_, 'a>, section: &Section<'a>, server: &Serve
     if mode_is_http(view, section) && setting(&["maxconn"]).is_none() {
         report("W14", server.line, "maxconn 200 (or what the application can serve at once)");
     }
+    if let Some(found) = setting(&["weight"])
+        && found.value.as_deref().and_then(|text| text.parse::<u32>().ok()) == Some(0)
+    {
+        report("P15", found.line, "remove weight 0; disabled keeps users away from a slave");
+    }
     if let Some(found) = setting(&["on-marked-down"]) {
         report("D01", found.line, "remove on-marked-down");
     }

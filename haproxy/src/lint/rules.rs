@@ -152,6 +152,11 @@ pub const RULES: &[Rule] = &[
         "what the application keeps of a user on one host is not on the other",
     ),
     error(
+        "P15",
+        "a server has weight 0",
+        "it takes nobody new while it is in use: its users wait, and then fail",
+    ),
+    error(
         "R01",
         "no runtime socket with level admin",
         "servers cannot be turned without a reload, and held requests not be released",

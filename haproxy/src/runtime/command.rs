@@ -20,6 +20,8 @@ pub enum Command {
     SetServerState(ServerName, AdminState),
     /// Sets the weight of a server, 0 to 256.
     SetServerWeight(ServerName, u16),
+    /// Gives a server the weight back that the file says.
+    RestoreServerWeight(ServerName),
     /// Sets how many requests a server takes at once, 0 for any number, and lets in those that wait
     /// for it. It goes back to what the file says at the next reload.
     SetServerMaxconn(ServerName, u32),
@@ -143,6 +145,7 @@ impl Command {
             self,
             Command::SetServerState(..)
                 | Command::SetServerWeight(..)
+                | Command::RestoreServerWeight(..)
                 | Command::SetServerMaxconn(..)
                 | Command::ShutdownSessions(..)
                 | Command::EnableServer(..)
@@ -178,6 +181,7 @@ impl fmt::Display for Command {
             Command::SetServerWeight(server, weight) => {
                 write!(f, "set server {server} weight {weight}")
             }
+            Command::RestoreServerWeight(server) => write!(f, "set server {server} weight 100%"),
             Command::SetServerMaxconn(server, count) => {
                 write!(f, "set maxconn server {server} {count}")
             }

@@ -48,6 +48,9 @@ pub struct Checks {
     /// Whether the open plan's old master has had no power at some moment of it.
     lost_power: bool,
     paused: bool,
+    /// True until the open plan orders something: its opening may be long on its way to a slow
+    /// disk, and is taken back then.
+    unbegun: bool,
     /// True once a step of the open plan was passed without its proof, which was told.
     left_out: bool,
     /// True once a person has given up the host that the open plan promotes.
@@ -95,7 +98,7 @@ impl Checks {
                 if self.paused {
                     return broken(9, now, format!("plan {} opened while paused", plan.id));
                 }
-                a_served_master_is_not_failed_over(plan, world, users, now)?;
+                self.unbegun = true;
                 self.open = Some((**plan).clone());
                 self.left_out = false;
                 self.heir_given_up = false;
@@ -122,6 +125,12 @@ impl Checks {
                 if let Some(open) = &self.open {
                     let what = format!("protected again, and plan {} is open", open.id);
                     return broken(12, now, what);
+                }
+            }
+            Record::Step { mark: Mark::Ordered { .. }, .. } if self.unbegun => {
+                self.unbegun = false;
+                if let Some(open) = &self.open {
+                    a_served_master_is_not_failed_over(open, world, users, now)?;
                 }
             }
             Record::Step { mark: Mark::Skipped { .. }, .. } => self.left_out = true,
@@ -415,7 +424,7 @@ fn what_was_promised_is_kept(plan: &Plan, world: &World, users: &Users, now: At)
     }
 }
 
-/// Rule 4: a failover that nobody ordered is not opened while users are served.
+/// Rule 4: a failover that nobody ordered does not begin while users are served.
 fn a_served_master_is_not_failed_over(
     plan: &Plan,
     world: &World,

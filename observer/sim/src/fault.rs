@@ -103,10 +103,14 @@ pub enum Fault {
     TakeOutShared(ProxyName, HostName),
     /// The same in its file.
     WriteOutShared(ProxyName, HostName),
+    /// A person has HAProxy drain a host: whoever sticks to it by a cookie still comes.
+    DrainAtProxy(ProxyName, HostName),
     MendDatabase(HostName),
     EditFile(ProxyName, HostName),
     KillObserver,
     StartObserver,
+    /// Each record takes this long to reach the observer's disk, in milliseconds.
+    SlowObserverDisk(u64),
     /// The observer dies as soon as this many more records are durable.
     KillObserverAfterRecords(u64),
     /// The observer dies as soon as this many more effects were performed, before the reply.
@@ -189,4 +193,15 @@ pub enum Carry {
     Kill,
     /// From now on the operator's command fails, or no longer.
     FailCommand(bool),
+}
+
+/// Chances in a hundred that something goes wrong with an effect.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Chances {
+    pub(crate) lose: u64,
+    pub(crate) delay: u64,
+    pub(crate) repeat: u64,
+    pub(crate) refuse: u64,
+    /// What each record takes besides, in milliseconds.
+    pub(crate) record_ms: u64,
 }

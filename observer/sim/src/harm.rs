@@ -38,6 +38,12 @@ impl World {
             Fault::TakeOutShared(proxy, host) => {
                 self.proxy_mut(&proxy).shared_runtime.insert(host, Admission::TakenOut);
             }
+            Fault::DrainAtProxy(proxy, host) => {
+                let proxy = self.proxy_mut(&proxy);
+                for table in [&mut proxy.runtime, &mut proxy.shared_runtime] {
+                    table.entry(host.clone()).and_modify(|state| *state = Admission::Draining);
+                }
+            }
             Fault::WriteOutShared(proxy, host) => {
                 self.proxy_mut(&proxy).shared_file.insert(host, Admission::TakenOut);
             }

@@ -155,7 +155,7 @@ impl Proxy {
 
     /// True if anybody would be sent anywhere where users may go to every host.
     pub(crate) fn shares_with_anybody(&self) -> bool {
-        self.serves() && self.shared_runtime.values().any(|state| *state == Admission::LetIn)
+        self.serves() && self.shared_runtime.values().any(|state| *state != Admission::TakenOut)
     }
 
     /// True if the process runs and the machine has power.
@@ -207,9 +207,11 @@ fn shut(table: &mut Table, host: &HostName) {
 }
 
 fn is_shut(table: &Table, shared: &Table, host: &HostName) -> bool {
-    [table, shared].iter().all(|table| table.get(host) != Some(&Admission::LetIn))
+    [table, shared]
+        .iter()
+        .all(|table| table.get(host).is_none_or(|state| *state == Admission::TakenOut))
 }
 
 fn leads_to(table: &Table, receivers: &[HostName]) -> bool {
-    table.iter().all(|(host, state)| (*state == Admission::LetIn) == receivers.contains(host))
+    table.iter().all(|(host, state)| *state == admission(receivers.contains(host)))
 }

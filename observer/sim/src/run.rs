@@ -20,7 +20,7 @@ use self::upgrade::ordered;
 pub use self::users::Users;
 use crate::check::{Checks, Violation};
 use crate::disk::RESERVED;
-use crate::fault::Fault;
+use crate::fault::{Chances, Fault};
 use crate::machine::Running;
 use crate::random::Random;
 use crate::world::World;
@@ -137,15 +137,6 @@ impl Ord for Queued {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (self.at, self.order).cmp(&(other.at, other.order))
     }
-}
-
-/// Chances in a hundred that something goes wrong with an effect.
-#[derive(Clone, Copy, Debug, Default)]
-struct Chances {
-    lose: u64,
-    delay: u64,
-    repeat: u64,
-    refuse: u64,
 }
 
 /// A running simulation.
@@ -294,13 +285,12 @@ impl Run {
         let life = self.life;
         while let Some(work) = self.pair.as_mut().and_then(Pair::take_work) {
             match work {
-                Work::Look { look, deadline_ms } => {
+                Work::Look { look, .. } => {
                     let at = self.now.plus(self.random.between(1, 5));
-                    let _ = deadline_ms;
                     self.push(at, Happening::Answer(life, look, self.now));
                 }
                 Work::Record { ticket, record } => {
-                    let at = self.now.plus(self.random.between(1, 3));
+                    let at = self.now.plus(self.chances.record_ms + self.random.between(1, 3));
                     self.push(at, Happening::Write(life, ticket, record));
                 }
                 Work::Perform { ticket, order } => self.dispatch(life, ticket, order)?,
@@ -364,7 +354,7 @@ impl Run {
 
     fn dispatch(&mut self, life: u64, ticket: Ticket, order: Order) -> Result<(), Violation> {
         self.checks.on_order(&order, &self.journal)?;
-        let Chances { lose, delay, repeat, refuse } = self.chances;
+        let Chances { lose, delay, repeat, refuse, .. } = self.chances;
         let roll = self.random.below(100);
         let soon = self.random.between(2, 40);
         let (after, fate) = if roll < lose {
@@ -523,6 +513,7 @@ impl Run {
             Fault::StopObserver => self.feed(Input::Stop)?,
             Fault::KillObserverAfterRecords(n) => self.dies_after = Some((Boundary::Record, n)),
             Fault::KillObserverAfterEffects(n) => self.dies_after = Some((Boundary::Effect, n)),
+            Fault::SlowObserverDisk(ms) => self.chances.record_ms = ms,
             Fault::FillObserverDisk => {
                 self.disk_full = true;
                 self.reserved = RESERVED;
@@ -537,10 +528,8 @@ impl Run {
             Fault::RepeatEffects(percent) => self.chances.repeat = percent,
             Fault::RefuseEffects(percent) => self.chances.refuse = percent,
             Fault::OrderFailover => {
-                self.order_now(OperatorOrder::FailOver {
-                    ordered: ordered(by),
-                    accept_loss: None,
-                })?;
+                let accept_loss = None;
+                self.order_now(OperatorOrder::FailOver { ordered: ordered(by), accept_loss })?;
             }
             Fault::OrderFailoverAcceptingLoss => {
                 let accept_loss = Some("the machine is gone".to_owned());

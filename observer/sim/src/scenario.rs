@@ -509,6 +509,7 @@ fn of_a_proxys_table(words: &[&str]) -> Option<Fault> {
     Some(match *words.first()? {
         "edit-runtime" => Fault::EditRuntime(proxy()?, host()?),
         "take-out-shared" => Fault::TakeOutShared(proxy()?, host()?),
+        "drain-at-proxy" => Fault::DrainAtProxy(proxy()?, host()?),
         "write-out-shared" => Fault::WriteOutShared(proxy()?, host()?),
         "take-out-by-hand" => Fault::TakeOutByHand(proxy()?, host()?),
         "edit-file" => Fault::EditFile(proxy()?, host()?),
@@ -542,6 +543,7 @@ fn of_the_observer(words: &[&str]) -> Option<Fault> {
         "kill-observer-after-records" => Fault::KillObserverAfterRecords(count()?),
         "kill-observer-after-effects" => Fault::KillObserverAfterEffects(count()?),
         "fill-observer-disk" => Fault::FillObserverDisk,
+        "slow-observer-disk" => Fault::SlowObserverDisk(words.get(1).and_then(duration)?),
         "free-observer-disk" => Fault::FreeObserverDisk,
         "lose-replies" => Fault::LoseReplies(count()?),
         "delay-effects" => Fault::DelayEffects(count()?),

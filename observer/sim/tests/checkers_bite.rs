@@ -3,7 +3,7 @@
 
 use observer_core::drive::{Order, Reply};
 use observer_core::facts::Asker;
-use observer_core::journal::{Outcome, PauseOrder, Record, Way};
+use observer_core::journal::{Mark, Outcome, PauseOrder, Record, Way};
 use observer_core::pair::Wish;
 use observer_core::plan::{Effect, Goal, Plan};
 use observer_core::policy::FenceGrade;
@@ -89,15 +89,20 @@ fn rule_3_sees_an_epoch_that_promotes_twice() {
 
 #[test]
 fn rule_4_sees_a_serving_master_given_up() {
-    // The simulated user writes every 50 ms, so a plan of the observer's own, opened in the middle
+    // The simulated user writes every 50 ms, so a plan of the observer's own, begun in the middle
     // of a healthy run, gives up a master that serves.
     let mut run = Run::new(Setup::usual(1, 1));
     run.advance(2_000).expect("a healthy run breaks nothing");
     let now = run.users.last_served().expect("users were served");
     let mut wrong = plan(1, 2);
     wrong.asker = Asker::Observer;
-    let record = Record::PlanOpened { at: now, plan: Box::new(wrong) };
-    let broken = Checks::default().on_record(&record, &run.world, &run.users, now);
+    let (id, way, mark) = (wrong.id, Way::Forward, Mark::Ordered { attempt: 1 });
+    let opened = Record::PlanOpened { at: now, plan: Box::new(wrong) };
+    let begun = Record::Step { at: now, plan: id, step: 0, way, mark };
+    let mut checks = Checks::default();
+    let opening = checks.on_record(&opened, &run.world, &run.users, now);
+    opening.expect("it may still be taken back");
+    let broken = checks.on_record(&begun, &run.world, &run.users, now);
     assert_eq!(broken.expect_err("node-a was serving").rule, 4);
 }
 

@@ -22,6 +22,7 @@ use crate::access::{
     PairAccess, ParityItem, ProxyAccess, ProxyServer, ReadinessProbe, WorldError,
 };
 use crate::commands::{self, HostCommands, ProxyCommands};
+use crate::eyes::mounts::WATCHES;
 use crate::eyes::{FileCache, Lineage, LittleRoom, RanInThisBoot, look};
 use crate::hands::{self, Turns};
 use crate::parity::Salt;
@@ -69,6 +70,8 @@ pub(crate) struct Host {
     files_setup: String,
     /// Held while a pass of files is being begun there.
     pub(crate) passing: tokio::sync::Mutex<()>,
+    /// Of which a part is held while a mount is tried there.
+    pub(crate) watching: tokio::sync::Semaphore,
     pub(crate) ran: RanInThisBoot,
     pub(crate) little_room: LittleRoom,
     pub(crate) lineage: Lineage,
@@ -359,6 +362,7 @@ impl Host {
             guard,
             files_setup,
             passing,
+            watching: tokio::sync::Semaphore::new(WATCHES),
             ran,
             little_room,
             lineage,

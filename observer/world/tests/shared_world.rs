@@ -75,6 +75,32 @@ async fn what_runs_is_turned_for_the_master_and_for_all_apart() {
     assert_eq!(open(&world).await, ["app/node-a", "other/node-b"]);
 }
 
+/// HAProxy calls a server without weight *up*, and sends it nobody new. One that it drains takes
+/// whoever sticks to it: neither is in, nor out.
+#[tokio::test]
+async fn who_has_no_weight_or_is_drained_by_hand_is_not_let_in() {
+    let (sshd, haproxy) = (Sshd::start(), Haproxy::start());
+    let world = shared(&sshd, &haproxy);
+    for order in [
+        "set server app/node-a weight 0",
+        "set server other/node-b weight 0",
+        "set server app/node-b state drain",
+    ] {
+        assert_eq!(perform(&world, let_in(&["node-a", "node-b"])).await, Reply::Did);
+        proven(&world, is_in(&["node-a", "node-b"])).await;
+        haproxy.order(order);
+        let host = order[..].split(['/', ' ']).nth(3).unwrap();
+        let is_out = Proof::IsOut { proxy: "proxy".into(), host: name(host) };
+        for proof in [is_in(&["node-a", "node-b"]), is_out] {
+            assert!(matches!(prove(&world, &proof).await, Answer::NotYet(_)), "{order}");
+        }
+        assert_eq!(open(&world).await.len(), if order.ends_with("0") { 2 } else { 3 }, "{order}");
+    }
+    assert_eq!(perform(&world, let_in(&["node-a", "node-b"])).await, Reply::Did);
+    proven(&world, is_in(&["node-a", "node-b"])).await;
+    assert_eq!(open(&world).await, ["app/node-a", "other/node-a", "other/node-b"]);
+}
+
 #[tokio::test]
 async fn all_who_share_are_held_and_the_masters_users_go_on() {
     let (sshd, haproxy) = (Sshd::start(), Haproxy::start());

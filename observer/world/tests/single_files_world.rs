@@ -7,177 +7,13 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
-use observer_core::files::verify::{
-    By, Class, Database, Progress, Purpose, Verification, VerifyOrder,
-};
-use observer_core::files::{Deletions, FileSetReport, PassKind, PassOrder, PassTrouble};
-use observer_core::sighting::{Look, Seen};
-use observer_core::words::{Epoch, HostName};
-use observer_world::access::{FileSetAccess, HostAccess, SingleFiles};
-use observer_world::pair_world::PairWorld;
-use support::pair::{PATIENCE, host, name, with_files};
-use support::sshd::Sshd;
-use tempfile::TempDir;
-use tokio::sync::watch;
-
-/// Shows a machine's own folder and its own `/var/lib` to a command.
-const ENTER: &str = "#!/bin/sh\nexec unshare -m sh -c 'mount --bind DIR/HOST DIR/jobs && \
-    mount --bind DIR/var-HOST /var/lib && if test $# -gt 0; then exec \"$@\"; \
-    else exec sh -c \"$SSH_ORIGINAL_COMMAND\"; fi' sh \"$@\"\n";
-/// The service manager is another program of the test's own.
-const SUDO: &str = "#!/bin/sh\nwhile test \"$1\" != --; do shift; done; shift\n\
-    case $1 in /usr/bin/systemd-run) shift; exec systemd-run \"$@\";; esac; exec \"$@\"\n";
-/// Runs a unit to its end, where its condition holds.
-const SYSTEMD_RUN: &str = "#!/bin/sh\nwhile :; do case $1 in\n\
-    --property=ExecCondition=+*) ${1#*=*+} || exit 0;; --*) ;; *) break;; esac; shift; done\n\
-    LC_ALL=C \"$@\" < /dev/null > /dev/null 2> /var/lib/said; exit 0\n";
-const SYSTEMCTL: &str = "#!/bin/sh\necho ActiveState=inactive\n";
-
-/// Two machines that have the folder in the same place.
-struct Machines {
-    dir: TempDir,
-    sshds: [Sshd; 2],
-    set: FileSetAccess,
-}
-
-fn program(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-impl Machines {
-    fn new(single: SingleFiles) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let sshds = ["a", "b"].map(|which| {
-            for folder in [which, "jobs"] {
-                fs::create_dir_all(dir.path().join(folder)).unwrap();
-            }
-            fs::create_dir_all(dir.path().join(format!("var-{which}/data"))).unwrap();
-            let programs = dir.path().join(format!("programs-{which}"));
-            fs::create_dir(&programs).unwrap();
-            let enter = ENTER.replace("DIR", dir.path().to_str().unwrap());
-            program(&dir.path().join(format!("enter-{which}")), &enter.replace("HOST", which));
-            program(&programs.join("sudo"), SUDO);
-            program(&programs.join("systemd-run"), SYSTEMD_RUN);
-            program(&programs.join("systemctl"), SYSTEMCTL);
-            let path = format!("PATH={}:/usr/sbin:/usr/bin:/sbin:/bin", programs.display());
-            let sshd = Sshd::start_with(&format!("SetEnv \"{path}\""));
-            // The observer's own key leads into the machine's view of the world, too.
-            let key = fs::read_to_string(sshd.path("client.pub")).unwrap();
-            let enter = dir.path().join(format!("enter-{which}"));
-            let line = format!("command=\"{}\" {key}", enter.display());
-            fs::write(sshd.path("client.pub"), line).unwrap();
-            sshd
-        });
-        let set = FileSetAccess {
-            name: "jobs".into(),
-            path: dir.path().join("jobs"),
-            single: Some(single),
-            user: "root".to_owned(),
-            exclude: vec!["draft-*".to_owned()],
-            retention_ms: 60_000,
-            max_deletes: 1,
-            max_deletes_percent: 20,
-            rate_limit_bytes: 0,
-            verify_limit_ms: 120_000,
-            paths: None,
-        };
-        let machines = Self { dir, sshds, set };
-        machines.prepare();
-        machines.is_slave("b", true);
-        machines
-    }
-
-    /// As an administrator would: the script on each, and the line that it prints on the other.
-    fn prepare(&self) {
-        for (which, other, sshd) in [("a", "b", &self.sshds[1]), ("b", "a", &self.sshds[0])] {
-            let script = self.world().files_setup(&format!("node-{which}")).unwrap();
-            let said = self.on(which, &["/bin/sh"], &script);
-            assert!(said.status.success(), "{said:?}");
-            let said = String::from_utf8(said.stdout).unwrap();
-            let line = said.lines().find(|line| line.starts_with("restrict,")).unwrap();
-            let enter = self.dir.path().join(format!("enter-{other} "));
-            let line = line.replace("command=\"", &format!("command=\"{}", enter.display()));
-            let mut keys = fs::OpenOptions::new().append(true).open(sshd.path("client.pub"));
-            writeln!(keys.as_mut().unwrap(), "{line}").unwrap();
-        }
-    }
-
-    fn on(&self, which: &str, words: &[&str], input: &str) -> Output {
-        let mut command = Command::new(self.dir.path().join(format!("enter-{which}")));
-        let streams = command.args(words).stdin(Stdio::piped());
-        let mut child = streams.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
-    }
-
-    fn is_slave(&self, which: &str, slave: bool) {
-        let signal = self.dir.path().join(format!("var-{which}/data/standby.signal"));
-        if slave { fs::write(signal, "").unwrap() } else { fs::remove_file(signal).unwrap() }
-    }
-
-    fn a(&self, file: &str) -> PathBuf {
-        self.dir.path().join("a").join(file)
-    }
-
-    fn b(&self, file: &str) -> PathBuf {
-        self.dir.path().join("b").join(file)
-    }
-
-    /// What a machine has of the set's own folder.
-    fn state(&self, which: &str, file: &str) -> PathBuf {
-        self.dir.path().join(format!("var-{which}/ha-observer-files/jobs")).join(file)
-    }
-
-    fn world(&self) -> PairWorld {
-        let hosts: [HostAccess; 2] =
-            [("node-a", &self.sshds[0]), ("node-b", &self.sshds[1])].map(|(name, sshd)| {
-                let mut host = host(sshd, name, "127.0.0.1");
-                host.database.data_directory = "/var/lib/data".into();
-                host
-            });
-        with_files(hosts, self.set.clone())
-    }
-
-    /// The name of what a machine's server shows.
-    fn module(&self, which: &str) -> String {
-        let folder = self.dir.path().join(format!("var-{which}/ha-observer-files"));
-        let config = text(&folder.join("jobs.rsyncd.conf"));
-        let module = config.lines().find_map(|line| line.strip_prefix('[')?.strip_suffix(']'));
-        module.unwrap().to_owned()
-    }
-
-    async fn pass(&self, to: &str, epoch: u64, deletions: Deletions) -> FileSetReport {
-        let from = if to == "node-b" { "node-a" } else { "node-b" };
-        let order = PassOrder {
-            host: name(to),
-            source: name(from),
-            set: "jobs".into(),
-            kind: PassKind::Last,
-            deletions,
-            epoch: Epoch(epoch),
-        };
-        let world = self.world();
-        world.pass(&order, PATIENCE).await.unwrap();
-        match world.look(&Look::Files(HostName::new(to)), PATIENCE).await {
-            Ok(Seen::Files(mut reports)) => reports.remove(0),
-            seen => panic!("{seen:?}"),
-        }
-    }
-
-    async fn verify(&self, by: By) -> Verification {
-        let (master, slave) = (name("node-a"), name("node-b"));
-        let purpose = Purpose::Verify { by, database: Database::Left };
-        let order = VerifyOrder { set: "jobs".into(), master, slave, purpose };
-        self.world().verify_files(&order, &watch::Sender::new(Progress::default())).await.unwrap()
-    }
-}
+use observer_core::files::verify::{By, Class};
+use observer_core::files::{Deletions, PassKind, PassTrouble};
+use observer_world::access::SingleFiles;
+use support::single_files::{Machines, text};
 
 fn single(mode: Option<u32>, owner: Option<&str>) -> SingleFiles {
     let files = ["licence.lic", "*.job"].map(str::to_owned).to_vec();
@@ -224,10 +60,6 @@ fn neighbours(machines: &Machines) {
     chown(machines.a(""), Some(1), Some(1)).unwrap();
     fs::set_permissions(machines.a(""), fs::Permissions::from_mode(0o711)).unwrap();
     fs::set_permissions(machines.b(""), fs::Permissions::from_mode(0o750)).unwrap();
-}
-
-fn text(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_else(|why| format!("{}: {why}", path.display()))
 }
 
 #[tokio::test]
@@ -401,6 +233,117 @@ async fn what_is_no_longer_declared_is_left_alone() {
     }
 }
 
+/// Names are the master's to choose: whatever rsync, a shell or `find` would take them for.
+#[tokio::test]
+async fn odd_names_are_copied_as_they_are() {
+    let machines = Machines::new(single(Some(0o640), None));
+    let names = [
+        "#hash.job",
+        ";semicolon.job",
+        "-dash.job",
+        "--delete.job",
+        "two words.job",
+        " blank.job",
+        "quote'.job",
+        "double\".job",
+        "new\nline.job",
+        "back\\slash.job",
+        "[a-z].job",
+        "*.job",
+        "$HOME.job",
+        "`id`.job",
+        "tab\t.job",
+        ".hidden.job",
+        "ü.job",
+        "\u{7f}.job",
+    ];
+    for name in names.iter().chain(&["licence.lic"]) {
+        fs::write(machines.a(name), name).unwrap();
+    }
+    let report = machines.pass("node-b", 1, Deletions::Limited).await;
+    assert_eq!(report.trouble, None);
+    for name in names {
+        assert_eq!(text(&machines.b(name)), name);
+    }
+    let result = machines.verify(By::Content).await;
+    assert!(result.is_whole(), "{result:#?}");
+    fs::remove_file(machines.a("#hash.job")).unwrap();
+    let report = machines.pass("node-b", 1, Deletions::Limited).await;
+    assert_eq!(report.clean.map(|clean| clean.deleted), Some(1), "{report:?}");
+    assert!(!machines.b("#hash.job").exists());
+}
+
+/// A pass is killed while it places files: what it has begun lies beside them, hidden. The next one
+/// keeps it aside, and nothing of anybody else's.
+#[tokio::test]
+async fn what_a_killed_pass_has_begun_is_kept_aside() {
+    let machines = Machines::new(single(None, None));
+    fs::write(machines.a("licence.lic"), "first").unwrap();
+    fs::write(machines.a("one.job"), "first").unwrap();
+    fs::write(machines.b(".one.job.before"), "somebody's own").unwrap();
+    machines.pass("node-b", 1, Deletions::Limited).await;
+    fs::write(machines.state("b", "placing"), "").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let begun = [".one.job.Xy12Ab", ".licence.lic.Zz34Cd", ".ha-observer-partial/one.job"];
+    let others = [".one.job.backups", ".other.txt.Xy12Ab", "one.job.Xy12Ab", ".one.job"];
+    fs::create_dir(machines.b(".ha-observer-partial")).unwrap();
+    for file in begun.iter().chain(&others) {
+        fs::write(machines.b(file), *file).unwrap();
+    }
+    let ours = ["licence.lic", "one.job", ".one.job", ".ha-observer-partial"];
+    let but: Vec<&str> = ours.iter().chain(&begun).copied().collect();
+    let before = seen(&machines.b(""), &but);
+    fs::write(machines.a("one.job"), "second").unwrap();
+    let report = machines.pass("node-b", 1, Deletions::Limited).await;
+    assert_eq!((report.trouble, text(&machines.b("one.job"))), (None, "second".to_owned()));
+    assert_eq!(seen(&machines.b(""), &but[..4]), before);
+    for file in begun {
+        assert!(!machines.b(file).exists(), "{file}");
+    }
+    let kept = fs::read_dir(machines.state("b", "kept")).unwrap();
+    let kept: Vec<String> = kept
+        .flat_map(|pass| fs::read_dir(pass.unwrap().path().join("files")).unwrap())
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    for file in [".one.job.Xy12Ab", ".licence.lic.Zz34Cd"] {
+        assert!(kept.iter().any(|one| one == file), "{kept:?}");
+    }
+    assert!(!machines.state("b", "placing").exists());
+}
+
+/// What stands where a copy is to be: a link is replaced and leads nobody astray, a folder with
+/// something in it stays and is told.
+#[tokio::test]
+async fn a_link_is_replaced_and_a_folder_is_told() {
+    let machines = Machines::new(single(None, None));
+    for file in ["licence.lic", "one.job", "two.job"] {
+        fs::write(machines.a(file), file).unwrap();
+    }
+    let elsewhere = machines.dir.path().join("elsewhere");
+    fs::write(&elsewhere, "not ours").unwrap();
+    symlink(&elsewhere, machines.b("licence.lic")).unwrap();
+    fs::create_dir(machines.b("one.job")).unwrap();
+    fs::write(machines.b("one.job/inner"), "somebody's own").unwrap();
+    let report = machines.pass("node-b", 1, Deletions::Limited).await;
+    let told = "a folder stands in the place of a file on node-b, move it away: one.job";
+    assert_eq!(report.trouble, Some(PassTrouble::Failed(told.to_owned())));
+    assert_eq!(text(&elsewhere), "not ours");
+    assert_eq!(text(&machines.b("licence.lic")), "licence.lic");
+    assert_eq!(text(&machines.b("two.job")), "two.job");
+    assert_eq!(text(&machines.b("one.job/inner")), "somebody's own");
+    fs::remove_dir_all(machines.b("one.job")).unwrap();
+    let report = machines.pass("node-b", 1, Deletions::Limited).await;
+    assert_eq!((report.trouble, text(&machines.b("one.job"))), (None, "one.job".to_owned()));
+
+    // On the master a folder in its place is as good as no file.
+    fs::remove_file(machines.a("licence.lic")).unwrap();
+    fs::create_dir(machines.a("licence.lic")).unwrap();
+    let report = machines.pass("node-b", 1, Deletions::Limited).await;
+    let missing = PassTrouble::Missing { files: vec!["licence.lic".to_owned()] };
+    assert_eq!(report.trouble, Some(missing));
+    assert_eq!(text(&machines.b("licence.lic")), "licence.lic");
+}
+
 /// With the slave's key in hand: nothing but these files can be read, by any of rsync's ways, and
 /// nothing can be written or run.
 #[tokio::test]
@@ -514,8 +457,8 @@ fn a_name_that_means_more_is_refused() {
 #[tokio::test]
 async fn an_owner_or_a_folder_that_the_slave_does_not_have_is_told_by_name() {
     for (owner, told) in [
-        ("nobody-here:daemon", "owner: no account nobody-here on this host"),
-        ("daemon:nobody-here", "owner: no group nobody-here on this host"),
+        ("nobody-here:daemon", "owner: no account nobody-here on node-b"),
+        ("daemon:nobody-here", "owner: no group nobody-here on node-b"),
     ] {
         let machines = Machines::new(single(None, Some(owner)));
         fs::write(machines.a("licence.lic"), "x").unwrap();
@@ -527,5 +470,5 @@ async fn an_owner_or_a_folder_that_the_slave_does_not_have_is_told_by_name() {
     machines.set.path = machines.dir.path().join("nowhere");
     let report = machines.pass("node-b", 1, Deletions::Limited).await;
     let words = report.trouble.unwrap().to_string();
-    assert!(words.contains("/nowhere/ is no folder on this host"), "{words}");
+    assert!(words.contains("/nowhere/ is no folder on node-b"), "{words}");
 }

@@ -69,6 +69,11 @@ fn single_files_follow_the_master_both_ways() -> Result<()> {
     assert_eq!(shell(&stage, "node-b", kept)?, "report");
     assert_eq!(beside(&stage)?, before);
     the_key_reads_no_neighbour(&stage)?;
+    // What rsync, or a shell, would take for something else than a name.
+    shell(&stage, "node-a", "echo odd > 'jobs/#night; shift.job'")?;
+    wait_says(&stage, "node-b", "cat 'jobs/#night; shift.job'", "odd")?;
+    shell(&stage, "node-a", "rm 'jobs/#night; shift.job'")?;
+    wait_says(&stage, "node-b", "ls jobs | grep -c night || true", "0")?;
 
     let ordered = stage.ask(&["switchover", "--yes", "--reason", "rehearsal"])?;
     assert!(ordered.status.success(), "{}\n{}", ordered.stdout, texts(&stage.events()?));

@@ -29,7 +29,7 @@ fn what_is_broken_is_found_by_its_check() -> Result<()> {
     reverse_login_refused(&stage)?;
     let paused = ["pause", "--reason", "the rest would be mended by itself"];
     stage.ask(&paused)?.success()?;
-    finds(&stage, "observer-acts", "desk")?;
+    finds(&stage, "observer-free", "desk")?;
     singleton_twice(&stage)?;
     unlogged(&stage)?;
     slot_dropped(&stage)?;

@@ -228,6 +228,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     let (slave, of_database, why) = maintenance::assess(inputs, candidate.as_ref(), seen);
     remarks.extend(why);
     let proxied = sharing::standings(inputs);
+    remarks.extend(sharing::told(&proxied, master.as_ref()));
     let (seen, fence, why) = proxies::assess(inputs, master.as_ref(), condition, &proxied);
     remarks.extend(why);
     let (proxies, proxies_drifted, monitors) = monitors::beside(inputs, seen, &mut remarks);

@@ -226,11 +226,16 @@ fn wrongly(
     (host, users): (&HostName, UsersGo),
     (master, shared): Right<'_>,
 ) -> bool {
-    let is_in = admission == Admission::LetIn;
+    // One that is draining is neither: who sticks to it still comes.
+    let is_wrong = |wants_in: bool| match admission {
+        Admission::LetIn => !wants_in,
+        Admission::TakenOut => wants_in,
+        Admission::Draining => true,
+    };
     match users {
-        UsersGo::Master => is_in != (host == master),
+        UsersGo::Master => is_wrong(host == master),
         UsersGo::EveryHost => {
-            sharing::wants(shared, host).is_some_and(|wants| is_in != (wants == Says::In))
+            sharing::wants(shared, host).is_some_and(|wants| is_wrong(wants == Says::In))
         }
     }
 }

@@ -34,6 +34,11 @@ impl ProxiedStanding {
             None => self.sees != Some(Says::Out),
         }
     }
+
+    /// True if nobody keeps users from the host but its own application.
+    pub fn is_ill(&self) -> bool {
+        !self.well && self.wants != Some(Says::Out)
+    }
 }
 
 /// Every host; none where no proxy has such backends.
@@ -50,6 +55,17 @@ pub(super) fn standings(inputs: Inputs<'_>) -> Vec<ProxiedStanding> {
             && inputs.spec.sharing.iter().all(|proxy| finds_well(inputs, proxy, host)),
     };
     inputs.spec.hosts.iter().map(standing).collect()
+}
+
+/// Those that are to share users and serve none, a sentence each. Of the master more is told.
+pub(super) fn told<'a>(
+    standings: &'a [ProxiedStanding],
+    master: Option<&'a HostName>,
+) -> impl Iterator<Item = String> + 'a {
+    let ill = move |one: &&ProxiedStanding| one.is_ill() && Some(&one.host) != master;
+    standings.iter().filter(ill).map(|one| {
+        format!("{}: its application is not well, and is to serve users of every host", one.host)
+    })
 }
 
 /// What a row of the host is to say in such a backend; none where it may stay as it is.

@@ -29,8 +29,8 @@ impl EventKind {
             EventKind::DrainSettled { host, left: None } => {
                 format!(
                     "the limit of the drain is over, and {host} is not known to be drained: its \
-                     monitor file does not say out, or not for long enough, or its sessions \
-                     cannot be counted"
+                     monitor file or a proxy still says in, or said so a moment ago, or its \
+                     sessions cannot be counted"
                 )
             }
             EventKind::DrainEnded { host, by } => {
@@ -43,7 +43,7 @@ impl EventKind {
                 format!("{host} answers again, and belongs to the pair again")
             }
             EventKind::UsersReturned { host } => {
-                format!("users may be sent to {host}: its application and monitor file are well")
+                format!("users may be sent to {host}: all is well there, and says so")
             }
             _ => String::new(),
         }

@@ -1,7 +1,7 @@
 //! The part of a pair's machine that opens plans and carries them out.
 
 use super::work::{Ticket, Work, Writing};
-use super::{Pair, Refusal, Ruling};
+use super::{Pair, Refusal, Ruling, promotion::is_needless};
 use crate::draft::{self, Brief, LossOverride};
 use crate::drive::{Answer, Drive, Reply, Want};
 use crate::event::EventKind;
@@ -177,6 +177,10 @@ impl Pair {
             return;
         }
         let why = match drive.plan().goal {
+            // Its opening may have been long on its way to a slow disk.
+            Goal::FailOver | Goal::SwitchOver if is_needless(drive, digest.facts.master) => {
+                Some("the master is well again")
+            }
             Goal::SwitchOver if gone => Some("the master is gone"),
             Goal::SwitchOver if matches!(digest.facts.slave, Slave::Down | Slave::Silent) => {
                 Some("the slave is gone")

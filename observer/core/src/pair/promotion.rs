@@ -3,6 +3,9 @@
 //! master until the plan is closed, and nothing is acted on before.
 
 use super::Pair;
+use crate::drive::Drive;
+use crate::facts::{Asker, Master};
+use crate::journal::Way;
 use crate::judge::{Cause, Rule};
 use crate::words::HostName;
 
@@ -30,4 +33,11 @@ impl Pair {
     pub fn is_about_own_promotion(&self, rule: &Rule) -> bool {
         rule.cause == Cause::MasterMoved && self.promoted_by_plan().is_some()
     }
+}
+
+/// True for a change of master that nobody ordered, that has done nothing yet, and whose reason is
+/// gone: the master is seen to be well.
+pub(super) fn is_needless(drive: &Drive, master: Master) -> bool {
+    let unbegun = drive.position() == (0, Way::Forward) && drive.is_between_steps();
+    unbegun && drive.plan().asker == Asker::Observer && master == Master::Healthy
 }

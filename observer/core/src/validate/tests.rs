@@ -74,7 +74,7 @@ fn find(survey: &mut Survey, about: LintSubject, weight: LintWeight) {
 const OF_THE_OBSERVER_AND_MACHINES: &[(&str, Break)] = &[
     ("observer-free", |_, observer| observer.plan = Some(PlanId(7))),
     ("observer-free", |_, observer| observer.journal = Journal::Failing),
-    ("observer-acts", |_, observer| observer.paused = Some("upgrade".to_owned())),
+    ("observer-free", |_, observer| observer.paused = Some("upgrade".to_owned())),
     ("observer-acts", |_, observer| observer.unacknowledged = Some(PlanId(6))),
     ("slave-free", |_, observer| {
         observer.maintenance.push(("node-b".into(), "new memory, jo".to_owned()));

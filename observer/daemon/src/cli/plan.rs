@@ -125,7 +125,23 @@ fn step_text(step: &StepReport, look: Look) -> String {
 
 fn commands(verb: &str, commands: &[CommandReport]) -> String {
     let line = |command: &CommandReport| {
-        format!("    {:9} {}: {}\n", format!("{verb}:"), command.host, one_line(&command.command))
+        let text = shortened(&one_line(&command.command));
+        format!("    {:9} {}: {text}\n", format!("{verb}:"), command.host)
     };
     commands.iter().map(line).collect()
+}
+
+/// Characters of a command's beginning and end that a person is shown of a long one: some carry a
+/// whole script. The sudoers file, and the report as JSON, have all of it.
+const SHOWN: [usize; 2] = [300, 60];
+
+fn shortened(command: &str) -> String {
+    let [beginning, end] = SHOWN;
+    let count = command.chars().count();
+    if count <= beginning + end {
+        return command.to_owned();
+    }
+    let first: String = command.chars().take(beginning).collect();
+    let last: String = command.chars().skip(count - end).collect();
+    format!("{first} … {last} (shortened; -o json has it whole)")
 }

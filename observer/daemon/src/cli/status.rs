@@ -162,7 +162,17 @@ fn host_lines(status: &PairStatus, look: Look) -> Vec<String> {
             );
             lines.push(look.paint(Tone::Warn, &line));
         } else if host.returning {
-            let line = format!("{}: users are sent there once it is well", host.name);
+            let when = match host.maintenance {
+                Some(_) => "after its maintenance, once it is well",
+                None => "once it is well",
+            };
+            let line = format!("{}: users are sent there {when}", host.name);
+            lines.push(look.paint(Tone::Warn, &line));
+        } else if host.serves_nobody {
+            let line = format!(
+                "{}: its application is not well, so that no users go there; its own log says why",
+                host.name
+            );
             lines.push(look.paint(Tone::Warn, &line));
         }
     }
@@ -244,11 +254,16 @@ fn proxy(proxy: &ProxyStatus) -> Vec<String> {
         if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
     };
     let read = |hosts: Option<&[HostName]>| hosts.map_or_else(|| "not read".to_owned(), names);
+    let shares = proxy.shares.as_ref();
+    // Where every backend is shared, nobody is to be let in elsewhere.
+    let all_shared = shares.is_some_and(|shares| !shares.lets_in.is_empty())
+        && proxy.lets_in.is_empty()
+        && proxy.file_lets_in.as_ref().is_some_and(Vec::is_empty);
     let with = |own: String, shared: Option<String>| match shared {
+        Some(shared) if all_shared => format!("shared: {shared}"),
         Some(shared) => format!("{own}; shared: {shared}"),
         None => own,
     };
-    let shares = proxy.shares.as_ref();
     vec![
         proxy.name.to_string(),
         one_line(&proxy.state),

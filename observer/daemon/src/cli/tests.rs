@@ -8,7 +8,7 @@ use observer_core::words::{At, Epoch};
 
 use super::output::Look;
 use super::*;
-use crate::report::members::{HostStatus, ProxyStatus, Role};
+use crate::report::members::{HostStatus, ProxyStatus, Role, Shares};
 use crate::report::plan::{CommandReport, PlanReport, RefusalReport, StepReport, UndoReport};
 use crate::report::runs::Forecast;
 use crate::report::view::{PairStatus, PairView, PauseStatus, PlanStatus, ScheduleStatus};
@@ -94,6 +94,7 @@ fn status() -> PairStatus {
                 monitor_owed: None,
                 drain: None,
                 returning: false,
+                serves_nobody: false,
             },
             HostStatus {
                 name: "node-b".into(),
@@ -108,6 +109,7 @@ fn status() -> PairStatus {
                 monitor_owed: None,
                 drain: None,
                 returning: false,
+                serves_nobody: false,
             },
         ],
         proxies: vec![ProxyStatus {
@@ -128,6 +130,27 @@ fn status() -> PairStatus {
 #[test]
 fn status_starts_with_the_one_line_that_matters() {
     insta::assert_snapshot!(super::status::text(&status(), Look::Aligned));
+}
+
+/// Where users may go to every host, it is said who serves none of them, and nobody is missed where
+/// nobody is to be.
+#[test]
+fn status_says_who_shares_users_and_who_serves_none() {
+    let mut status = status();
+    let hosts = |names: &[&str]| names.iter().map(|name| (*name).into()).collect::<Vec<_>>();
+    let shares = Shares { lets_in: hosts(&["node-a"]), file_lets_in: Some(hosts(&["node-a"])) };
+    status.proxies[0].shares = Some(shares);
+    let text = super::status::text(&status, Look::Aligned);
+    assert!(text.contains("node-a; shared: node-a"), "{text}");
+    status.proxies[0].lets_in.clear();
+    status.proxies[0].file_lets_in = Some(Vec::new());
+    status.hosts[1].serves_nobody = true;
+    let text = super::status::text(&status, Look::Aligned);
+    assert!(!text.contains("nobody"), "{text}");
+    assert!(text.contains("node-b: its application is not well, so that no users go there"));
+    status.proxies[0].shares.as_mut().unwrap().lets_in.clear();
+    let text = super::status::text(&status, Look::Aligned);
+    assert!(text.contains("nobody; shared: nobody"), "{text}");
 }
 
 #[test]
@@ -215,6 +238,13 @@ fn a_dry_run_shows_every_command_host_deadline_and_undo() {
         steps: vec![fence, promote],
     };
     insta::assert_snapshot!(plan::text(&plan, Look::Aligned));
+
+    // A command that carries a script would fill the screen.
+    let script = format!("run {}of node-b", "the whole script ".repeat(40));
+    let mut long = plan.clone();
+    long.steps[0].commands = vec![command("node-b", &script)];
+    let text = plan::text(&long, Look::Aligned);
+    assert!(!text.contains(&script) && text.contains("of node-b (shortened; -o json"), "{text}");
 
     // A switchover's promotion can be withdrawn: it is said when.
     let mut withdrawn = plan.clone();

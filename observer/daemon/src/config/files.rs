@@ -26,7 +26,7 @@ pub(super) fn sets(sections: &[Section<'_, '_>]) -> (Vec<FileSetSpec>, Vec<FileS
         section.finish();
         if let Some(problem) = sets.iter().find_map(|other| single_files::clash(&set, other)) {
             let key = if set.single.is_some() { "files" } else { "path" };
-            let fix = "let one set have it: name it in one of them, or in the folder's `exclude`";
+            let fix = "let one set have it: name it in one of them, or in the outer `exclude`";
             section.wrong(key, &problem, fix);
         }
         specs.push(spec);

@@ -4,7 +4,7 @@
 //! All lie in one folder, since one key reads one folder; only their names may be patterns.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use observer_core::files::exclude::{Excludes, can_meet};
 use observer_world::access::{FileSetAccess, SingleFiles};
@@ -161,6 +161,16 @@ pub(super) fn clash(set: &FileSetAccess, other: &FileSetAccess) -> Option<String
             own.files.iter().find(meets).map(both)
         }
         (Some(own), None) => own.files.iter().find(|file| is_below(set, file, other)).map(both),
+        // The one would delete what the other holds for a person to allow.
+        (None, None) if set.path == other.path => {
+            Some(format!("is the folder of files {}, too", other.name))
+        }
+        (None, None) if lies_in(&set.path, other) => {
+            Some(format!("lies in the folder of files {}", other.name))
+        }
+        (None, None) if lies_in(&other.path, set) => {
+            Some(format!("has {} in it, the folder of files {}", other.path.display(), other.name))
+        }
         (None, Some(others)) => {
             let file = others.files.iter().find(|file| is_below(other, file, set))?;
             let path = other.path.join(file);
@@ -168,6 +178,13 @@ pub(super) fn clash(set: &FileSetAccess, other: &FileSetAccess) -> Option<String
         }
         _ => None,
     }
+}
+
+/// Whether a folder is part of what a set copies.
+fn lies_in(path: &Path, set: &FileSetAccess) -> bool {
+    let Ok(rest) = path.strip_prefix(&set.path) else { return false };
+    let rest = rest.as_os_str().as_encoded_bytes();
+    !rest.is_empty() && !Excludes::new(&set.exclude).leave_out(rest, true)
 }
 
 /// Whether a file of a set is also in the folder of another, and not left out there.

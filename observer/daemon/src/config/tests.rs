@@ -459,10 +459,11 @@ fn single_files_are_read_with_their_folder_mode_and_owner() {
         "name = \"jobs\"\nfiles = [\"/etc/desk/jobs/*.job\", \"/etc/desk/jobs/main.xml\"]\n\
          mode = \"0640\"\nowner = \"desk:desk\"\nexclude = [\"draft-*\"]\nmax_deletes = 5",
         // The folder leaves out what another set has.
-        "name = \"desk\"\npath = \"/opt/desk\"\nexclude = [\"/licence.lic\"]",
+        "name = \"desk\"\npath = \"/opt/desk\"\nexclude = [\"/licence.lic\", \"/keys\"]",
+        "name = \"keys\"\npath = \"/opt/desk/keys\"",
     ]);
     let access = read(&text).unwrap();
-    let [licence, jobs, desk] = &access.files[..] else { panic!("{:?}", access.files) };
+    let [licence, jobs, desk, _] = &access.files[..] else { panic!("{:?}", access.files) };
     let single = |names: &[&str], mode, owner: Option<&str>| {
         let files = names.iter().map(|name| (*name).to_owned()).collect();
         Some(SingleFiles { files, mode, owner: owner.map(str::to_owned) })
@@ -476,7 +477,7 @@ fn single_files_are_read_with_their_folder_mode_and_owner() {
     let must_exist: Vec<&[String]> =
         access.spec.files.iter().map(|set| &set.must_exist[..]).collect();
     let named = |name: &str| vec![name.to_owned()];
-    assert_eq!(must_exist, [&named("licence.lic")[..], &named("main.xml"), &[]]);
+    assert_eq!(must_exist, [&named("licence.lic")[..], &named("main.xml"), &[], &[]]);
 }
 
 #[test]
@@ -513,6 +514,9 @@ fn single_files_that_could_not_be_copied_are_refused() {
         two(&format!("files = [{licence}]"), "files = [\"/opt/desk/*.lic\"]"),
         two("path = \"/opt\"", &format!("files = [{licence}]")),
         two(&format!("files = [{licence}]"), "path = \"/opt/desk/\""),
+        two("path = \"/srv/desk\"", "path = \"/srv/desk/\""),
+        two("path = \"/srv/desk\"", "path = \"/srv/desk/keys\""),
+        two("path = \"/srv/desk/keys\"", "path = \"/srv/desk\"\nexclude = [\"key\"]"),
     ];
     insta::assert_snapshot!(all.join("\n"));
     let text = with_files(&[&format!("name = \"jobs\"\nfiles = [{licence}]\nmode = \"666\"")]);

@@ -69,6 +69,9 @@ pub(crate) struct HostStatus {
     /// True while users may be sent there again, and it was not seen that they are.
     #[serde(default)]
     pub(crate) returning: bool,
+    /// True where users may go to every host, and the application there is not well.
+    #[serde(default)]
+    pub(crate) serves_nobody: bool,
 }
 
 /// A drain in force.
@@ -329,6 +332,7 @@ pub(crate) fn hosts(pair: &Pair) -> Vec<HostStatus> {
             drain: drained.get(name).map(|drain| DrainStatus::of(pair, name, drain)),
             returning: returning.get(name).is_some_and(|back| back.undrained || everywhere)
                 && pair.spec().can_drain(),
+            serves_nobody: !is_master && serves_nobody(pair, name),
         }
     };
     pair.spec().hosts.iter().map(line).collect()
@@ -386,6 +390,11 @@ pub(crate) fn bouncers(pair: &Pair) -> Vec<BouncerStatus> {
         BouncerStatus { name: name.clone(), state, connections }
     };
     pair.spec().bouncers.iter().map(line).collect()
+}
+
+fn serves_nobody(pair: &Pair, host: &HostName) -> bool {
+    let proxied = pair.latest().map(|(digest, _)| &digest.proxied[..]).unwrap_or_default();
+    proxied.iter().any(|one| one.host == *host && one.is_ill())
 }
 
 fn runtime_let_in(report: &ProxyReport, users: UsersGo) -> Vec<HostName> {

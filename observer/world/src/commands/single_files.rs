@@ -23,17 +23,24 @@ use crate::access::{FileSetAccess, SingleFiles, WorldError};
 /// begun nor what was declared before: it would be placed for ever.
 /// A file that is declared by name is never deleted; if the master lacks it, that is left in
 /// `missing`. What patterns mean is deleted within the limit, by a run that carries nothing.
+/// What a killed pass has left in the folder, hidden and named after a declared file, is kept aside
+/// by the next: it is known by having been changed since that one began to place.
+/// Names are listed behind a slash: rsync takes what begins with `;` or `#` for a comment.
 /// It obeys the same rules of spelling as the rest of the pass.
 pub(super) const RUN: &str = "RSYNC_CONNECT_PROG=$RSYNC_RSH; export RSYNC_CONNECT_PROG; \
     mkdir -p -m 700 copy; \
-    wanted='--exclude=*/'; spared='--exclude=*/'; named=; as=; owner=; \
+    wanted='--exclude=*/'; spared='--exclude=*/'; named=; as=; owner=; begun=-false; whole=-false; \
     for word in $*; do case $word in \
-    --exclude=*) wanted=$wanted' '$word; spared=$spared' '$word ;; \
-    --owner=*) owner=$(echo $word | cut -d= -f2); as=$as' --chown='$owner ;; \
-    --chmod=*) as=$as' '$word ;; \
-    *[*?]*) wanted=$wanted' --include=/'$word; spared=$spared' --include=/'$word ;; \
-    *) named=$named' '$word; wanted=$wanted' --include=/'$word; \
-    spared=$spared' --exclude=/'$word ;; esac; done; \
+    --exclude=*) wanted=$wanted' '$word; spared=$spared' '$word; continue ;; \
+    --owner=*) owner=$(echo $word | cut -d= -f2); as=$as' --chown='$owner; continue ;; \
+    --chmod=*) as=$as' '$word; continue ;; \
+    *[*?]*) spared=$spared' --include=/'$word ;; \
+    *) named=$named' '$word; spared=$spared' --exclude=/'$word ;; esac; \
+    wanted=$wanted' --include=/'$word; whole=$whole' -o -name '$word; \
+    case $word in .*) begun=$begun' -o -name '$word.'??????' ;; \
+    *) begun=$begun' -o -name .'$word.'??????' ;; esac; done; \
+    left() { place=$1; shift; find $place -mindepth 1 -maxdepth 1 -type f -cnewer placing \
+    '(' $* ')' -exec mv -t $kept/files {} + 2> /dev/null; }; \
     part() { echo $owner | cut -d: -f$1; }; \
     pass() { limit=$1; \
     test -d $path || { echo $path is no folder on this host > err; return 97; }; \
@@ -51,11 +58,17 @@ pub(super) const RUN: &str = "RSYNC_CONNECT_PROG=$RSYNC_RSH; export RSYNC_CONNEC
     missing=$missing' '$name; done; \
     case $missing in '') rm -f missing ;; *) echo $epoch $kind$missing > missing ;; esac; \
     find copy/now -mindepth 1 -maxdepth 1 -not -type d -print0 > there && \
-    sed -z -e 's,^copy/now/,,' there > list || return 98; \
+    sed -z -e 's,^copy/now,,' there > list || return 98; \
+    if test -e placing; then mkdir -p $kept/files; left $path $begun; \
+    left $path.ha-observer-partial $whole; rmdir $path.ha-observer-partial 2> /dev/null; fi; \
+    : > placing; \
     rsync -aHAXS --numeric-ids --delay-updates --modify-window=-1 \
     --partial-dir=.ha-observer-partial --backup --backup-dir=$kept/files --stats --info=progress2 \
-    --no-h --no-implied-dirs --from0 --files-from=list $as copy/now/ $path > out 2>> err || \
-    return $?; \
+    --no-h --no-implied-dirs --from0 --files-from=list $as copy/now/ $path > out 2>> err; code=$?; \
+    case $code in 0 | 23 | 24) rm -f placing ;; esac; case $code in 0) ;; *) \
+    first=$(sed -n -e 's/^.*could not make way for [a-z ]*: //p' err | head -n 1); \
+    case $first in '') ;; *) { echo a folder stands in the place of a file on this host, \
+    move it away: $first; cat err; } > err.new; mv err.new err ;; esac; return $code ;; esac; \
     rsync -rl --existing --ignore-existing --delete-delay --max-delete=$limit \
     --backup --backup-dir=$kept/files --stats --no-h $spared '--exclude=*' \
     copy/now/ $path > removed 2>> err; code=$?; \

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use observer_core::files::{CleanPass, FileSetReport, PassKind, PassTrouble};
 use observer_core::sighting::{Seen, Silent};
-use observer_core::words::{Epoch, FileSetName};
+use observer_core::words::{Epoch, FileSetName, HostName};
 
 use super::silence;
 use crate::commands::{FILES_FOLDER, PassCommands};
@@ -63,7 +63,8 @@ pub(crate) async fn states(host: &Host, deadline: Duration) -> Result<Vec<SetSta
     let text = String::from_utf8_lossy(&output.stdout);
     let mut parts = text.split("=== ha-observer set ").skip(1);
     let states = parts.by_ref().filter_map(state);
-    let states: Vec<SetState> = states.map(|state| known(state, &host.commands.files)).collect();
+    let states = states.map(|state| known(state, &host.commands.files));
+    let states: Vec<SetState> = states.map(|state| named(state, &host.access.name)).collect();
     if states.len() == sets.len() {
         return Ok(states);
     }
@@ -116,6 +117,14 @@ fn state(part: &str) -> Option<SetState> {
 fn order(line: &str) -> Option<(Epoch, PassKind)> {
     let mut words = line.split_whitespace();
     Some((Epoch(words.next()?.parse().ok()?), PassKind::of_word(words.next()?)?))
+}
+
+/// The pass does not know by what name its host goes.
+fn named(mut state: SetState, host: &HostName) -> SetState {
+    if let Some(PassTrouble::Failed(why)) = &mut state.report.trouble {
+        *why = why.replace("on this host", &format!("on {host}"));
+    }
+    state
 }
 
 /// Of what a pass found missing, that which is still declared: what a pass of an earlier

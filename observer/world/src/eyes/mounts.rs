@@ -7,6 +7,7 @@ use std::time::Duration;
 use observer_core::mounts::{MountReport, MountRoom, MountSource, MountUse};
 use observer_core::sighting::{Seen, Silent};
 use observer_core::words::MountName;
+use tokio::time::{Instant, timeout_at};
 
 use super::silence;
 use crate::commands::{MountCommands, Try};
@@ -16,6 +17,8 @@ use crate::text::shown;
 
 /// A few lines, and the words of what failed.
 const OUTPUT_MAX: usize = 64 * 1024;
+/// How many mounts of a host are tried at one time.
+pub(crate) const WATCHES: usize = 4;
 
 pub(super) async fn look(
     host: &Host,
@@ -37,7 +40,8 @@ pub(crate) async fn probe(
     report(&said, mount)
 }
 
-/// Runs one command under watch, and gives what stands between the watch's own marks.
+/// Runs one command under watch, and gives what stands between the watch's own marks. A few at a
+/// time: sshd gives a connection ten sessions, and plans need theirs.
 pub(crate) async fn watch(
     host: &Host,
     mount: &MountCommands,
@@ -45,7 +49,11 @@ pub(crate) async fn watch(
     words: &str,
     deadline: Duration,
 ) -> Result<String, Silent> {
-    let output = host.ssh.exec(&mount.watch(tried, words), "", deadline, OUTPUT_MAX).await;
+    let until = Instant::now() + deadline;
+    let turn = timeout_at(until, host.watching.acquire()).await.map_err(|_| Silent::Timeout)?;
+    let _turn = turn.expect("nobody closes it");
+    let left = until.saturating_duration_since(Instant::now());
+    let output = host.ssh.exec(&mount.watch(tried, words), "", left, OUTPUT_MAX).await;
     let output = output.map_err(silence::of_command)?;
     let text = String::from_utf8_lossy(&output.stdout);
     let body = text.split_once("=== ha-observer mount\n");

@@ -205,10 +205,12 @@ fn report(own: OwnRow) -> ServerReport {
     }
 }
 
+/// A server without weight is called *up* by HAProxy, and takes nobody new all the same.
 pub(crate) fn admission(row: &ServerRow) -> Admission {
     match row.status {
         Status::Maint => Admission::TakenOut,
         Status::Drain => Admission::Draining,
+        _ if row.weight == Some(0) => Admission::Draining,
         _ => Admission::LetIn,
     }
 }
@@ -232,7 +234,7 @@ fn check(row: &ServerRow) -> CheckResult {
 mod tests {
     use super::*;
 
-    const HEAD: &str = "# pxname,svname,status,check_status,scur,stot,qcur,addr\n";
+    const HEAD: &str = "# pxname,svname,status,check_status,scur,stot,qcur,addr,weight\n";
 
     fn row(line: &str) -> ServerRow {
         ServerRow::parse(&format!("{HEAD}{line}\n\n")).unwrap().remove(0)
@@ -256,6 +258,9 @@ mod tests {
         says("b,s,MAINT,L7OK,0,1,0,10.0.0.1:80", (TakenOut, Unchecked));
         says("b,s,MAINT (via b/x),,0,1,0,10.0.0.1:80", (TakenOut, Unchecked));
         says("b,s,DRAIN,L7OK,3,1,0,10.0.0.1:80", (Draining, Well));
+        says("b,s,UP,L7OK,3,1,0,10.0.0.1:80,0", (Draining, Well));
+        says("b,s,DOWN,L7TOUT,0,1,0,10.0.0.1:80,1", (LetIn, Failing));
+        says("b,s,MAINT,,0,1,0,10.0.0.1:80,0", (TakenOut, Unchecked));
     }
 
     #[test]

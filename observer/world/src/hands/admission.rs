@@ -81,6 +81,7 @@ pub(super) async fn let_in(
         names.collect::<Result<Vec<ServerName>, _>>().map_err(Fault::Refused)
     };
     let (servers, others) = (names(&ins)?, names(&outs)?);
+    let weights = weights_of(&ins)?;
     {
         let mut ending = proxy.ending.lock().unwrap_or_else(PoisonError::into_inner);
         ending.retain(|host, _| !ins.iter().any(|own| own.host == *host));
@@ -90,7 +91,22 @@ pub(super) async fn let_in(
         let (name, host) = (&proxy.access.name, receivers.master);
         tracing::warn!("{name}: idle connections to {host} could not be closed: {fault:?}");
     }
-    order(proxy, Target::Worker, in_commands(&servers, &others), left()).await
+    let commands = [weights, in_commands(&servers, &others)].concat();
+    order(proxy, Target::Worker, commands, left()).await
+}
+
+/// Gives those a weight that have none: nobody new would come to them. Which one matters only where
+/// users go to several.
+fn weights_of(rows: &[&OwnRow]) -> Result<Vec<Command>, Fault> {
+    let weightless = rows.iter().filter(|own| own.row.weight == Some(0));
+    let weigh = |own: &&OwnRow| {
+        let name = server_name(&own.row).map_err(Fault::Refused)?;
+        Ok(match own.users {
+            UsersGo::Master => Command::SetServerWeight(name, 1),
+            UsersGo::EveryHost => Command::RestoreServerWeight(name),
+        })
+    };
+    weightless.map(weigh).collect()
 }
 
 /// Has users wait where they may go to every host.

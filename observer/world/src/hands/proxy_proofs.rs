@@ -332,7 +332,11 @@ pub(super) async fn is_in(
     match ins.iter().find(|own| admission(&own.row) != Admission::LetIn) {
         None => Answer::Shown(format!("{} servers take sessions", ins.len())),
         Some(shut) => {
-            let text = format!("{}/{} takes no sessions", shut.row.backend, shut.row.server);
+            let why = match shut.row.weight {
+                Some(0) => ": remove `weight 0` from its line in haproxy.cfg",
+                _ => "",
+            };
+            let text = format!("{}/{} takes no sessions{why}", shut.row.backend, shut.row.server);
             Answer::NotYet(shown(text.as_bytes()))
         }
     }

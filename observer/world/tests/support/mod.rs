@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod netns;
 pub mod pair;
 pub mod proxy;
+pub mod single_files;
 pub mod sshd;
 
 use std::net::TcpListener;

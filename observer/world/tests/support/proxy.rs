@@ -61,6 +61,15 @@ impl Haproxy {
         haproxy
     }
 
+    /// What a person types into its runtime socket.
+    pub fn order(&self, line: &str) {
+        let mut stream = UnixStream::connect(self.path("admin.sock")).unwrap();
+        stream.write_all(format!("{line}\n").as_bytes()).unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).unwrap();
+        assert_eq!(said.trim(), "", "{line}");
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }

@@ -10,9 +10,10 @@ pub(super) const OBSERVER_FREE: Check = Check {
     title: "the observer can open a plan",
     severity: Severity::Severe,
     readies: ALL,
-    why: "one plan at a time, and nothing is ordered that is not on disk first",
+    why: "one plan at a time, none in a pause, and nothing is ordered that is not on disk first",
     after: "",
-    fix: "wait for the open plan (`ha-observer status`), or make room for the journal",
+    fix: "wait for the open plan or end the pause (`ha-observer status`), or make room for the \
+          journal",
     examine: Examine::Pair(free),
 };
 
@@ -22,9 +23,13 @@ fn free(inputs: &Inputs<'_>) -> Examined {
         let fix = "make room on the observer's disk; see `journalctl -u ha-observer`";
         return Outcome::failed_with_fix("the observer's journal cannot be written", fix);
     }
+    if let Some(pause) = &observer.paused {
+        let fix = "`ha-observer resume`, once the work is done";
+        return Outcome::failed_with_fix(format!("it is paused: {pause}"), fix);
+    }
     match observer.plan {
         Some(plan) => Outcome::failed(format!("plan {plan} is open")),
-        None => Outcome::passed("no plan is open, and the journal can be written"),
+        None => Outcome::passed("no plan is open, no pause, and the journal can be written"),
     }
 }
 
@@ -33,7 +38,7 @@ pub(super) const OBSERVER_ACTS: Check = Check {
     title: "the observer would fail over by itself",
     severity: Severity::Severe,
     readies: FAILOVER,
-    why: "paused, only watching, or waiting for an acknowledgement, it lets a dead master lie",
+    why: "only watching, or waiting for an acknowledgement, it lets a dead master lie",
     after: "",
     fix: "end what holds it: see `ha-observer why`",
     examine: Examine::Pair(acts),
@@ -41,10 +46,6 @@ pub(super) const OBSERVER_ACTS: Check = Check {
 
 fn acts(inputs: &Inputs<'_>) -> Examined {
     let observer = inputs.observer;
-    if let Some(pause) = &observer.paused {
-        let fix = "`ha-observer resume`, once the work is done";
-        return Outcome::failed_with_fix(format!("it is paused: {pause}"), fix);
-    }
     if !inputs.is_auto() {
         let fix = "set mode = \"auto\" in the pair's file and reload ha-observer";
         return Outcome::failed_with_fix("its mode is not auto: it acts on nothing", fix);
