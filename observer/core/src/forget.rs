@@ -21,7 +21,7 @@ pub struct Forgotten {
 
 impl Memory {
     /// Takes in a record about a host that is left out of the pair.
-    pub(crate) fn apply_forgetting(&mut self, record: &Record) {
+    pub(crate) fn apply_forget(&mut self, record: &Record) {
         match record {
             Record::HostForgotten { host, forgotten, .. } => {
                 self.forgotten.insert(host.clone(), forgotten.clone());

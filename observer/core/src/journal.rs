@@ -473,9 +473,7 @@ impl Memory {
             | Record::DrainSettled { .. }
             | Record::DrainEnded { .. }
             | Record::UsersReturned { .. } => self.apply_drain(record),
-            Record::HostForgotten { .. } | Record::HostReturned { .. } => {
-                self.apply_forgetting(record);
-            }
+            Record::HostForgotten { .. } | Record::HostReturned { .. } => self.apply_forget(record),
             Record::Scheduled { schedule, .. } => self.schedule = Some(schedule.clone()),
             Record::ScheduleEnded { .. } => self.schedule = None,
             Record::Acknowledged { .. } => self.acknowledge(),

@@ -88,7 +88,14 @@ pub(crate) fn furnish(setup: &mut Setup, random: &mut Random) {
 
 /// The database is away from one host or from all; or somebody starts a second copy of what must
 /// run once.
-pub(crate) fn misfortune(random: &mut Random, hosts: &[HostName]) -> Vec<(u64, Fault)> {
+pub(crate) fn misfortune(
+    random: &mut Random,
+    hosts: &[HostName],
+    is_external: bool,
+) -> Vec<(u64, Fault)> {
+    if !is_external {
+        return Vec::new();
+    }
     let (from, until) = (random.between(2_000, 15_000), random.between(16_000, 30_000));
     let link = |host: &HostName| (host.to_string(), DATABASE.to_owned());
     let cut = |host: &HostName| {

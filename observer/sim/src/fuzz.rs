@@ -58,13 +58,7 @@ pub fn play(seed: u64) -> Result<Run, Failure> {
     let mut setup = random_setup(&mut random, seed);
     // Drawn apart, so that a seed's other faults are the same with and without.
     let mut drawn = Random::new(seed ^ 0x3017_0F11);
-    if drawn.chance(30) {
-        let users = if drawn.chance(50) { UsersGo::EveryHost } else { UsersGo::Master };
-        setup.spec.monitor = Some(monitor::spec(users));
-    }
-    if drawn.chance(30) {
-        setup.spec.sharing = setup.spec.proxies.clone();
-    }
+    choose_users(&mut setup, &mut drawn);
     let mut apart = Random::new(seed ^ 0xE87E_2A1D);
     let is_external = apart.chance(20);
     if is_external {
@@ -98,12 +92,9 @@ pub fn play(seed: u64) -> Result<Run, Failure> {
             run.schedule(at + after, fault);
         }
     }
-    for (at, fault) in external::misfortune(&mut apart, &hosts).into_iter().filter(|_| is_external)
-    {
-        faults.push((at, fault.clone()));
-        run.schedule(at, fault);
-    }
-    for (at, fault) in misfortune_of_a_mount(seed, &hosts).into_iter().flatten() {
+    let of_database = external::misfortune(&mut apart, &hosts, is_external);
+    let of_mounts = misfortune_of_a_mount(seed, &hosts).into_iter().flatten();
+    for (at, fault) in of_database.into_iter().chain(of_mounts) {
         faults.push((at, fault.clone()));
         run.schedule(at, fault);
     }
@@ -131,6 +122,17 @@ pub fn play(seed: u64) -> Result<Run, Failure> {
         }
     }
     Err(Failure::NotLive { seed, what, faults: told, trace: trace(&run) })
+}
+
+/// Where users may go, and by whom they are sent there.
+fn choose_users(setup: &mut Setup, random: &mut Random) {
+    if random.chance(30) {
+        let users = if random.chance(50) { UsersGo::EveryHost } else { UsersGo::Master };
+        setup.spec.monitor = Some(monitor::spec(users));
+    }
+    if random.chance(30) {
+        setup.spec.sharing = setup.spec.proxies.clone();
+    }
 }
 
 /// A pair with some of what can be configured.

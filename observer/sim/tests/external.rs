@@ -89,9 +89,11 @@ fn a_singleton_that_could_run_twice_is_found() {
     };
     bites(&plan, &setup, loosely, runs);
     let too_early = |plan: &mut Plan| {
-        let start = plan.steps.iter().position(
-            |step| matches!(&step.effect, Effect::StartService { service, .. } if service.as_str() == "desk-scheduler"),
-        );
+        let scheduler = "desk-scheduler";
+        let start = plan.steps.iter().position(|step| {
+            matches!(&step.effect, Effect::StartService { service, .. }
+                if service.as_str() == scheduler)
+        });
         let step = plan.steps.remove(start.expect("it is started"));
         plan.steps.insert(0, step);
     };

@@ -1,10 +1,10 @@
 //! The lab: real machines for scenarios, demo and benchmarks.
 //!
 //! Four Debian machines (`observer`, `proxy`, `node-a`, `node-b`), and others when asked for
-//! (`proxy-2`; `app-1` to `app-3` in the place of `node-b`), boot with their own systemd, sshd, PostgreSQL and HAProxy, each in a network
-//! namespace of its own, beside a `client` namespace from which the load comes. It does not start
-//! the observer's daemon: that is for the scenario. Needs root; [`LabError::Missing`] says what
-//! else is absent and what installs it.
+//! (`proxy-2`; `app-1` to `app-3` in the place of `node-b`), boot with their own systemd, sshd,
+//! PostgreSQL and HAProxy, each in a network namespace of its own, beside a `client` namespace from
+//! which the load comes. It does not start the observer's daemon: that is for the scenario. Needs
+//! root; [`LabError::Missing`] says what else is absent and what installs it.
 //!
 //! ```text
 //!   client .30 ──┐         ┌── observer .10

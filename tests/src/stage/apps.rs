@@ -1,6 +1,6 @@
 //! A stage of hosts that all serve and keep no database: the application of an example profile on
-//! the machines `app-1` to `app-3`, as its installer would leave it, and the observer with that very
-//! profile. Their database is that of `node-a`.
+//! the machines `app-1` to `app-3`, as its installer would leave it, and the observer with that
+//! very profile. Their database is that of `node-a`.
 
 use std::time::Duration;
 

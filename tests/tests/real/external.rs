@@ -87,8 +87,8 @@ fn scheduled_by(stage: &Stage, seconds: u32) -> Result<Vec<String>> {
     Ok(stage.lab.machine("node-a").sql("desk", &sql)?.lines().map(str::to_owned).collect())
 }
 
-/// The host of the singletons loses its power: they move, the others serve on, nobody is sent to the
-/// dead one; and once it is back it serves beside them, without singletons.
+/// The host of the singletons loses its power: they move, the others serve on, nobody is sent to
+/// the dead one; and once it is back it serves beside them, without singletons.
 #[test]
 fn singletons_move_when_their_host_dies() -> Result<()> {
     let stage = stage("")?;

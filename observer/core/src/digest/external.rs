@@ -31,7 +31,7 @@ pub(super) fn reached_beside_since(inputs: Inputs<'_>, host: &HostName) -> Optio
 
 /// Looks that were refused to us, a sentence each: without them a host that is cut off from the
 /// database looks like one that is well.
-pub(super) fn unasked(inputs: Inputs<'_>) -> Vec<String> {
+fn unasked(inputs: Inputs<'_>) -> Vec<String> {
     let mut said = Vec::new();
     for host in &inputs.spec.hosts {
         let entry = inputs.snapshot.get(&Look::External(host.clone()));
@@ -161,14 +161,19 @@ pub(super) fn has_returned(inputs: Inputs<'_>, host: &HostName) -> bool {
     ) && runs_singletons(inputs, host) == Some(false)
 }
 
-/// Hosts beside the master and the candidate that nobody can use, a sentence each: no rule is about
-/// them, and users may miss them all the same.
-pub(super) fn missing(
+/// What stands out of such a pair that no rule is about, a sentence each: looks that were refused
+/// to us, and hosts beside the master and the candidate that nobody can use. Users may miss them
+/// all the same.
+pub(super) fn told(
     inputs: Inputs<'_>,
     master: Option<&HostName>,
     candidate: Option<&HostName>,
 ) -> Vec<String> {
+    if !inputs.spec.has_external_database() {
+        return Vec::new();
+    }
     let beside = |host: &&HostName| Some(*host) != master && Some(*host) != candidate;
     let hosts = inputs.spec.hosts.iter().filter(beside);
-    hosts.filter_map(|host| assess(inputs, host, Master::Healthy).1).collect()
+    let missing = hosts.filter_map(|host| assess(inputs, host, Master::Healthy).1);
+    missing.chain(unasked(inputs)).collect()
 }

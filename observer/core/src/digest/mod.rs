@@ -39,7 +39,7 @@ use crate::journal::Memory;
 use crate::judge::Repair;
 use crate::ledger::Snapshot;
 use crate::plan::Promise;
-use crate::policy::{PairSpec, ServiceSpec};
+use crate::policy::{PairSpec, ServiceSpec, Store};
 use crate::sighting::{Class, DatabaseReport, Look, Seen, Silent, UnitState};
 use crate::words::{At, HostName, ProxyName, Timeline};
 
@@ -219,36 +219,29 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     let inputs = Inputs { snapshot, spec, memory, now };
     let master = memory.master.clone();
     let (roles, stale) = roles(inputs);
-    let is_external = spec.has_external_database();
-    let best = if is_external { external::candidate } else { history::candidate };
-    let candidate = master.as_ref().and_then(|master| best(inputs, master));
+    let candidate = candidate(inputs);
     let mut remarks = Vec::new();
     let (condition, trouble_since) = condition(inputs, master.as_ref(), candidate.as_ref());
     let seen = slave::assess(inputs, master.as_ref(), candidate.as_ref(), condition);
     let (slave, of_database, why) = maintenance::assess(inputs, candidate.as_ref(), seen);
     remarks.extend(why);
     let proxied = sharing::standings(inputs);
-    remarks.extend(sharing::told(&proxied, master.as_ref()));
     let (seen, fence, why) = proxies::assess(inputs, master.as_ref(), condition, &proxied);
-    remarks.extend(why);
+    remarks.extend(sharing::told(&proxied, master.as_ref()).into_iter().chain(why));
     let (proxies, proxies_drifted, monitors) = monitors::beside(inputs, seen, &mut remarks);
     let (lease, why) = lease::assess(inputs, master.as_ref());
     remarks.extend(why);
     let strayed = singletons::strayed(inputs, master.as_ref());
-    remarks.extend(strayed.iter().map(Strayed::to_string));
     let unready = readiness::unready(inputs, master.as_ref());
-    remarks.extend(unready.iter().map(Unready::to_string));
+    let amiss = strayed.iter().map(Strayed::to_string);
+    remarks.extend(amiss.chain(unready.iter().map(Unready::to_string)));
     let files = files::standings(inputs, master.as_ref(), candidate.as_ref());
     remarks.extend(files::told(&files));
-    if is_external {
-        remarks.extend(external::missing(inputs, master.as_ref(), candidate.as_ref()));
-        remarks.extend(external::unasked(inputs));
-    }
+    remarks.extend(external::told(inputs, master.as_ref(), candidate.as_ref()));
     let loss = loss::estimate(inputs, master.as_ref(), candidate.as_ref(), &files);
     let promise = commits::promise(inputs, master.as_ref(), candidate.as_ref());
-    let low_disks = disk::low(inputs);
+    let (low_disks, mounts) = (disk::low(inputs), mounts::standings(inputs, master.as_ref()));
     remarks.extend(low_disks.iter().map(DiskLow::to_string));
-    let mounts = mounts::standings(inputs, master.as_ref());
     remarks.extend(mounts::told(&mounts));
     let claimed = master.is_none().then(|| claims(inputs)).into_iter().flatten();
     remarks.extend(distrust(snapshot).chain(claimed));
@@ -290,6 +283,15 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         mounts,
         remarks,
         master,
+    }
+}
+
+/// The best candidate, where a master is known.
+fn candidate(inputs: Inputs<'_>) -> Option<HostName> {
+    let master = inputs.memory.master.as_ref()?;
+    match inputs.spec.store {
+        Store::OnHosts => history::candidate(inputs, master),
+        Store::External => external::candidate(inputs, master),
     }
 }
 

@@ -167,12 +167,8 @@ impl Cause {
             Cause::DiskLow => "Make room on the disk that `why` names, or enlarge it.",
             Cause::ProxyDown => "Start HAProxy there, or bring the proxy's host back.",
             Cause::ProxyDrifted => "Nothing if it repairs itself; else `repair`; see `events`.",
-            Cause::ProxyCutFromMaster => {
-                "Check the network from the proxy to the master; `failover` if it will not heal."
-            }
-            Cause::BouncerPaused => {
-                "Nothing if it is resumed by itself; `pause` keeps the observer from that."
-            }
+            Cause::ProxyCutFromMaster => "Check the way to the master; `failover` if it stays cut.",
+            Cause::BouncerPaused => "Nothing if it is resumed by itself; `pause` prevents that.",
             Cause::MasterSuspect => "Wait a few seconds; `why` shows what is missing.",
             Cause::MasterRestarting => "Wait, or look at the unit's journal if it takes long.",
             Cause::MasterDatabaseDead => "Look at PostgreSQL's log on the master.",

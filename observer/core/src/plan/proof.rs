@@ -373,9 +373,7 @@ impl fmt::Display for Proof {
             Proof::FileSays { proxy, master, everywhere } => {
                 write!(f, "haproxy.cfg on {proxy} lets only {master} in{}", Shared(everywhere))
             }
-            Proof::FileKeepsOut { proxy, host } => {
-                write!(f, "haproxy.cfg on {proxy} keeps {host} out")
-            }
+            Proof::FileKeepsOut { proxy, host } => write!(f, "file on {proxy} keeps {host} out"),
             Proof::NoTombstone { host } => write!(f, "no tombstone stands on {host}"),
             Proof::DatabaseStopped { host } => write!(f, "database on {host} is stopped"),
             Proof::PoweredOff { host } => write!(f, "{host} is powered off"),

@@ -107,8 +107,8 @@ pub(crate) enum Verb {
     Drain(DrainArgs),
     /// Let users come to a drained host again, once its application is well.
     Undrain(UndrainArgs),
-    /// Leave a dead host out of what is shown and judged, until it answers again: where the database
-    /// is external.
+    /// Leave a dead host out of what is shown and judged, until it answers again: where the
+    /// database is external.
     Forget {
         /// Which host: one that nobody hears any more.
         host: String,

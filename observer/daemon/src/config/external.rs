@@ -1,7 +1,7 @@
 //! Reads `[database]` of a pair whose database is external, and finds what such a pair has no use
 //! of.
 
-use observer_core::policy::{Durability, Policy, Store};
+use observer_core::policy::{Durability, Policy, ServiceSpec, Store};
 use observer_world::access::{
     BouncerAccess, DatabaseAccess, ExternalAccess, FileSetAccess, ParityItem, ParitySource,
 };
@@ -48,7 +48,7 @@ pub(super) fn of_host(own: &Section<'_, '_>, address: &str) -> DatabaseAccess {
 pub(super) fn check(
     root: &Section<'_, '_>,
     (policy, section): (&Policy, &Section<'_, '_>),
-    bouncers: &[BouncerAccess],
+    (services, bouncers): (&[ServiceSpec], &[BouncerAccess]),
     files: &[FileSetAccess],
     parity: &[ParityItem],
 ) {
@@ -56,6 +56,13 @@ pub(super) fn check(
     if policy.durability == Durability::Sync {
         let problem = format!("{why}: nobody's commits wait for a host");
         section.wrong("durability", &problem, "take the line out");
+    }
+    if services.is_empty() {
+        root.wrong(
+            "service",
+            &format!("{why}, so that the pair needs at least one service"),
+            "write one [[service]] for each unit; placement = \"master\" makes a singleton",
+        );
     }
     if !bouncers.is_empty() {
         let problem = format!("{why}, and does not move with the master");

@@ -83,20 +83,7 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
     let mount_tables = root.tables("mount");
     let mounts = super::mount::mounts(&mount_tables);
     let parity = parity::items(&root.tables("parity"));
-    if hosts.len() < 2 {
-        root.wrong(
-            "host",
-            &format!("a pair needs at least two hosts, found {}", hosts.len()),
-            "write one [[host]] for each machine of the pair",
-        );
-    }
-    if proxies.is_empty() {
-        root.wrong(
-            "proxy",
-            "a pair needs at least one proxy: without it nobody can be fenced off",
-            "write one [[proxy]] for each HAProxy machine in front of the pair",
-        );
-    }
+    check_members(root, hosts.len(), proxies.len());
     let any_file = hosts.iter().any(|host| host.monitor.is_some());
     let monitor = monitor::spec(&readers.monitor, any_file);
     if any_file {
@@ -109,21 +96,14 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
     policy::check_stops(&tables, &services, &policy);
     policy.power_fence = readers.fence.power_fence();
     if external.is_some() {
-        external::check(root, (&policy, &section), &bouncers, &files, &parity);
-        if services.is_empty() {
-            root.wrong(
-                "service",
-                "a pair whose database is external needs at least one service",
-                "write one [[service]] for each unit; placement = \"master\" makes a singleton",
-            );
-        }
+        external::check(root, (&policy, &section), (&services, &bouncers), &files, &parity);
     }
     readers.fence.check_grade(&policy, &section);
     let spec = PairSpec {
         name: PairName::new(&name),
         hosts: names,
         proxies: proxies.iter().map(|proxy| proxy.name.clone()).collect(),
-        store: if external.is_some() { Store::External } else { Store::OnHosts },
+        store: external::kind(&readers.database),
         sharing: proxies.iter().filter(|one| shares(one)).map(|one| one.name.clone()).collect(),
         bouncers: bouncers.iter().map(|bouncer| bouncer.name.clone()).collect(),
         services,
@@ -133,6 +113,24 @@ fn read_root(root: &Section<'_, '_>, file: &Path, reach: Reach) -> PairAccess {
         policy,
     };
     PairAccess { spec, external, hosts, proxies, bouncers, files, mounts, parity, readiness }
+}
+
+/// A pair has somebody to take over, and something to keep users away by.
+fn check_members(root: &Section<'_, '_>, hosts: usize, proxies: usize) {
+    if hosts < 2 {
+        root.wrong(
+            "host",
+            &format!("a pair needs at least two hosts, found {}", hosts),
+            "write one [[host]] for each machine of the pair",
+        );
+    }
+    if proxies == 0 {
+        root.wrong(
+            "proxy",
+            "a pair needs at least one proxy: without it nobody can be fenced off",
+            "write one [[proxy]] for each HAProxy machine in front of the pair",
+        );
+    }
 }
 
 fn shares(proxy: &ProxyAccess) -> bool {
