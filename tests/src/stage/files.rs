@@ -21,6 +21,8 @@ pub enum FileSets {
     None,
     /// The desk's attachments, often fetched.
     Attachments,
+    /// The same with every setting as shipped.
+    AttachmentsAsShipped,
     /// The desk's licence and job definitions, single files beside others; often fetched.
     SingleFiles,
 }
@@ -37,6 +39,7 @@ impl FileSets {
         match self {
             FileSets::None => "",
             FileSets::Attachments => SECTION,
+            FileSets::AttachmentsAsShipped => SHIPPED_SECTION,
             FileSets::SingleFiles => SINGLE_SECTIONS,
         }
     }
@@ -47,6 +50,9 @@ const SINGLE_SECTIONS: &str = "\n[[files]]\nname = \"licence\"\n\
     [[files]]\nname = \"jobs\"\nfiles = [\"/etc/desk/jobs/*.job\", \
     \"/etc/desk/jobs/calendar.xml\"]\nmode = \"640\"\nowner = \"desk:desk\"\nevery = \"2s\"\n\
     stale_after = \"15s\"\n";
+
+const SHIPPED_SECTION: &str =
+    "\n[[files]]\nname = \"attachments\"\npath = \"/var/lib/desk/attachments\"\n";
 
 const SECTION: &str = "\n[[files]]\nname = \"attachments\"\n\
     path = \"/var/lib/desk/attachments\"\nevery = \"2s\"\nstale_after = \"15s\"\n\
