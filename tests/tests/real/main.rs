@@ -4,6 +4,7 @@
 mod bouncer;
 mod drain;
 mod files;
+mod files_many;
 mod files_verify;
 mod fork;
 mod full_disk;

@@ -46,26 +46,27 @@ const FOLDER_RUN: &str = "pass() { limit=$1; shift; rsync -aHAXS --numeric-ids -
     --backup --backup-dir=$kept/files --bwlimit=$rate --timeout=60 --stats --info=progress2 --no-h \
     $* $remote $path > out 2> err; }; ";
 
-/// How often it is run, and what came of it.
-const END: &str = "moved() \
-    { sed -n -e 's/^Number of regular files transferred: //p' out; }; \
+/// How often it is run, and what came of it. In front of what rsync counted stands its progress, a
+/// piece for each file: nobody reads that again, least of all every few seconds.
+const END: &str = "counted() { tail -c 4000 out; }; moved() \
+    { counted | sed -n -e 's/^Number of regular files transferred: //p'; }; \
     : > first; pass 0 $*; code=$?; held=no; \
     if test $code -eq 25; then \
     skipped=$(sed -n -e 's/^Deletions stopped due to --max-delete limit (//p' err); \
     skipped=$(echo $skipped | cut -d' ' -f1); \
-    total=$(sed -n -e 's/^Number of files: //p' out | cut -d' ' -f1); \
+    total=$(counted | sed -n -e 's/^Number of files: //p' | cut -d' ' -f1); \
     limit=$(((total + skipped) * share / 100)); \
     if test $limit -lt 10; then limit=10; fi; \
     if test $limit -gt $count; then limit=$count; fi; \
     if test $limit -lt $allowed; then limit=$allowed; fi; \
     if test $skipped -gt $limit; then held=yes; \
-    else cat out >> first; pass $skipped $*; code=$?; fi; fi; \
+    else counted >> first; pass $skipped $*; code=$?; fi; fi; \
     if test $kind = last && test $code -eq 0 && test $(moved) -gt 0; then \
-    cat out >> first; pass 0 $*; code=$?; \
+    counted >> first; pass 0 $*; code=$?; \
     if test $code -eq 0 && test $(moved) -gt 0; then \
     echo $(moved) files have changed on a master that should be quiet > err; code=99; fi; fi; \
     case $kind in last) ;; *) if test $code -eq 24; then code=0; fi ;; esac; \
-    if test $code -eq 0; then { echo $epoch $kind; cat first out; } > clean.new; \
+    if test $code -eq 0; then { echo $epoch $kind; cat first; counted; } > clean.new; \
     touch -r begun clean.new; mv clean.new clean; rm -f failed held; \
     elif test $held = yes; then echo $epoch $kind $skipped $total > held; rm -f failed; \
     else { echo $epoch $kind; tail -c 1500 err; \

@@ -76,7 +76,7 @@ enum Subject {
     RejoinClone,
     /// A validation of a healthy pair.
     Validate,
-    /// A file set of very many small files: first pass, idle pass, verifications, a switchover.
+    /// A file set of very many small files: first pass, idle pass, verifications.
     ManyFiles,
     /// A file set of which gigabytes have changed, against plain `rsync`.
     ChangedFiles,
