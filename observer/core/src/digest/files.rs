@@ -50,7 +50,8 @@ impl fmt::Display for FileStanding {
         match (clean, unsynced_ms) {
             (Some((_, pass)), Some(age)) => write!(
                 f,
-                "changes of the last {} may be missing; the last whole pass brought {} files, {}, in {}",
+                "changes of the last {} may be missing; the last whole pass brought {} files, {}, \
+                 in {}",
                 human_ms(*age),
                 pass.files,
                 human_bytes(pass.bytes),

@@ -154,9 +154,7 @@ impl Cause {
             Cause::LeaseOwed => "Nothing if it is set by itself; else see `events`, then `ack`.",
             Cause::SingletonStrayed => "Start it on the master, stop it elsewhere; see `why`.",
             Cause::StorageUnwell => "`why` names it; mend it there, or the storage's server.",
-            Cause::FilesBehind => {
-                "Nothing while a pass gets on; `files` shows that, or what is wrong."
-            }
+            Cause::FilesBehind => "Nothing while a pass gets on; `files` shows it, and what fails.",
             Cause::ParityBroken => "Bring the named items to the same value on both hosts.",
             Cause::DiskLow => "Make room on the disk that `why` names, or enlarge it.",
             Cause::ProxyDown => "Start HAProxy there, or bring the proxy's host back.",

@@ -112,7 +112,7 @@ fn whole_pass(inputs: &Inputs<'_>, set: &FileSetSpec) -> Option<CleanPass> {
 /// Only a pass that brought nothing tells what comparing alone takes. Where none has ended yet, the
 /// one before users are held is the first.
 fn last_pass(inputs: &Inputs<'_>) -> Examined {
-    let idle = |set| whole_pass(inputs, set).filter(|pass| pass.files == 0);
+    let idle = |set: &FileSetSpec| whole_pass(inputs, set).filter(|pass| pass.files == 0);
     let all_ms: u64 = inputs.spec.files.iter().filter_map(idle).map(|pass| pass.took_ms).sum();
     let hold_ms = inputs.spec.policy.hold_limit_ms;
     each(
