@@ -154,12 +154,22 @@ impl Machines {
     }
 
     async fn pass(&self, to: &str, epoch: u64, deletions: Deletions) -> FileSetReport {
+        self.pass_of(PassKind::Last, to, epoch, deletions).await
+    }
+
+    async fn pass_of(
+        &self,
+        kind: PassKind,
+        to: &str,
+        epoch: u64,
+        deletions: Deletions,
+    ) -> FileSetReport {
         let from = if to == "node-b" { "node-a" } else { "node-b" };
         let order = PassOrder {
             host: name(to),
             source: name(from),
             set: "jobs".into(),
-            kind: PassKind::Last,
+            kind,
             deletions,
             epoch: Epoch(epoch),
         };
@@ -228,6 +238,25 @@ fn neighbours(machines: &Machines) {
 
 fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|why| format!("{}: {why}", path.display()))
+}
+
+/// Users wait behind the last pass: what has been kept long enough waits for a routine one.
+#[tokio::test]
+async fn what_was_kept_long_enough_is_not_removed_while_somebody_waits() {
+    let machines = Machines::new(single(None, None));
+    fs::write(machines.a("licence.lic"), "1").unwrap();
+    machines.pass("node-b", 1, Deletions::Limited).await;
+    let kept = machines.state("b", "kept/of-last-year");
+    fs::create_dir(&kept).unwrap();
+    let old = Command::new("touch").args(["-d", "1 year ago"]).arg(&kept).status().unwrap();
+    assert!(old.success());
+    for (kind, stays) in
+        [(PassKind::Near, true), (PassKind::Last, true), (PassKind::Routine, false)]
+    {
+        let report = machines.pass_of(kind, "node-b", 1, Deletions::Limited).await;
+        assert_eq!(report.trouble, None);
+        assert_eq!(kept.exists(), stays, "{kind}");
+    }
 }
 
 #[tokio::test]

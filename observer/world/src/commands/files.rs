@@ -23,6 +23,9 @@ const UNIT: &str = "ha-observer-files-";
 /// deleted or replaced is kept, at how many KiB a second at most (0: no limit), how the master is
 /// entered; then what is left out.
 ///
+/// What was kept long enough is removed by routine passes alone: it may be as many files as the set
+/// has, and behind other kinds somebody waits.
+///
 /// The first run of rsync deletes nothing, and says how much it would have: only if that is within
 /// the limits a second one does it. What it finds to be changed on the master while nothing should
 /// change any more (the kind `last`) is not believed before a further run finds nothing.
@@ -37,7 +40,8 @@ const BEGINNING: &str = "set -f; cd $1 || exit 70; state=$1; remote=$2; path=$3;
     echo the order is of epoch $epoch, and one of epoch $old has been here; } > failed; \
     exit 72; fi; \
     echo $epoch > epoch; echo $epoch $kind > begun; mkdir -p -m 700 kept; \
-    find kept -mindepth 1 -maxdepth 1 -mmin +$keep -exec rm -rf {} +; \
+    case $kind in routine) \
+    find kept -mindepth 1 -maxdepth 1 -mmin +$keep -exec rm -rf {} + ;; esac; \
     kept=$state/$(mktemp -d kept/XXXXXXXX); ";
 
 /// A run that makes the slave's folder what the master's is.
