@@ -385,7 +385,8 @@ async fn what_the_master_has_lost_is_held_or_told_and_neighbours_stay() {
     assert_eq!(seen(&machines.b(""), &ours), beside);
 }
 
-/// What rsync says of its progress grows with the number of files, and hides nothing.
+/// What rsync says of its progress grows with the number of files. It hides nothing, and is not part
+/// of what is read every few seconds.
 #[tokio::test]
 async fn a_pass_that_brings_many_files_is_seen_to_be_clean() {
     let machines = Machines::new(single(None, None));
@@ -394,8 +395,10 @@ async fn a_pass_that_brings_many_files_is_seen_to_be_clean() {
     }
     fs::write(machines.a("licence.lic"), "x").unwrap();
     let report = machines.pass("node-b", 1, Deletions::Limited).await;
-    let said = fs::metadata(machines.state("b", "clean")).unwrap().len();
+    let bytes = |file| fs::metadata(machines.state("b", file)).unwrap().len();
+    let (said, read) = (bytes("out"), bytes("clean"));
     assert!(said > 16_000, "only {said} bytes: too little progress for this test");
+    assert!(read < 8_000, "{read} bytes are read every few seconds");
     let clean = report.clean.map(|clean| (clean.files, clean.kind));
     assert_eq!((clean, report.trouble), (Some((401, PassKind::Last)), None));
 }
