@@ -385,7 +385,7 @@ async fn what_the_master_has_lost_is_held_or_told_and_neighbours_stay() {
     assert_eq!(seen(&machines.b(""), &ours), beside);
 }
 
-/// What rsync says of its progress grows with the number of files. It hides nothing, and is not part
+/// What rsync says of its progress grows with the number of files. It hides nothing, and is no part
 /// of what is read every few seconds.
 #[tokio::test]
 async fn a_pass_that_brings_many_files_is_seen_to_be_clean() {
