@@ -97,6 +97,8 @@ pub struct CleanPass {
     pub epoch: Epoch,
     /// How long ago it began, in milliseconds: what changed after that may be missing.
     pub began_ms_ago: u64,
+    /// What it took, in milliseconds.
+    pub took_ms: u64,
     /// Files whose content it brought.
     pub files: u64,
     /// Their size in bytes.
@@ -126,6 +128,15 @@ pub enum PassTrouble {
     },
     /// It failed; its last words.
     Failed(String),
+}
+
+impl CleanPass {
+    /// The age that the oldest change reaches which the slave may lack, while passes take what this
+    /// one took and follow each other at once: one that came right behind a look is brought by the
+    /// next pass.
+    pub fn lags_ms(&self) -> u64 {
+        self.took_ms.saturating_mul(2)
+    }
 }
 
 impl fmt::Display for PassTrouble {

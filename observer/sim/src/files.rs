@@ -224,6 +224,7 @@ impl Files {
             kind,
             epoch,
             began_ms_ago: 0,
+            took_ms: pass.until.since(pass.began),
             files,
             bytes: files,
             deleted: deletions,

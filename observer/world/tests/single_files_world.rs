@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use observer_core::files::verify::{By, Class};
 use observer_core::files::{Deletions, PassKind, PassTrouble};
@@ -60,6 +61,25 @@ fn neighbours(machines: &Machines) {
     chown(machines.a(""), Some(1), Some(1)).unwrap();
     fs::set_permissions(machines.a(""), fs::Permissions::from_mode(0o711)).unwrap();
     fs::set_permissions(machines.b(""), fs::Permissions::from_mode(0o750)).unwrap();
+}
+
+/// Users wait behind the last pass: what has been kept long enough waits for a routine one.
+#[tokio::test]
+async fn what_was_kept_long_enough_is_not_removed_while_somebody_waits() {
+    let machines = Machines::new(single(None, None));
+    fs::write(machines.a("licence.lic"), "1").unwrap();
+    machines.pass("node-b", 1, Deletions::Limited).await;
+    let kept = machines.state("b", "kept/of-last-year");
+    fs::create_dir(&kept).unwrap();
+    let old = Command::new("touch").args(["-d", "1 year ago"]).arg(&kept).status().unwrap();
+    assert!(old.success());
+    for (kind, stays) in
+        [(PassKind::Near, true), (PassKind::Last, true), (PassKind::Routine, false)]
+    {
+        let report = machines.pass_of(kind, "node-b", 1, Deletions::Limited).await;
+        assert_eq!(report.trouble, None);
+        assert_eq!(kept.exists(), stays, "{kind}");
+    }
 }
 
 #[tokio::test]
@@ -188,7 +208,8 @@ async fn what_the_master_has_lost_is_held_or_told_and_neighbours_stay() {
     assert_eq!(seen(&machines.b(""), &ours), beside);
 }
 
-/// What rsync says of its progress grows with the number of files, and hides nothing.
+/// What rsync says of its progress grows with the number of files. It hides nothing, and is no part
+/// of what is read every few seconds.
 #[tokio::test]
 async fn a_pass_that_brings_many_files_is_seen_to_be_clean() {
     let machines = Machines::new(single(None, None));
@@ -196,11 +217,19 @@ async fn a_pass_that_brings_many_files_is_seen_to_be_clean() {
         fs::write(machines.a(&format!("{number}.job")), "x").unwrap();
     }
     fs::write(machines.a("licence.lic"), "x").unwrap();
-    let report = machines.pass("node-b", 1, Deletions::Limited).await;
-    let said = fs::metadata(machines.state("b", "clean")).unwrap().len();
+    let limited = Deletions::Limited;
+    let report = machines.pass_of(PassKind::Routine, "node-b", 1, limited).await;
+    let bytes = |file| fs::metadata(machines.state("b", file)).unwrap().len();
+    let (said, read) = (bytes("out"), bytes("clean"));
     assert!(said > 16_000, "only {said} bytes: too little progress for this test");
+    assert!(read < 8_000, "{read} bytes are read every few seconds");
     let clean = report.clean.map(|clean| (clean.files, clean.kind));
-    assert_eq!((clean, report.trouble), (Some((401, PassKind::Last)), None));
+    assert_eq!((clean, report.trouble), (Some((401, PassKind::Routine)), None));
+    // The last one counts in two runs, the second of which finds nothing.
+    fs::write(machines.a("licence.lic"), "xy").unwrap();
+    let report = machines.pass("node-b", 1, limited).await;
+    let clean = report.clean.map(|clean| (clean.files, clean.kind));
+    assert_eq!((clean, report.trouble), (Some((1, PassKind::Last)), None));
 }
 
 /// What a killed pass has begun, and what an earlier configuration had, is not placed any more.

@@ -21,6 +21,10 @@ pub enum FileSets {
     None,
     /// The desk's attachments, often fetched.
     Attachments,
+    /// The same, brought slowly: a pass that brings much can be watched.
+    AttachmentsSlowly,
+    /// The same with every setting as shipped.
+    AttachmentsAsShipped,
     /// The desk's licence and job definitions, single files beside others; often fetched.
     SingleFiles,
 }
@@ -37,6 +41,8 @@ impl FileSets {
         match self {
             FileSets::None => "",
             FileSets::Attachments => SECTION,
+            FileSets::AttachmentsSlowly => SLOW_SECTION,
+            FileSets::AttachmentsAsShipped => SHIPPED_SECTION,
             FileSets::SingleFiles => SINGLE_SECTIONS,
         }
     }
@@ -47,6 +53,13 @@ const SINGLE_SECTIONS: &str = "\n[[files]]\nname = \"licence\"\n\
     [[files]]\nname = \"jobs\"\nfiles = [\"/etc/desk/jobs/*.job\", \
     \"/etc/desk/jobs/calendar.xml\"]\nmode = \"640\"\nowner = \"desk:desk\"\nevery = \"2s\"\n\
     stale_after = \"15s\"\n";
+
+const SLOW_SECTION: &str = "\n[[files]]\nname = \"attachments\"\n\
+    path = \"/var/lib/desk/attachments\"\nevery = \"2s\"\nstale_after = \"15s\"\n\
+    rate_limit = \"2MiB\"\n";
+
+const SHIPPED_SECTION: &str =
+    "\n[[files]]\nname = \"attachments\"\npath = \"/var/lib/desk/attachments\"\n";
 
 const SECTION: &str = "\n[[files]]\nname = \"attachments\"\n\
     path = \"/var/lib/desk/attachments\"\nevery = \"2s\"\nstale_after = \"15s\"\n\

@@ -45,17 +45,22 @@ pub enum Age {
 
 impl fmt::Display for FileStanding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FileStanding { set, host, clean, unsynced_ms, trouble, .. } = self;
+        let FileStanding { set, host, clean, unsynced_ms, running, trouble, .. } = self;
         write!(f, "files {set} on {host}: ")?;
         match (clean, unsynced_ms) {
             (Some((_, pass)), Some(age)) => write!(
                 f,
-                "changes of the last {} may be missing; the last pass brought {} files, {}",
+                "changes of the last {} may be missing; the last whole pass brought {} files, {}, \
+                 in {}",
                 human_ms(*age),
                 pass.files,
-                human_bytes(pass.bytes)
+                human_bytes(pass.bytes),
+                human_ms(pass.took_ms)
             )?,
-            _ => f.write_str("no clean pass is known")?,
+            _ => f.write_str("no whole pass is known")?,
+        }
+        if let Some(progress) = running {
+            write!(f, "; a pass runs: {progress}")?;
         }
         match trouble {
             Some(trouble) => write!(f, "; {trouble}"),

@@ -162,7 +162,7 @@ impl Cause {
                 "`why` names it: start it where it belongs, stop it elsewhere."
             }
             Cause::StorageUnwell => "`why` names it; mend it there, or the storage's server.",
-            Cause::FilesBehind => "Look at the file sets' last pass.",
+            Cause::FilesBehind => "Nothing while a pass gets on; `files` shows it, and what fails.",
             Cause::ParityBroken => "Bring the named items to the same value on both hosts.",
             Cause::DiskLow => "Make room on the disk that `why` names, or enlarge it.",
             Cause::ProxyDown => "Start HAProxy there, or bring the proxy's host back.",

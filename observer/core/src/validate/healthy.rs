@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::digest::Age;
 use crate::files::verify::{By, NamedPaths, Tally, Verification, Verified};
+use crate::files::{CleanPass, PassKind};
 use crate::mounts::{
     MountAccess, MountReport, MountRoom, MountSource, MountSpec, MountSurvey, MountUse, Token,
 };
@@ -14,7 +15,7 @@ use crate::policy::{
     ServiceSpec, UserWait, UsersGo, WhenUndone,
 };
 use crate::sighting::{Admission, CheckResult, FileServer, LeaseSeen, ServerReport, UnitState};
-use crate::words::MountName;
+use crate::words::{Epoch, MountName};
 
 pub(super) fn spec() -> PairSpec {
     let service = |name: &str, placement| ServiceSpec {
@@ -117,11 +118,24 @@ fn standing() -> FileStanding {
     FileStanding {
         set: "attachments".into(),
         host: "node-b".into(),
-        clean: None,
+        clean: Some((At(96_000), pass())),
         unsynced_ms: Some(4_000),
         running: None,
         trouble: None,
         age: Age::Fresh,
+    }
+}
+
+fn pass() -> CleanPass {
+    CleanPass {
+        kind: PassKind::Routine,
+        epoch: Epoch(1),
+        began_ms_ago: 4_000,
+        took_ms: 900,
+        files: 0,
+        bytes: 0,
+        deleted: 0,
+        total: 7,
     }
 }
 

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use super::healthy::{observer, roles, spec, survey};
 use super::*;
 use crate::digest::Age;
-use crate::files::PassTrouble;
 use crate::files::verify::{Class, Finding, NamedPaths};
+use crate::files::{CleanPass, PassTrouble};
 use crate::mounts::{MountReport, MountStep, MountSurvey, MountUse, Token};
 use crate::parity::{Found, Print};
 use crate::policy::{Durability, FenceGrade};
@@ -19,6 +19,8 @@ use crate::sighting::{Admission, LeaseSeen, UnitState};
 mod external;
 #[path = "fence_tests.rs"]
 mod fence;
+#[path = "files_tests.rs"]
+mod of_files;
 
 fn report(survey: &Survey, observer: &ObserverState) -> ValidationReport {
     let (spec, roles) = (spec(), roles());
@@ -139,6 +141,10 @@ fn named(observer: &mut ObserverState) -> &mut NamedPaths {
     last(observer).database.as_mut().unwrap().result.database.as_mut().unwrap()
 }
 
+fn pass(observer: &mut ObserverState) -> &mut CleanPass {
+    &mut observer.files.standings[0].clean.as_mut().unwrap().1
+}
+
 const OF_FILES: &[(&str, Break)] = &[
     ("files-current", |_, observer| observer.files.standings[0].age = Age::Stale),
     ("files-current", |_, observer| {
@@ -148,6 +154,10 @@ const OF_FILES: &[(&str, Break)] = &[
         let finding = || Finding { path: "a".to_owned(), what: "content".to_owned() };
         let tally = &mut last(observer).last.as_mut().unwrap().result.tally;
         tally.add(Class::Differs, 1, finding);
+    }),
+    ("files-last-pass", |_, observer| pass(observer).took_ms = 16_000),
+    ("files-in-time", |_, observer| {
+        (pass(observer).took_ms, pass(observer).files) = (61_000, 1);
     }),
     ("files-on-master", |_, observer| {
         let files = vec!["licence.lic".to_owned()];
@@ -481,15 +491,6 @@ fn a_pgbouncer_that_is_not_there_is_told_from_one_that_does_not_answer() {
     let mut endless = survey();
     configure(&mut endless, "query_wait_timeout", "0");
     assert_eq!(amiss(&report(&endless, &observer())), BTreeSet::new());
-}
-
-#[test]
-fn a_copy_that_nobody_knows_of_is_not_taken_for_young() {
-    let mut observer = observer();
-    observer.files.standings.clear();
-    let report = report(&survey(), &observer);
-    let check = report.checks.iter().find(|check| check.id == "files-current").unwrap();
-    assert_eq!(check.grade, Grade::Unknown, "{check:?}");
 }
 
 #[test]

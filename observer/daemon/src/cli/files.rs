@@ -1,6 +1,7 @@
 //! `files`: how far the slave's copy of each file set is, passes on demand, and deletions that wait
 //! for a person.
 
+use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
 use observer_core::digest::{Age, FileStanding};
@@ -11,13 +12,14 @@ use observer_core::words::{FileSetName, human_bytes, human_ms};
 use serde::Serialize;
 
 use super::args::{FilesAction, FilesArgs};
-use super::output::{Look, Tone, one_line, print, wrap};
+use super::output::{COLUMNS, Look, Tone, one_line, print, wrap};
 use super::{Desk, Exit, Failure, print_json, verify};
 use crate::api::types::{Accepted, PassRequest};
 use crate::report::view::PairStatus;
 
-/// How long `files sync` waits for its pass.
-const SYNC_LIMIT: Duration = Duration::from_secs(3_600);
+/// How long `files sync` waits while no pass runs. One that runs it follows to its end, which may
+/// take hours the first time.
+const SYNC_LIMIT: Duration = Duration::from_secs(600);
 /// How often it looks.
 const SYNC_LOOK: Duration = Duration::from_millis(500);
 
@@ -116,7 +118,12 @@ pub(super) fn table(files: &[FileStanding], look: Look) -> String {
         let age = one.unsynced_ms.map_or_else(|| "unknown".to_owned(), human_ms);
         let (last, total) = match one.clean {
             Some((_, pass)) => (
-                format!("{} files, {}", pass.files, human_bytes(pass.bytes)),
+                format!(
+                    "{} files, {} in {}",
+                    pass.files,
+                    human_bytes(pass.bytes),
+                    human_ms(pass.took_ms)
+                ),
                 pass.total.to_string(),
             ),
             None => ("none".to_owned(), String::new()),
@@ -137,7 +144,8 @@ async fn sync(desk: &Desk, named: Option<&str>) -> Result<Exit, Failure> {
     for set in &sets {
         order(desk, set, None).await?;
     }
-    let until = Instant::now() + SYNC_LIMIT;
+    let mut until = Instant::now() + SYNC_LIMIT;
+    let live = stderr().is_terminal();
     loop {
         tokio::time::sleep(SYNC_LOOK).await;
         let now = desk.looked_at().await?;
@@ -151,10 +159,31 @@ async fn sync(desk: &Desk, named: Option<&str>) -> Result<Exit, Failure> {
         };
         let own: Vec<FileStanding> =
             now.files.iter().filter(|one| sets.contains(&one.set)).cloned().collect();
+        if live {
+            // A terminal that went away misses nothing.
+            let _ = write!(stderr(), "\r\x1b[K{}", running(&own));
+            let _ = stderr().flush();
+        }
+        if own.iter().any(|one| one.running.is_some()) {
+            until = Instant::now() + SYNC_LIMIT;
+        }
         if own.iter().filter(ended).count() == sets.len() || Instant::now() > until {
+            if live {
+                let _ = write!(stderr(), "\r\x1b[K");
+            }
             return Ok(told(desk, &PairStatus { files: own, ..now }));
         }
     }
+}
+
+/// How far each pass that runs has come, on one line of a terminal.
+fn running(files: &[FileStanding]) -> String {
+    let progress = files.iter().filter_map(|one| {
+        let progress = one.running.as_ref()?;
+        Some(format!("{}: {}", one.set, one_line(progress)))
+    });
+    let line = progress.collect::<Vec<_>>().join("; ");
+    line.chars().take(COLUMNS - 1).collect()
 }
 
 async fn allow_deletes(desk: &Desk, name: &str) -> Result<Exit, Failure> {

@@ -212,10 +212,13 @@ impl<'a> Followed<'a> {
         matches!(last, Some(EventKind::Validated { plan, .. }) if self.own == Some(*plan))
     }
 
-    /// An event's line; nothing for the first order of a step, which its proof follows.
+    /// An event's line; nothing for the first order of a step, which its proof follows. Of further
+    /// ones, which come every second where something takes long, fewer and fewer are shown.
     pub(super) fn line(&self, stored: &StoredEvent) -> String {
         match &stored.event.kind {
-            EventKind::StepOrdered { plan, attempt: 1, .. } if self.own == Some(*plan) => {
+            EventKind::StepOrdered { plan, attempt, .. }
+                if self.own == Some(*plan) && (*attempt == 1 || !attempt.is_power_of_two()) =>
+            {
                 String::new()
             }
             EventKind::StepProven { plan, step, name, way, evidence, took_ms }

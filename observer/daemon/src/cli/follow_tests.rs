@@ -168,3 +168,17 @@ fn holding(seen: &str) -> PlanStatus {
         promoted: None,
     }
 }
+
+#[test]
+fn of_orders_that_are_given_again_and_again_fewer_and_fewer_are_shown() {
+    let plan = plan();
+    let mut followed = Followed::new(&plan, Look::Plain);
+    followed.take(stored(1, opened()).event).unwrap();
+    let again = |attempt| {
+        let what = "fetch files".to_owned();
+        let way = Way::Forward;
+        EventKind::StepOrdered { plan: PlanId(4), step: 1, way, what, attempt }
+    };
+    let shown = |attempt: &u32| !followed.line(&stored(2, again(*attempt))).is_empty();
+    assert_eq!((1..20).filter(shown).collect::<Vec<u32>>(), [2, 4, 8, 16]);
+}

@@ -23,6 +23,9 @@ const UNIT: &str = "ha-observer-files-";
 /// deleted or replaced is kept, at how many KiB a second at most (0: no limit), how the master is
 /// entered; then what is left out.
 ///
+/// What was kept long enough is removed by routine passes alone: it may be as many files as the set
+/// has, and behind other kinds somebody waits.
+///
 /// The first run of rsync deletes nothing, and says how much it would have: only if that is within
 /// the limits a second one does it. What it finds to be changed on the master while nothing should
 /// change any more (the kind `last`) is not believed before a further run finds nothing.
@@ -37,7 +40,8 @@ const BEGINNING: &str = "set -f; cd $1 || exit 70; state=$1; remote=$2; path=$3;
     echo the order is of epoch $epoch, and one of epoch $old has been here; } > failed; \
     exit 72; fi; \
     echo $epoch > epoch; echo $epoch $kind > begun; mkdir -p -m 700 kept; \
-    find kept -mindepth 1 -maxdepth 1 -mmin +$keep -exec rm -rf {} +; \
+    case $kind in routine) \
+    find kept -mindepth 1 -maxdepth 1 -mmin +$keep -exec rm -rf {} + ;; esac; \
     kept=$state/$(mktemp -d kept/XXXXXXXX); ";
 
 /// A run that makes the slave's folder what the master's is.
@@ -46,26 +50,27 @@ const FOLDER_RUN: &str = "pass() { limit=$1; shift; rsync -aHAXS --numeric-ids -
     --backup --backup-dir=$kept/files --bwlimit=$rate --timeout=60 --stats --info=progress2 --no-h \
     $* $remote $path > out 2> err; }; ";
 
-/// How often it is run, and what came of it.
-const END: &str = "moved() \
-    { sed -n -e 's/^Number of regular files transferred: //p' out; }; \
+/// How often it is run, and what came of it. In front of what rsync counted stands its progress, a
+/// piece for each file: nobody reads that again, least of all every few seconds.
+const END: &str = "counted() { tail -c 4000 out; }; moved() \
+    { counted | sed -n -e 's/^Number of regular files transferred: //p'; }; \
     : > first; pass 0 $*; code=$?; held=no; \
     if test $code -eq 25; then \
     skipped=$(sed -n -e 's/^Deletions stopped due to --max-delete limit (//p' err); \
     skipped=$(echo $skipped | cut -d' ' -f1); \
-    total=$(sed -n -e 's/^Number of files: //p' out | cut -d' ' -f1); \
+    total=$(counted | sed -n -e 's/^Number of files: //p' | cut -d' ' -f1); \
     limit=$(((total + skipped) * share / 100)); \
     if test $limit -lt 10; then limit=10; fi; \
     if test $limit -gt $count; then limit=$count; fi; \
     if test $limit -lt $allowed; then limit=$allowed; fi; \
     if test $skipped -gt $limit; then held=yes; \
-    else cat out >> first; pass $skipped $*; code=$?; fi; fi; \
+    else counted >> first; pass $skipped $*; code=$?; fi; fi; \
     if test $kind = last && test $code -eq 0 && test $(moved) -gt 0; then \
-    cat out >> first; pass 0 $*; code=$?; \
+    counted >> first; pass 0 $*; code=$?; \
     if test $code -eq 0 && test $(moved) -gt 0; then \
     echo $(moved) files have changed on a master that should be quiet > err; code=99; fi; fi; \
     case $kind in last) ;; *) if test $code -eq 24; then code=0; fi ;; esac; \
-    if test $code -eq 0; then { echo $epoch $kind; cat first out; } > clean.new; \
+    if test $code -eq 0; then { echo $epoch $kind; cat first; counted; } > clean.new; \
     touch -r begun clean.new; mv clean.new clean; rm -f failed held; \
     elif test $held = yes; then echo $epoch $kind $skipped $total > held; rm -f failed; \
     else { echo $epoch $kind; tail -c 1500 err; \

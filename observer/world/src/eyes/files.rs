@@ -18,7 +18,8 @@ use crate::text::shown;
 const OUTPUT_MAX: usize = 256 * 1024;
 
 /// Prints, for each set, the state of its unit and what its last passes left. Of a clean one that
-/// is its first line and what rsync counted: in between stands progress for each file.
+/// is its first line and what rsync counted. It has the time of its beginning, and its last change
+/// was to be given its name.
 const SCRIPT: &str = r#"
 LC_ALL=C; export LC_ALL; cd -- "$1" || exit 1; shift
 for set; do
@@ -27,7 +28,7 @@ for set; do
     date +Now=%s.%3N
     cd -- "$set" 2>/dev/null || continue
     printf 'Order='; head -c 100 order 2>/dev/null; echo
-    stat -c Clean=%.3Y clean 2>/dev/null
+    stat --printf='Clean=%.3Y\nEnded=%.3Z\n' clean 2>/dev/null
     sed -n -e 1p -e '/^Number of /p' -e '/^Total transferred /p' clean 2>/dev/null |
         head -c 8000 | sed 's/^/clean /'
     head -c 200 held 2>/dev/null | sed 's/^/held /'
@@ -88,12 +89,13 @@ fn state(part: &str) -> Option<SetState> {
     };
     let active = value("ActiveState")?;
     let running = matches!(active, "active" | "activating" | "deactivating" | "reloading");
-    let began_ms_ago = || {
-        let ms = |text: &str| Some((text.parse::<f64>().ok()? * 1_000.0) as u64);
-        Some(ms(value("Now")?)?.saturating_sub(ms(value("Clean")?)?))
+    let ms = |key: &str| Some((value(key)?.parse::<f64>().ok()? * 1_000.0) as u64);
+    let times = || {
+        let began = ms("Clean")?;
+        Some((ms("Now")?.saturating_sub(began), ms("Ended")?.saturating_sub(began)))
     };
     let clean = lines("clean");
-    let clean = began_ms_ago().and_then(|ago| self::clean(&clean, ago));
+    let clean = times().and_then(|times| self::clean(&clean, times));
     let (held, failed, missing) = (lines("held"), lines("failed"), lines("missing"));
     let (in_vain, trouble) = match (held.first(), failed.split_first()) {
         (Some(line), _) => (order(line), too_many(line)),
@@ -142,7 +144,7 @@ fn known(mut state: SetState, sets: &[PassCommands]) -> SetState {
 }
 
 /// `EPOCH KIND`, and below it what rsync says of each run.
-fn clean(lines: &[&str], began_ms_ago: u64) -> Option<CleanPass> {
+fn clean(lines: &[&str], (began_ms_ago, took_ms): (u64, u64)) -> Option<CleanPass> {
     let (first, said) = lines.split_first()?;
     let (epoch, kind) = order(first)?;
     let numbers = |key: &str| -> Vec<u64> {
@@ -153,6 +155,7 @@ fn clean(lines: &[&str], began_ms_ago: u64) -> Option<CleanPass> {
         kind,
         epoch,
         began_ms_ago,
+        took_ms,
         files: numbers("Number of regular files transferred").iter().sum(),
         bytes: numbers("Total transferred file size").iter().sum(),
         deleted: numbers("Number of deleted files").iter().sum(),
@@ -191,6 +194,10 @@ fn progress(lines: &[&str]) -> String {
     let percent = last.split_whitespace().find(|word| word.ends_with('%')).unwrap_or("");
     let files = last.split_once("-chk=").map_or("", |(_, rest)| rest.trim_end_matches(')'));
     match files.split_once('/') {
+        // All are fetched; each is given its name now, which takes a while where there are many.
+        Some(("0", of)) => {
+            shown(format!("{percent}, {of} compared, being put in place").as_bytes())
+        }
         Some((left, of)) => {
             shown(format!("{percent}, {left} of {of} files left to compare").as_bytes())
         }
@@ -204,6 +211,7 @@ mod tests {
 
     const CLEAN: &str = "\
         files\nActiveState=inactive\nNow=1700000010.500\nOrder=7 routine 0\nClean=1700000000.250\n\
+        Ended=1700000003.500\n\
         clean 7 last\n\
         clean Number of files: 9 (reg: 6, dir: 2, link: 1)\n\
         clean Number of deleted files: 0\n\
@@ -221,7 +229,7 @@ mod tests {
         let clean = state.report.clean.unwrap();
         assert_eq!((clean.epoch, clean.kind), (Epoch(7), PassKind::Last));
         assert_eq!((clean.files, clean.bytes, clean.deleted, clean.total), (3, 15, 1, 8));
-        assert_eq!(clean.began_ms_ago, 10_250);
+        assert_eq!((clean.began_ms_ago, clean.took_ms), (10_250, 3_250));
         assert_eq!(state.order, Some((Epoch(7), PassKind::Routine)));
         assert_eq!(state.report.trouble, None);
     }
@@ -246,6 +254,14 @@ mod tests {
         let words = failed.report.trouble.unwrap().to_string();
         assert!(words.contains("Permission denied"), "{words}");
         assert!(state("files\nsh: systemctl: not found\n").is_none());
+    }
+
+    #[test]
+    fn progress_is_told_until_the_last_file_has_its_name() {
+        let line = |left| format!("  10  41%    0.00kB/s    0:00:00 (xfr#1, to-chk={left}/6)");
+        assert_eq!(progress(&[&line(4)]), "41%, 4 of 6 files left to compare");
+        assert_eq!(progress(&[&line(4), &line(0)]), "41%, 6 compared, being put in place");
+        assert_eq!(progress(&[]), "comparing");
     }
 
     /// It stands beside a clean pass: all that the master has was brought.

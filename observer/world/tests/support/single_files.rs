@@ -148,12 +148,22 @@ impl Machines {
     }
 
     pub async fn pass(&self, to: &str, epoch: u64, deletions: Deletions) -> FileSetReport {
+        self.pass_of(PassKind::Last, to, epoch, deletions).await
+    }
+
+    pub async fn pass_of(
+        &self,
+        kind: PassKind,
+        to: &str,
+        epoch: u64,
+        deletions: Deletions,
+    ) -> FileSetReport {
         let from = if to == "node-b" { "node-a" } else { "node-b" };
         let order = PassOrder {
             host: name(to),
             source: name(from),
             set: "jobs".into(),
-            kind: PassKind::Last,
+            kind,
             deletions,
             epoch: Epoch(epoch),
         };

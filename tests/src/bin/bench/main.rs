@@ -7,10 +7,14 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is for a person")]
 
 mod blow;
+mod changed;
+mod many;
 mod planned;
 mod rest;
+mod room;
 mod table;
 mod validate;
+mod weight;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,7 +24,7 @@ use clap::{Parser, ValueEnum};
 use blow::{Blow, Loads};
 use planned::{Ordered, WayBack};
 use tests::lab::{LabSpec, Turn};
-use tests::stage::{Stage, StageSpec};
+use tests::stage::{FileSets, Stage, StageSpec};
 
 /// Measures on real machines.
 #[derive(Debug, Parser)]
@@ -29,7 +33,7 @@ struct Arguments {
     /// counts as one and all are on the same machines.
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// What is measured; everything if left out.
+    /// What is measured; if left out everything but file sets, which take long and much room.
     #[arg(long, value_enum)]
     only: Vec<Subject>,
     /// Who works while the blow falls.
@@ -38,6 +42,12 @@ struct Arguments {
     /// Requests per second while something is ordered on purpose.
     #[arg(long, default_value_t = 500)]
     rate: u32,
+    /// How many small files `many-files` makes.
+    #[arg(long, default_value_t = 1_000_000)]
+    files: u64,
+    /// How much `changed-files` changes.
+    #[arg(long, default_value_t = 10)]
+    gigabytes: u64,
     /// Where the single figures go.
     #[arg(long)]
     out: PathBuf,
@@ -66,6 +76,10 @@ enum Subject {
     RejoinClone,
     /// A validation of a healthy pair.
     Validate,
+    /// A file set of very many small files: first pass, idle pass, verifications.
+    ManyFiles,
+    /// A file set of which gigabytes have changed, against plain `rsync`.
+    ChangedFiles,
 }
 
 impl Subject {
@@ -80,7 +94,9 @@ impl Subject {
             | Subject::Switchover
             | Subject::RejoinRewind
             | Subject::RejoinClone
-            | Subject::Validate => None,
+            | Subject::Validate
+            | Subject::ManyFiles
+            | Subject::ChangedFiles => None,
         }
     }
 
@@ -118,12 +134,58 @@ fn set(policy: Vec<(&'static str, &'static str)>) -> tests::lab::Result<Stage> {
     Stage::set(&StageSpec { lab, policy, ..StageSpec::standard() }).map(Stage::without_logs)
 }
 
+/// Fresh machines with a file set at the shipped settings.
+fn set_with_files() -> tests::lab::Result<Stage> {
+    let lab = LabSpec { turn: Turn::Alongside, ..LabSpec::standard() };
+    let spec = StageSpec { lab, files: FileSets::AttachmentsAsShipped, ..StageSpec::standard() };
+    Stage::set(&spec).map(Stage::without_logs)
+}
+
+/// For whoever waits for the end.
+fn tell(text: &str) {
+    eprintln!("{text}");
+}
+
+/// Keeps the single figures.
+fn keep(
+    arguments: &Arguments,
+    name: &str,
+    figures: &impl serde::Serialize,
+) -> Result<(), Box<dyn std::error::Error>> {
+    Ok(std::fs::write(arguments.out.join(name), serde_json::to_vec_pretty(figures)?)?)
+}
+
+/// Measures file sets, if the subject is one of theirs.
+fn files(arguments: &Arguments, subject: Subject) -> Result<bool, Box<dyn std::error::Error>> {
+    match subject {
+        Subject::ManyFiles => {
+            let many = many::measure(arguments.files)?;
+            keep(arguments, "many-files.json", &many)?;
+            many::print(&many);
+        }
+        Subject::ChangedFiles => {
+            let rounds = changed::measure(arguments.gigabytes, arguments.runs)?;
+            keep(arguments, "changed-files.json", &rounds)?;
+            changed::print(&rounds);
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     std::fs::create_dir_all(&arguments.out)?;
-    let all = Subject::value_variants();
-    let wanted = if arguments.only.is_empty() { all } else { &arguments.only };
+    let mut wanted = arguments.only.clone();
+    if wanted.is_empty() {
+        let files = [Subject::ManyFiles, Subject::ChangedFiles];
+        wanted = Subject::value_variants().to_vec();
+        wanted.retain(|subject| !files.contains(subject));
+    }
     let mut blows = Vec::new();
-    for subject in wanted {
+    for subject in &wanted {
+        if files(arguments, *subject)? {
+            continue;
+        }
         if let orders @ [first, ..] = &subject.orders(arguments.runs, arguments.rate)?[..] {
             let name = format!("{}.json", first.what);
             std::fs::write(arguments.out.join(name), serde_json::to_vec_pretty(orders)?)?;

@@ -2,10 +2,10 @@
 //!
 //! A verification of a large set takes minutes: it is not made here, its result is kept.
 
-use super::TAKEOVER;
+use super::{SWITCHOVER, TAKEOVER};
 use crate::digest::Age;
-use crate::files::PassTrouble;
 use crate::files::verify::Verified;
+use crate::files::{CleanPass, PassTrouble};
 use crate::policy::{FileSetSpec, Naming};
 use crate::validate::{Check, Examine, Examined, Inputs, Outcome, Severity, Unread};
 use crate::words::human_ms;
@@ -22,6 +22,31 @@ pub(super) const FILES_CURRENT: Check = Check {
     after: "users miss files, or get other bytes than they stored",
     fix: "`ha-observer files` shows how the sets stand; `ha-observer files verify SET` compares",
     examine: Examine::Pair(current),
+};
+
+pub(super) const FILES_LAST_PASS: Check = Check {
+    id: "files-last-pass",
+    title: "a pass that finds nothing to bring ends within the time of a switchover's last one",
+    severity: Severity::Severe,
+    readies: SWITCHOVER,
+    why: "a pass compares the whole set even where nothing has changed; the last one of a \
+          switchover does that while users are held",
+    after: "users are held until the last pass is given up, and the switchover is taken back",
+    fix: "raise `last_deadline` of the set, with all others within `hold_limit`; or leave out, by \
+          `exclude`, what needs no copy",
+    examine: Examine::Pair(last_pass),
+};
+
+pub(super) const FILES_IN_TIME: Check = Check {
+    id: "files-in-time",
+    title: "passes of each file set follow each other fast enough to keep the copy young",
+    severity: Severity::Warning,
+    readies: TAKEOVER,
+    why: "what changes right behind a pass's look is brought by the next one: a copy is up to \
+          twice as old as a pass takes",
+    after: "the copy counts as behind again and again, and the pair as not protected",
+    fix: "raise `stale_after` of the set; or leave out, by `exclude`, what needs no copy",
+    examine: Examine::Pair(in_time),
 };
 
 pub(super) const FILES_ON_MASTER: Check = Check {
@@ -72,6 +97,61 @@ fn current(inputs: &Inputs<'_>) -> Examined {
                     Ok(format!("{}: {age} old, verified {}", set.name, told(inputs, last)))
                 }
                 Some(last) => Err(format!("{}: not whole {}", set.name, told(inputs, last))),
+            })
+        },
+    )
+}
+
+/// The last whole pass of a set.
+fn whole_pass(inputs: &Inputs<'_>, set: &FileSetSpec) -> Option<CleanPass> {
+    let mut standings = inputs.observer.files.standings.iter();
+    let standing = standings.find(|one| one.set == set.name)?;
+    standing.clean.map(|(_, pass)| pass)
+}
+
+/// Only a pass that brought nothing tells what comparing alone takes. Where none has ended yet, the
+/// one before users are held is the first.
+fn last_pass(inputs: &Inputs<'_>) -> Examined {
+    let idle = |set: &FileSetSpec| whole_pass(inputs, set).filter(|pass| pass.files == 0);
+    let all_ms: u64 = inputs.spec.files.iter().filter_map(idle).map(|pass| pass.took_ms).sum();
+    let hold_ms = inputs.spec.policy.hold_limit_ms;
+    each(
+        inputs,
+        "no file set is configured",
+        |_| true,
+        |set| {
+            let name = &set.name;
+            let Some(pass) = idle(set) else {
+                return Ok(Ok(format!("{name}: no pass has found nothing to bring yet")));
+            };
+            let (took, given) = (human_ms(pass.took_ms), human_ms(set.last_deadline_ms));
+            let told = format!("{name}: a pass that brought nothing took {took}");
+            Ok(if pass.took_ms > set.last_deadline_ms {
+                Err(format!("{told}; the last one is given {given} (`last_deadline`)"))
+            } else if all_ms > hold_ms {
+                let (all, hold) = (human_ms(all_ms), human_ms(hold_ms));
+                Err(format!("{told}, all sets together {all}; users are held {hold} at most"))
+            } else {
+                Ok(format!("{told} of {given}"))
+            })
+        },
+    )
+}
+
+fn in_time(inputs: &Inputs<'_>) -> Examined {
+    each(
+        inputs,
+        "no file set is configured",
+        |_| true,
+        |set| {
+            let none = || Unread(format!("{}: no pass has ended well yet", set.name));
+            let pass = whole_pass(inputs, set).ok_or_else(none)?;
+            let told = format!("{}: a pass took {}", set.name, human_ms(pass.took_ms));
+            let (lags, given) = (human_ms(pass.lags_ms()), human_ms(set.stale_after_ms));
+            Ok(if pass.lags_ms() > set.stale_after_ms {
+                Err(format!("{told}, so the copy is up to {lags} old; `stale_after` is {given}"))
+            } else {
+                Ok(told)
             })
         },
     )

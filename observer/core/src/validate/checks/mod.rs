@@ -78,6 +78,8 @@ pub const CHECKS: &[Check] = &[
     parity::PARITY_SEVERE,
     parity::PARITY,
     files::FILES_CURRENT,
+    files::FILES_LAST_PASS,
+    files::FILES_IN_TIME,
     files::FILES_ON_MASTER,
     files::FILES_IN_DATABASE,
     mounts::MOUNT_PRESENT,
