@@ -77,3 +77,7 @@ pub(super) fn check(
         root.wrong("parity", &problem, "take the item with `setting` out");
     }
 }
+
+#[cfg(test)]
+#[path = "external_tests.rs"]
+mod tests;
