@@ -27,7 +27,6 @@ impl Memory {
                 self.forgotten.insert(host.clone(), forgotten.clone());
                 self.drained.remove(host);
                 self.returning.remove(host);
-                self.maintenance.remove(host);
                 self.replaced.remove(host);
             }
             Record::HostReturned { host, .. } => {

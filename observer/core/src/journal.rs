@@ -564,6 +564,8 @@ impl Memory {
         match outcome {
             Outcome::Done if plan.goal.changes_master() => {
                 self.undone_switchover = None;
+                // Where a service belongs has just changed.
+                self.placed.clear();
                 self.replaced.remove(&plan.next_master);
                 self.drained.remove(&plan.next_master);
                 // Where users may go to every host, they come back to it once it is well.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Stage;
 use crate::lab::{APPS, Cast, Lab, LabSpec, Machine, POSTGRES_UNIT, Result, Services};
 
-const HAPROXY_CFG: &str = include_str!("../lab/assets/haproxy-apps.cfg");
+const HAPROXY_CFG: &str = include_str!("../../../systemd/examples/haproxy-active-hosts.cfg");
 /// How long the profile's pair may take to be told protected after the daemon's start.
 const PROTECTED_LIMIT: Duration = Duration::from_secs(60);
 

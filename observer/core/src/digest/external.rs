@@ -17,7 +17,7 @@ use crate::words::{At, HostName};
 pub(super) fn reach(inputs: Inputs<'_>, host: &HostName) -> Vote {
     let entry = inputs.snapshot.get(&Look::External(host.clone()));
     match entry.map(|entry| &entry.latest.seen) {
-        Some(Err(Silent::Denied(_) | Silent::Garbage(_))) => Vote::Unasked,
+        Some(Err(Silent::Denied(_))) => Vote::Unasked,
         _ => votes::vote(entry, &inputs.spec.policy),
     }
 }
@@ -35,9 +35,7 @@ fn unasked(inputs: Inputs<'_>) -> Vec<String> {
     let mut said = Vec::new();
     for host in &inputs.spec.hosts {
         let entry = inputs.snapshot.get(&Look::External(host.clone()));
-        if let Some(Err(silent @ (Silent::Denied(_) | Silent::Garbage(_)))) =
-            entry.map(|entry| &entry.latest.seen)
-        {
+        if let Some(Err(silent @ Silent::Denied(_))) = entry.map(|entry| &entry.latest.seen) {
             said.push(format!("{host}: the way to the external database: {silent}"));
         }
     }
@@ -136,12 +134,18 @@ pub(super) fn adoptable(inputs: Inputs<'_>) -> Option<HostName> {
     }
 }
 
-/// The only host that is seen to run singletons: what a person may accept.
+/// The only host that is seen to run singletons, or the first that answers where none is seen to:
+/// what a person may accept, who knows of the others.
 pub(super) fn only_carrier(inputs: Inputs<'_>) -> Option<HostName> {
-    let carries = |host: &&HostName| runs_singletons(inputs, host) == Some(true);
-    let mut carriers = inputs.spec.hosts.iter().filter(carries);
-    let only = carriers.next()?;
-    carriers.next().is_none().then(|| only.clone())
+    let with = |runs: bool| {
+        let hosts = inputs.spec.hosts.iter();
+        hosts.filter(move |host| runs_singletons(inputs, host) == Some(runs))
+    };
+    match with(true).count() {
+        0 => with(false).next().cloned(),
+        1 => with(true).next().cloned(),
+        _ => None,
+    }
 }
 
 /// While no master is known: what each host says it runs.

@@ -95,6 +95,8 @@ impl<'a> View<'a> {
                 let lost = reach.is_some_and(|entry| lasts(entry.since));
                 // One that comes back is reached by one host a moment before the other.
                 match external::reached_beside_since(self.inputs, self.master) {
+                    // What a switchover did not mend, it will not mend again a moment later.
+                    Some(_) if lost && self.switchover_failed_lately() => Master::ApplicationStuck,
                     Some(since) if lost && lasts(since) => Master::CutFromDatabase,
                     None if lost => Master::DatabaseAway,
                     _ => Master::Suspect,
@@ -317,31 +319,41 @@ impl<'a> View<'a> {
         let own = votes::port(self.inputs, self.master, Vantage::Observer);
         let second = users == ProxyWord::Failing || self.slave_votes().contains(&Vote::Lost);
         let unsure = others.contains(&Vote::Undecided) || votes::a_proxy_is_undecided(self.inputs);
-        // As long as the policy gives a host to come back by itself.
-        let since = self.trouble_since(Master::HostGone);
+        // As long as the policy gives a host to come back by itself, since it was last heard.
+        let since = self.entry(Look::Machine(self.master.clone())).map(|entry| entry.since);
         let policy = &self.inputs.spec.policy;
         let lasts = since.is_some_and(|at| self.inputs.now.since(at) >= policy.detection_ms);
         let gone = own == Vote::Lost && second && !unsure && lasts;
         if gone { Master::HostGone } else { Master::Suspect }
     }
 
+    /// The hosts that look at the master beside us: the slave; where the database is external, every
+    /// host that answers, since any of them may be the one that still sees it.
+    fn second_hosts(self) -> Vec<HostName> {
+        if !self.inputs.spec.has_external_database() {
+            return self.slave.cloned().into_iter().collect();
+        }
+        let answers = |host: &&HostName| votes::ssh(self.inputs, host) == Vote::Alive;
+        self.inputs.spec.others(self.master).filter(answers).cloned().collect()
+    }
+
     fn port_votes(self) -> Vec<Vote> {
         let mut found = vec![votes::port(self.inputs, self.master, Vantage::Observer)];
-        if let Some(slave) = self.slave {
-            found.push(votes::port(self.inputs, self.master, Vantage::Host(slave.clone())));
+        for host in self.second_hosts() {
+            found.push(votes::port(self.inputs, self.master, Vantage::Host(host)));
         }
         found
     }
 
     fn slave_votes(self) -> Vec<Vote> {
-        let Some(slave) = self.slave else { return Vec::new() };
-        let from = Vantage::Host(slave.clone());
-        let mut found = vec![
-            votes::port(self.inputs, self.master, from.clone()),
-            votes::walreceiver(self.inputs, slave),
-        ];
-        if self.has_application() {
-            found.push(votes::application(self.inputs, self.master, from));
+        let mut found = Vec::new();
+        for host in self.second_hosts() {
+            let from = Vantage::Host(host.clone());
+            found.push(votes::port(self.inputs, self.master, from.clone()));
+            found.push(votes::walreceiver(self.inputs, &host));
+            if self.has_application() {
+                found.push(votes::application(self.inputs, self.master, from));
+            }
         }
         found
     }

@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 use crate::facts::{Facts, Loss, Master, Roles, Sight, Upkeep};
 use crate::journal::Memory;
 use crate::judge::Repair;
-use crate::ledger::Snapshot;
+use crate::ledger::{Entry, Snapshot};
 use crate::plan::Promise;
 use crate::policy::{PairSpec, ServiceSpec, Store};
 use crate::sighting::{Class, DatabaseReport, Look, Seen, Silent, UnitState};
@@ -246,7 +246,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     let claimed = master.is_none().then(|| claims(inputs)).into_iter().flatten();
     remarks.extend(distrust(snapshot).chain(claimed));
     let facts = Facts {
-        sight: sight(snapshot),
+        sight: sight(inputs),
         roles,
         master: condition,
         slave,
@@ -377,13 +377,17 @@ pub fn evidence(
     said
 }
 
-fn sight(snapshot: &Snapshot) -> Sight {
-    let distrusted = snapshot
-        .entries()
-        .any(|(_, entry)| matches!(entry.latest.seen, Err(Silent::HostKeyChanged { .. })));
-    if distrusted {
+/// Looks that belong to the pair: whether a host that is left out of it answers is another matter.
+fn of_the_pair(inputs: Inputs<'_>) -> impl Iterator<Item = (&Look, &Entry)> {
+    let known = |host: &HostName| inputs.spec.hosts.contains(host);
+    inputs.snapshot.entries().filter(move |(look, _)| look.host().is_none_or(known))
+}
+
+fn sight(inputs: Inputs<'_>) -> Sight {
+    let changed = |entry: &Entry| matches!(entry.latest.seen, Err(Silent::HostKeyChanged { .. }));
+    if of_the_pair(inputs).any(|(_, entry)| changed(entry)) {
         Sight::Distrusted
-    } else if snapshot.is_blind() {
+    } else if inputs.snapshot.is_blind() {
         Sight::Blind
     } else {
         Sight::Clear

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Inputs, proxies, sharing, unit_state};
+use super::{Inputs, proxies, sharing, unit_state, votes};
 use crate::facts::Proxies;
 use crate::ledger::Entry;
 use crate::policy::{OnDrift, Placement, UsersGo};
@@ -107,7 +107,9 @@ pub(super) fn wants(
 /// alone, for it may be about to be promoted.
 fn is_dead(inputs: Inputs<'_>, host: &HostName) -> bool {
     let rounds = inputs.spec.policy.failures;
-    inputs.spec.has_external_database() && inputs.snapshot.is_silent(host, rounds)
+    inputs.spec.has_external_database()
+        && inputs.snapshot.is_silent(host, rounds)
+        && !votes::is_found_by_a_proxy(inputs, host)
 }
 
 /// Whether the application is as well as it can be: beside a standby that serves nobody, its

@@ -121,6 +121,17 @@ pub(super) fn proxies(inputs: Inputs<'_>, host: &HostName) -> ProxyWord {
     word
 }
 
+/// True if a check of some proxy, whoever its users are, passes for `host`: the silence is ours.
+pub(super) fn is_found_by_a_proxy(inputs: Inputs<'_>, host: &HostName) -> bool {
+    inputs.spec.proxies.iter().any(|proxy| {
+        let seen = inputs.snapshot.seen(&Look::Proxy(proxy.clone()));
+        let found = |row: &ServerReport| {
+            row.host == *host && matches!(row.check, CheckResult::Well | CheckResult::Connects)
+        };
+        matches!(seen, Some(Seen::Proxy(report)) if report.servers.iter().any(found))
+    })
+}
+
 /// True if some proxy has just fallen silent: what its checks found a moment ago is not yet undone
 /// by that, and may be the only sign of life.
 pub(super) fn a_proxy_is_undecided(inputs: Inputs<'_>) -> bool {

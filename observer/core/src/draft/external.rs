@@ -125,8 +125,11 @@ fn open_to_users(
     let spec = brief.spec;
     let start = |service: &ServiceSpec| {
         let old = again.filter(|_| service.placement == Placement::Master);
-        let stop =
-            old.map(|host| Step { undo: Undo::ForwardOnly, ..steps::stop_service(host, service) });
+        let stop = old.map(|host| Step {
+            undo: Undo::ForwardOnly,
+            on_failure: OnFailure::GoOn,
+            ..stop(spec, host, service)
+        });
         stop.into_iter().chain([steps::start_service(heir, service)])
     };
     let services = spec.services.iter().filter(|one| one.placement != Placement::Slave);

@@ -5,7 +5,7 @@ use crate::digest::{Stray, Strayed, Tombstone};
 use crate::judge::Repair;
 use crate::plan::{Effect, First, Goal, LostReply, OnFailure, Plan, Proof, Step, Stop, Undo};
 use crate::policy::{Durability, PairSpec, Placement, Probed};
-use crate::words::HostName;
+use crate::words::{HostName, ServiceName};
 
 pub(super) fn draft(brief: Brief<'_>, repair: Repair) -> Result<Plan, NoPlan> {
     let Brief { spec, memory, digest, .. } = brief;
@@ -182,7 +182,17 @@ fn place_singletons(brief: Brief<'_>) -> Result<Vec<Step>, NoPlan> {
     // A person may have again what was tried in vain.
     let again = digest.strayed.iter().all(|strayed| strayed.tried);
     for how in [Stray::RunsBeside, Stray::Missing, Stray::Down] {
-        let such = |strayed: &&Strayed| strayed.how == how && (again || !strayed.tried);
+        // Beside a copy that runs, none is started: it is stopped first, and seen to be.
+        let runs = |service: &ServiceName| {
+            digest.strayed.iter().any(|one| {
+                matches!(one.how, Stray::RunsBeside | Stray::RunsInMaintenance)
+                    && one.service == *service
+            })
+        };
+        let such = |strayed: &&Strayed| {
+            let doubled = how == Stray::Missing && runs(&strayed.service);
+            strayed.how == how && (again || !strayed.tried) && !doubled
+        };
         for strayed in digest.strayed.iter().filter(such) {
             let service = spec.services.iter().find(|one| one.name == strayed.service);
             let service = service.ok_or(NoPlan::NoService)?;

@@ -441,6 +441,7 @@ impl Drive {
                     | Proof::LossWithin { .. }
                     | Proof::LagWithin { .. }
                     | Proof::UnitSettled { .. }
+                    | Proof::PassClean { .. }
                     | Proof::BouncerPaused { .. }
                     | Proof::BouncerRuns { .. }
             )

@@ -6,7 +6,7 @@ use crate::facts::Journal;
 use crate::forget::Forgotten;
 use crate::journal::Record;
 use crate::judge::Cause;
-use crate::sighting::{Class, Look, Says};
+use crate::sighting::{Look, Says, Seen, Silent};
 use crate::words::{At, HostName};
 
 /// Answers in a row after which a host counts as back.
@@ -30,6 +30,15 @@ impl Pair {
         }
         if self.has_plan() {
             return Err(Refusal::Cause(Cause::PlanOpen));
+        }
+        if !self.writing.is_empty() {
+            return Err(Refusal::Busy);
+        }
+        if self.memory.upgrade.is_some() {
+            return Err(Refusal::Nothing("an upgrade is open, and may be about to come to it"));
+        }
+        if let Some(kept) = self.memory.maintenance.get(&host) {
+            return Err(Refusal::Kept(host, Box::new(kept.clone())));
         }
         if self.journal == Journal::Failing {
             return Err(Refusal::Cause(Cause::JournalFailing));
@@ -59,11 +68,24 @@ impl Pair {
         }
         let back = |host: &&HostName| {
             let entry = self.snapshot.get(&Look::Machine((*host).clone()));
-            entry.is_some_and(|entry| entry.class == Class::Good && entry.streak >= BACK_LOOKS)
+            entry.is_some_and(|entry| answers(&entry.latest.seen) && entry.streak >= BACK_LOOKS)
         };
         let back = self.memory.forgotten.keys().find(back).cloned();
         if let Some(host) = back {
             self.write(Writing::Memory(Record::HostReturned { at: now, host }));
         }
+    }
+}
+
+/// True of everything but silence: a host that answers anything is alive, whatever it says.
+fn answers(seen: &Result<Seen, Silent>) -> bool {
+    !matches!(seen, Err(Silent::Timeout | Silent::NoRoute | Silent::NoWay))
+}
+
+impl Pair {
+    /// The hosts that are left out of the pair as it is configured.
+    pub fn left_out(&self) -> impl Iterator<Item = (&HostName, &Forgotten)> {
+        let hosts = self.configured.hosts.iter().filter(|host| !self.spec.hosts.contains(host));
+        hosts.filter_map(|host| Some((host, self.memory.forgotten.get(host)?)))
     }
 }

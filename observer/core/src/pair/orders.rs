@@ -7,11 +7,12 @@ use super::{Pair, Refusal};
 use crate::draft::{self, Brief, LossOverride, Services};
 use crate::drain::DrainOrder;
 use crate::event::EventKind;
-use crate::facts::{Act, Asker, Facts, Master, Proxies, Roles, Slave};
+use crate::facts::{Act, Asker, Facts, Master, Proxies, Roles, Singletons, Slave};
 use crate::forget::Forgotten;
 use crate::journal::{Keeper, MaintenanceOrder, Outcome, PauseOrder, Record, Schedule, Turn, Way};
 use crate::judge::{Cause, Repair, gate};
 use crate::plan::{Ordered, Plan};
+use crate::policy::Store;
 use crate::sighting::{Look, Seen};
 use crate::upgrade::{Next, Upgrade};
 use crate::words::{At, HostName, PlanId};
@@ -277,7 +278,7 @@ impl Pair {
                 (Act::Repair, draft::repair(brief, Repair::Rejoin), allowed)
             }
             Wish::Repair => {
-                let repair = small_trouble(facts)
+                let repair = small_trouble(facts, self.spec.store)
                     .ok_or(Refusal::Nothing("nothing is seen that a small repair would help"))?;
                 (Act::Repair, draft::repair(brief, repair), repair_allowed(repair, facts))
             }
@@ -531,8 +532,11 @@ impl Pair {
 }
 
 /// The small thing that stands out, users' troubles first.
-fn small_trouble(facts: &Facts) -> Option<Repair> {
+fn small_trouble(facts: &Facts, store: Store) -> Option<Repair> {
     match facts.master {
+        Master::StoppedOnPurpose if store == Store::External => {
+            return Some(Repair::RestartApplication);
+        }
         Master::DatabaseCrashed
         | Master::DatabaseDead
         | Master::StoppedOnPurpose
@@ -547,6 +551,9 @@ fn small_trouble(facts: &Facts) -> Option<Repair> {
     }
     if facts.proxies == Proxies::Parked {
         return Some(Repair::ResumeBouncers);
+    }
+    if store == Store::External {
+        return (facts.singletons != Singletons::Once).then_some(Repair::PlaceSingletons);
     }
     match facts.slave {
         Slave::Down | Slave::Startable => Some(Repair::StartSlave),

@@ -54,6 +54,18 @@ pub struct Survey {
     pub took_ms: u64,
 }
 
+impl Survey {
+    /// The same without what was read of hosts that do not belong to the pair now.
+    #[must_use]
+    pub fn of_the_present(mut self, spec: &PairSpec) -> Self {
+        self.hosts.retain(|host, _| spec.hosts.contains(host));
+        for reading in &mut self.parity {
+            reading.hosts.retain(|host, _| spec.hosts.contains(host));
+        }
+        self
+    }
+}
+
 /// One host.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct HostSurvey {

@@ -90,6 +90,8 @@ pub(super) async fn maintenance(desk: &Desk, args: MaintenanceArgs) -> Result<Ex
 
 /// Leaves a dead host out of the pair.
 pub(super) async fn forget(desk: &Desk, host: &str, reason: String) -> Result<Exit, Failure> {
+    // Right after a plan everything is looked at anew.
+    desk.looked_at().await?;
     let path = desk.path("forget").await?;
     let request = ForgetRequest { host: HostName::new(host), reason };
     let accepted: Accepted = desk.client.post(&path, &request).await?;

@@ -204,7 +204,7 @@ impl ForgottenStatus {
             reason: one.reason.clone(),
             since: one.since,
         };
-        pair.memory().forgotten.iter().map(of).collect()
+        pair.left_out().map(of).collect()
     }
 
     /// As a person reads it.

@@ -63,7 +63,7 @@ impl Asked {
 /// Surveys and judges; takes no longer than the deadline.
 pub(crate) async fn run<W: World>(asked: Asked, world: &W) -> ValidationReport {
     let Asked { spec, roles, observer } = asked;
-    let survey = world.survey(&roles, DEADLINE).await;
+    let survey = world.survey(&roles, DEADLINE).await.of_the_present(&spec);
     let inputs = Inputs { spec: &spec, roles: &roles, survey: &survey, observer: &observer };
     validate(&inputs)
 }

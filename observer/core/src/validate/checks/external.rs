@@ -16,8 +16,11 @@ pub(super) const DATABASE_REACHED: Check = Check {
 };
 
 fn reached(inputs: &Inputs<'_>, host: &HostName) -> Examined {
+    if !inputs.spec.has_external_database() {
+        return Outcome::skipped("the database is on the hosts themselves");
+    }
     match &inputs.host(host)?.external {
-        None => Outcome::skipped("the database is on the hosts themselves"),
+        None => Err(Unread(format!("{host}: the way to the database was not tried"))),
         Some(Ok(Reached::Connects)) => Outcome::passed("it takes connections"),
         Some(Ok(Reached::Refused)) => Outcome::failed("nobody listens there: refused"),
         Some(Err(Unread(why))) => Outcome::failed(format!("it is not reached: {why}")),
