@@ -327,8 +327,8 @@ impl<'a> View<'a> {
         if gone { Master::HostGone } else { Master::Suspect }
     }
 
-    /// The hosts that look at the master beside us: the slave; where the database is external, every
-    /// host that answers, since any of them may be the one that still sees it.
+    /// The hosts that look at the master beside us: the slave; where the database is external,
+    /// every host that answers, since any of them may be the one that still sees it.
     fn second_hosts(self) -> Vec<HostName> {
         if !self.inputs.spec.has_external_database() {
             return self.slave.cloned().into_iter().collect();

@@ -227,7 +227,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     remarks.extend(why);
     let proxied = sharing::standings(inputs);
     let (seen, fence, why) = proxies::assess(inputs, master.as_ref(), condition, &proxied);
-    remarks.extend(sharing::told(&proxied, master.as_ref()).into_iter().chain(why));
+    remarks.extend(sharing::told(&proxied, master.as_ref()).chain(why));
     let (proxies, proxies_drifted, monitors) = monitors::beside(inputs, seen, &mut remarks);
     let (lease, why) = lease::assess(inputs, master.as_ref());
     remarks.extend(why);

@@ -431,8 +431,7 @@ impl Drive {
     /// paused any more for a master that is gone: who goes on meanwhile waits at the proxy.
     fn is_settled_by_the_pivot(&self) -> bool {
         let before = self.plan().pivot().is_some_and(|pivot| self.cursor < pivot);
-        let forward = self.way == Way::Forward && self.is_past_pivot();
-        forward
+        (self.way == Way::Forward && self.is_past_pivot())
             && before
             && matches!(
                 self.step().proof,
