@@ -3,8 +3,11 @@
 //! before or as planned, never between; no plan stays open. The safety rules are checked after
 //! every event as always.
 
-use observer_core::policy::{FenceGrade, PowerFence, WhenUndone};
+use observer_core::policy::{
+    Durability, FenceGrade, OnReturn, OnSlaveLost, Policy, PowerFence, WhenUndone,
+};
 use observer_sim::fault::Carry;
+use observer_sim::machine::ServiceState;
 use observer_sim::run::{Run, Setup};
 use observer_sim::scenario::lost_rows;
 use observer_sim::{Fault, scenario};
@@ -26,7 +29,11 @@ struct Story {
     slave: Slave,
     /// The fence that the policy asks for.
     fence: FenceGrade,
+    /// What else it asks for.
+    policy: fn(&mut Policy),
 }
+
+fn as_shipped(_: &mut Policy) {}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Loss {
@@ -46,6 +53,7 @@ fn run_with(killer: impl Fn(u64) -> Fault, story: &Story) -> u64 {
         for seed in 0..3 {
             let mut setup = Setup::usual(seed, 2).with_bouncers(1);
             setup.spec.policy.fence = story.fence;
+            (story.policy)(&mut setup.spec.policy);
             // What was not rewound is started in vain first; the clone has to end within the story.
             setup.spec.policy.replay_deadline_ms = 8_000;
             if story.fence == FenceGrade::PoweredOff {
@@ -126,6 +134,7 @@ fn killed_anywhere_in_a_failover_it_converges() {
         dead_ms: 7_000,
         slave: Slave::Gone,
         fence: FenceGrade::ProxiedOff,
+        policy: as_shipped,
     };
     both(&story, 20, 8);
 }
@@ -139,6 +148,7 @@ fn killed_anywhere_in_a_failover_by_power_it_converges() {
         dead_ms: 7_000,
         slave: Slave::Gone,
         fence: FenceGrade::PoweredOff,
+        policy: as_shipped,
     };
     both(&story, 22, 9);
 }
@@ -153,6 +163,7 @@ fn killed_anywhere_in_an_ordered_failover_it_converges() {
         dead_ms: 7_000,
         slave: Slave::Streams,
         fence: FenceGrade::ProxiedOff,
+        policy: as_shipped,
     };
     both(&story, 25, 10);
 }
@@ -167,6 +178,7 @@ fn killed_anywhere_in_a_switchover_it_converges() {
         dead_ms: 7_000,
         slave: Slave::Streams,
         fence: FenceGrade::ProxiedOff,
+        policy: as_shipped,
     };
     both(&story, 40, 15);
 }
@@ -183,6 +195,7 @@ fn killed_anywhere_while_a_switchover_is_taken_back_it_converges() {
         dead_ms: 9_000,
         slave: Slave::Streams,
         fence: FenceGrade::ProxiedOff,
+        policy: as_shipped,
     };
     both(&story, 30, 15);
 }
@@ -198,6 +211,7 @@ fn killed_anywhere_in_a_rejoin_by_rewind_it_converges() {
         dead_ms: 25_000,
         slave: Slave::Streams,
         fence: FenceGrade::ProxiedOff,
+        policy: as_shipped,
     };
     both(&story, 15, 6);
 }
@@ -214,6 +228,7 @@ fn killed_anywhere_in_a_rejoin_by_clone_it_converges() {
         dead_ms: 25_000,
         slave: Slave::Streams,
         fence: FenceGrade::ProxiedOff,
+        policy: as_shipped,
     };
     both(&story, 15, 6);
 }
@@ -236,6 +251,7 @@ fn killed_anywhere_in_a_clone_of_what_diverged_it_converges() {
         dead_ms: 40_000,
         slave: Slave::Streams,
         fence: FenceGrade::ProxiedOff,
+        policy: as_shipped,
     };
     both(&story, 15, 6);
 }
@@ -251,6 +267,7 @@ fn killed_anywhere_in_a_repair_of_the_slave_it_converges() {
         dead_ms: 7_000,
         slave: Slave::Streams,
         fence: FenceGrade::ProxiedOff,
+        policy: as_shipped,
     };
     both(&story, 5, 2);
 }
@@ -265,6 +282,99 @@ fn killed_anywhere_in_a_rolling_upgrade_it_converges() {
         dead_ms: 30_000,
         slave: Slave::Streams,
         fence: FenceGrade::ProxiedOff,
+        policy: as_shipped,
     };
     both(&story, 60, 20);
+}
+
+/// A repair of a healthy pair, which `trigger` makes necessary. The slave streams at the end.
+fn repair(before: Vec<(u64, Fault)>, trigger: Fault, dead_ms: u64, policy: fn(&mut Policy)) {
+    let story = Story {
+        before,
+        trigger,
+        may_lose: Loss::None,
+        dead_ms,
+        slave: Slave::Streams,
+        fence: FenceGrade::ProxiedOff,
+        policy,
+    };
+    both(&story, 4, 1);
+}
+
+#[test]
+fn killed_anywhere_while_the_database_is_started_in_place_it_converges() {
+    repair(Vec::new(), Fault::KillDatabase("node-a".into()), 9_000, as_shipped);
+}
+
+#[test]
+fn killed_anywhere_while_the_application_is_restarted_it_converges() {
+    repair(Vec::new(), Fault::KillApplication("node-a".into()), 20_000, as_shipped);
+}
+
+#[test]
+fn killed_anywhere_while_proxies_are_corrected_it_converges() {
+    let edit = Fault::EditFile("proxy-1".into(), "node-b".into());
+    repair(Vec::new(), edit, 12_000, as_shipped);
+}
+
+#[test]
+fn killed_anywhere_while_a_bouncer_is_resumed_it_converges() {
+    repair(Vec::new(), Fault::PauseBouncer("bouncer-1".into()), 15_000, as_shipped);
+}
+
+#[test]
+fn killed_anywhere_while_replication_is_resumed_it_converges() {
+    let drop = Fault::DropSlot("node-a".into(), "node-b".into());
+    repair(Vec::new(), drop, 40_000, as_shipped);
+}
+
+#[test]
+fn killed_anywhere_while_singletons_are_placed_it_converges() {
+    let start = Fault::Singletons("node-b".into(), ServiceState::Up);
+    repair(Vec::new(), start, 15_000, as_shipped);
+}
+
+/// Commits go on without a slave that is away, and wait for it again once it is back.
+#[test]
+fn killed_anywhere_while_commits_are_set_free_and_bound_again_it_converges() {
+    let sync: fn(&mut Policy) = |policy| {
+        policy.durability = Durability::Sync;
+        policy.on_slave_lost = OnSlaveLost::Async;
+    };
+    let slave = || "node-b".into();
+    let freed = Story {
+        before: Vec::new(),
+        trigger: Fault::CrashHost(slave()),
+        may_lose: Loss::None,
+        dead_ms: 20_000,
+        slave: Slave::Gone,
+        fence: FenceGrade::ProxiedOff,
+        policy: sync,
+    };
+    both(&freed, 4, 1);
+    let before = vec![(8_000, Fault::CrashHost(slave()))];
+    repair(before, Fault::PowerOn(slave()), 30_000, sync);
+}
+
+#[test]
+fn killed_anywhere_while_a_lease_is_set_it_converges() {
+    let lease = |policy: &mut Policy| policy.lease_ms = Some(60_000);
+    // The one that it set is gone with the boot of the old master, and the new one gets its own.
+    repair(Vec::new(), Fault::OrderSwitchover, 12_000, lease);
+}
+
+#[test]
+fn killed_anywhere_while_a_stale_master_is_stopped_it_converges() {
+    let host = || "node-a".into();
+    let before = vec![(5_000, Fault::PowerOff(host())), (12_000, Fault::PowerOn(host()))];
+    let story = Story {
+        before,
+        trigger: Fault::StartDatabase(host()),
+        may_lose: Loss::InFlight,
+        dead_ms: 25_000,
+        slave: Slave::Gone,
+        fence: FenceGrade::ProxiedOff,
+        policy: |policy| policy.on_return = OnReturn::Ask,
+    };
+    both(&story, 4, 2);
 }

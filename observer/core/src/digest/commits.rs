@@ -43,6 +43,21 @@ pub(super) fn assess(
     if by_candidate || slave != Slave::Ready { Commits::AsAsked } else { Commits::Owed }
 }
 
+/// That commits go on without a slave although the policy asks for one: so long as that lasts, a
+/// failover may lose what is acknowledged.
+pub(super) fn told(inputs: Inputs<'_>, master: Option<&HostName>) -> Option<String> {
+    let report = inputs.report(master?).filter(|report| !report.in_recovery)?;
+    let alone = report.synchrony.asked.is_empty();
+    let asked = inputs.spec.policy.durability == Durability::Sync;
+    let master = master?;
+    (asked && alone).then(|| {
+        format!(
+            "{master}: commits wait for no slave now, although durability is \"sync\": a failover \
+             may lose what is acknowledged meanwhile"
+        )
+    })
+}
+
 fn waits_too_long(inputs: Inputs<'_>, master: &HostName) -> bool {
     let entry = inputs.snapshot.get(&Look::Database(master.clone()));
     let since = entry.and_then(|entry| entry.waits_since);

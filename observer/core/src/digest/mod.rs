@@ -230,7 +230,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     remarks.extend(sharing::told(&proxied, master.as_ref()).chain(why));
     let (proxies, proxies_drifted, monitors) = monitors::beside(inputs, seen, &mut remarks);
     let (lease, why) = lease::assess(inputs, master.as_ref());
-    remarks.extend(why);
+    remarks.extend(why.into_iter().chain(commits::told(inputs, master.as_ref())));
     let strayed = singletons::strayed(inputs, master.as_ref());
     let unready = readiness::unready(inputs, master.as_ref());
     let amiss = strayed.iter().map(Strayed::to_string);

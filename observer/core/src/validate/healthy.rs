@@ -271,6 +271,7 @@ fn master() -> HostSurvey {
         database: "desk".to_owned(),
         extensions: Ok(vec!["plpgsql 1.0".to_owned()]),
         unlogged: Ok(Vec::new()),
+        nearly_used_up: Ok(Vec::new()),
     };
     let database = DatabaseSurvey { slots: vec![slot], walsenders: vec![walsender], ..primary() };
     HostSurvey {

@@ -346,6 +346,8 @@ pub struct DatabaseContents {
     pub extensions: Datum<Vec<String>>,
     /// Its unlogged tables and sequences; or why they were not read.
     pub unlogged: Datum<Vec<String>>,
+    /// Its sequences that have used up nine tenths of their numbers; or why they were not read.
+    pub nearly_used_up: Datum<Vec<String>>,
 }
 
 /// What a server answers to the first packet of a replication login.

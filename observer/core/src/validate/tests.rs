@@ -229,6 +229,9 @@ const OF_THE_DATABASE: &[(&str, Break)] = &[
     ("extensions", |survey, _| {
         contents(survey).extensions.as_mut().unwrap().push("postgis 3.4".to_owned());
     }),
+    ("sequences", |survey, _| {
+        contents(survey).nearly_used_up.as_mut().unwrap().push("public.ids".to_owned());
+    }),
     ("unlogged", |survey, _| {
         contents(survey).unlogged.as_mut().unwrap().push("public.sessions".to_owned());
     }),

@@ -27,9 +27,14 @@ impl Database {
         deadline: Duration,
     ) -> Result<DatabaseContents, Failure> {
         let found: Contents = self.ask_apart(database, CONTENTS, deadline).await?;
-        let Contents { extensions, unlogged } = found;
+        let Contents { extensions, unlogged, nearly_used_up } = found;
         let database = database.to_owned();
-        Ok(DatabaseContents { database, extensions: Ok(extensions), unlogged: Ok(unlogged) })
+        Ok(DatabaseContents {
+            database,
+            extensions: Ok(extensions),
+            unlogged: Ok(unlogged),
+            nearly_used_up: Ok(nearly_used_up),
+        })
     }
 
     async fn ask_apart<T: DeserializeOwned>(
@@ -54,6 +59,7 @@ impl Database {
 struct Contents {
     extensions: Vec<String>,
     unlogged: Vec<String>,
+    nearly_used_up: Vec<String>,
 }
 
 /// The survey as one row of JSON.
@@ -97,6 +103,11 @@ select json_build_object(
       case when not has_function_privilege('pg_promote(boolean,integer)', 'execute')
         then 'grant execute on function pg_promote(boolean, integer) to '
           || quote_ident(current_user) end,
+      (select 'alter role ' || quote_ident(rolname) || ' replication' from pg_roles
+        where rolname = current_user and not rolreplication and not rolsuper),
+      -- Older servers know no such role, and let nobody but a superuser write a checkpoint.
+      (select 'grant pg_checkpoint to ' || quote_ident(current_user) from pg_roles
+        where rolname = 'pg_checkpoint' and not pg_has_role(current_user, oid, 'usage')),
       case when not has_database_privilege(current_database(), 'create')
         then 'grant create on database ' || quote_ident(current_database()) || ' to '
           || quote_ident(current_user) end], null)),
@@ -136,5 +147,13 @@ select json_build_object(
       select format('%I.%I', nspname, relname) as name
       from pg_class join pg_namespace on pg_namespace.oid = relnamespace
       where relpersistence = 'u' and relkind in ('r', 'p', 'S', 'm')
-      order by 1 limit 1000) as relations)
+      order by 1 limit 1000) as relations),
+  'nearly_used_up', (select coalesce(json_agg(name order by name), '[]') from (
+      select format('%I.%I', schemaname, sequencename) as name
+      from pg_sequences
+      where last_value is not null and not cycle
+        and (case when increment_by > 0 then last_value::numeric - min_value
+               else max_value::numeric - last_value end)
+          > 0.9 * (max_value::numeric - min_value)
+      order by 1 limit 1000) as sequences)
 )";

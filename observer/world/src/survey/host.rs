@@ -163,7 +163,8 @@ async fn contents(host: &Host, databases: &[String], until: Instant) -> Vec<Data
         found.unwrap_or_else(|why| DatabaseContents {
             database: name.clone(),
             extensions: Err(why.clone()),
-            unlogged: Err(why),
+            unlogged: Err(why.clone()),
+            nearly_used_up: Err(why),
         })
     };
     join_all(databases.iter().map(one)).await

@@ -81,6 +81,27 @@ fn unlogged(inputs: &Inputs<'_>, _: &HostName) -> Examined {
     Outcome::failed(listed(&names))
 }
 
+pub(super) const SEQUENCES: Check = Check {
+    id: "sequences",
+    title: "no sequence has used up nearly all of its numbers",
+    severity: Severity::Warning,
+    readies: TAKEOVER,
+    why: "the log runs up to 32 numbers ahead of a sequence, and its cache may run further",
+    after: "numbers jump ahead at a failover, and one that ends soon ends sooner",
+    fix: "`alter sequence NAME as bigint`, or give it a larger maxvalue",
+    examine: Examine::Master(sequences),
+};
+
+fn sequences(inputs: &Inputs<'_>, _: &HostName) -> Examined {
+    let found = of_all(inputs, |contents| &contents.nearly_used_up)?;
+    if found.is_empty() {
+        return Outcome::passed("none has");
+    }
+    let names: Vec<String> =
+        found.iter().map(|(database, name)| format!("{name} (database {database})")).collect();
+    Outcome::failed(listed(&names))
+}
+
 pub(super) const LOGICAL_SLOTS: Check = Check {
     id: "logical-slots",
     title: "no logical replication slot would be lost",
