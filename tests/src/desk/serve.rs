@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -83,8 +83,11 @@ pub async fn run(listen: SocketAddr, config: Config) -> Result<(), DeskError> {
         .map_err(DeskError::Serving)
 }
 
-async fn whoami(State(desk): State<Arc<Desk>>) -> String {
-    desk.host.clone()
+/// Who answers, and by which protocol the user came, as far as a proxy has said.
+async fn whoami(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> impl IntoResponse {
+    let said = headers.get("x-forwarded-proto").cloned();
+    let proto = said.unwrap_or(HeaderValue::from_static("none"));
+    ([("x-desk-proto", proto)], desk.host.clone())
 }
 
 /// 200 only where users can be served: the database answers soon, and takes writes.

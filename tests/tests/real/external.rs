@@ -168,3 +168,52 @@ fn a_database_that_is_away_is_told_from_a_host_that_is_cut_off() -> Result<()> {
     users_go_to(&stage, &APPS)?;
     stage.wait_protected()
 }
+
+/// TLS ends at HAProxy: the application is told by which protocol its users came, each of them
+/// stays on one host, and goes to another when that is drained.
+#[test]
+fn users_stick_to_a_host_and_it_knows_that_they_came_by_tls() -> Result<()> {
+    let stage = stage("")?;
+    users_go_to(&stage, &APPS)?;
+    let proxy = stage.lab.machine("proxy");
+    let script = "set -e; cd /etc/haproxy; openssl req -x509 -newkey rsa:2048 -nodes -days 2 \
+        -subj /CN=workflow -keyout key -out crt 2>/dev/null; cat crt key > tls.pem; \
+        chmod 600 tls.pem; sed -i -e 's|^    bind :80$|&\\n    bind :443 ssl crt \
+        /etc/haproxy/tls.pem|' -e 's|X-Forwarded-Proto http$|X-Forwarded-Proto https if \
+        { ssl_fc }|' haproxy.cfg; systemctl reload haproxy";
+    proxy.run(&["/bin/sh", "-c", script])?;
+    let ask = |cookie: &str| -> Result<String> {
+        let request =
+            format!("GET /whoami HTTP/1.1\r\nHost: workflow\r\n{cookie}Connection: close\r\n\r\n");
+        let client = ["openssl", "s_client", "-quiet", "-connect", "127.0.0.1:443"];
+        let answer = proxy.exec_with_input(&client, request.as_bytes())?;
+        Ok(answer.stdout.to_lowercase())
+    };
+    let value = |answer: &str, header: &str| {
+        let line = answer.lines().find_map(|line| line.strip_prefix(&format!("{header}: ")));
+        line.map(|line| line.trim().to_owned())
+    };
+    wait_for("an answer by TLS", SOON, || {
+        let answer = ask("").map_err(|error| error.to_string())?;
+        if value(&answer, "x-desk-proto").as_deref() == Some("https") {
+            Ok(())
+        } else {
+            Err(answer)
+        }
+    })?;
+    let first = ask("")?;
+    let host = value(&first, "x-desk-host").expect("a host answers");
+    let set = value(&first, "set-cookie").expect("a cookie names the host");
+    assert!(set.contains(&host), "{set}");
+    let cookie = format!("Cookie: APP={host}\r\n");
+    for _ in 0..6 {
+        assert_eq!(value(&ask(&cookie)?, "x-desk-host").as_ref(), Some(&host));
+    }
+    let drained = stage.ask(&["drain", &host, "--reason", "a new kernel"])?;
+    assert_eq!(drained.status.code(), Some(DONE), "{}{}", drained.stdout, drained.stderr);
+    for _ in 0..6 {
+        let other = value(&ask(&cookie)?, "x-desk-host").expect("another host answers");
+        assert_ne!(other, host);
+    }
+    Ok(())
+}

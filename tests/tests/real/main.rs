@@ -5,6 +5,7 @@ mod bouncer;
 mod drain;
 mod external;
 mod files;
+mod files_account;
 mod files_many;
 mod files_verify;
 mod fork;

@@ -24,6 +24,7 @@ fn what_is_broken_is_found_by_its_check() -> Result<()> {
     replay_paused(&stage)?;
     long_transaction(&stage)?;
     starts_at_boot(&stage)?;
+    rights_and_sequences(&stage)?;
     file_rejected(&stage)?;
     waiting_room_gone(&stage)?;
     reverse_login_refused(&stage)?;
@@ -126,6 +127,28 @@ fn long_transaction(stage: &Stage) -> Result<()> {
     let (plain, strict) = (plain?, strict?);
     assert_eq!(plain.status.code(), Some(0), "{}", plain.stdout);
     assert_eq!(strict.status.code(), Some(NOT_READY), "{}", strict.stdout);
+    mended(stage)
+}
+
+/// Rights that only a rejoin misses, and numbers that end soon.
+fn rights_and_sequences(stage: &Stage) -> Result<()> {
+    let master = stage.lab.machine("node-a");
+    for (take, give) in [
+        ("alter role ha_observer noreplication", "alter role ha_observer replication"),
+        ("revoke pg_checkpoint from ha_observer", "grant pg_checkpoint to ha_observer"),
+    ] {
+        master.sql("postgres", take)?;
+        finds(stage, "database-rights", "node-a")?;
+        master.sql("postgres", give)?;
+        mended(stage)?;
+    }
+    master.sql(
+        "desk",
+        "create sequence ends_soon maxvalue 100; select setval('ends_soon', 95); \
+         grant select on sequence ends_soon to ha_observer",
+    )?;
+    finds(stage, "sequences", "node-a")?;
+    master.sql("desk", "drop sequence ends_soon")?;
     mended(stage)
 }
 

@@ -272,6 +272,7 @@ fn master() -> HostSurvey {
         extensions: Ok(vec!["plpgsql 1.0".to_owned()]),
         unlogged: Ok(Vec::new()),
         nearly_used_up: Ok(Vec::new()),
+        unread_sequences: 0,
     };
     let database = DatabaseSurvey { slots: vec![slot], walsenders: vec![walsender], ..primary() };
     HostSurvey {

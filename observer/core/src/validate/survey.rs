@@ -348,6 +348,9 @@ pub struct DatabaseContents {
     pub unlogged: Datum<Vec<String>>,
     /// Its sequences that have used up nine tenths of their numbers; or why they were not read.
     pub nearly_used_up: Datum<Vec<String>>,
+    /// How many sequences the observer's role may not look at.
+    #[serde(default)]
+    pub unread_sequences: u64,
 }
 
 /// What a server answers to the first packet of a replication login.

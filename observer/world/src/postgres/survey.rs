@@ -27,13 +27,14 @@ impl Database {
         deadline: Duration,
     ) -> Result<DatabaseContents, Failure> {
         let found: Contents = self.ask_apart(database, CONTENTS, deadline).await?;
-        let Contents { extensions, unlogged, nearly_used_up } = found;
+        let Contents { extensions, unlogged, nearly_used_up, unread_sequences } = found;
         let database = database.to_owned();
         Ok(DatabaseContents {
             database,
             extensions: Ok(extensions),
             unlogged: Ok(unlogged),
             nearly_used_up: Ok(nearly_used_up),
+            unread_sequences,
         })
     }
 
@@ -60,6 +61,7 @@ struct Contents {
     extensions: Vec<String>,
     unlogged: Vec<String>,
     nearly_used_up: Vec<String>,
+    unread_sequences: u64,
 }
 
 /// The survey as one row of JSON.
@@ -155,5 +157,8 @@ select json_build_object(
         and (case when increment_by > 0 then last_value::numeric - min_value
                else max_value::numeric - last_value end)
           > 0.9 * (max_value::numeric - min_value)
-      order by 1 limit 1000) as sequences)
+      order by 1 limit 1000) as sequences),
+  'unread_sequences', (select count(*) from pg_class where case
+    when relkind = 'S' and relpersistence <> 't'
+      then not has_sequence_privilege(oid, 'usage, select') else false end)
 )";

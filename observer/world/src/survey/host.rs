@@ -165,6 +165,7 @@ async fn contents(host: &Host, databases: &[String], until: Instant) -> Vec<Data
             extensions: Err(why.clone()),
             unlogged: Err(why.clone()),
             nearly_used_up: Err(why),
+            unread_sequences: 0,
         })
     };
     join_all(databases.iter().map(one)).await
