@@ -6,7 +6,7 @@
 //! database that nobody reaches: for the last, no host is the better one.
 
 use super::votes::{self, Vote};
-use super::{Inputs, unit_state};
+use super::{Age, Inputs, files, mounts, unit_state};
 use crate::facts::{Master, Slave};
 use crate::policy::{Placement, Probed};
 use crate::sighting::{Look, Seen, Silent, SystemState, UnitState, Vantage};
@@ -43,13 +43,17 @@ fn unasked(inputs: Inputs<'_>) -> Vec<String> {
 }
 
 /// The host to make the master if one must be; else simply another host: of those in nobody's
-/// hands and able, the first in configured order.
+/// hands, able, and with the mounts and files that it needs, the first in configured order.
 pub(super) fn candidate(inputs: Inputs<'_>, master: &HostName) -> Option<HostName> {
     let memory = inputs.memory;
+    let mounts = mounts::standings(inputs, Some(master));
     let fitness = |host: &HostName| {
         let free = !memory.maintenance.contains_key(host) && !memory.drained.contains_key(host);
         let (slave, _) = assess(inputs, host, Master::Suspect);
-        (free, slave == Slave::Ready, slave != Slave::Silent)
+        let has_mounts = !mounts::is_unwell(&mounts, Some(host));
+        let copies = files::standings(inputs, Some(master), Some(host));
+        let has_files = copies.iter().all(|one| one.age == Age::Fresh);
+        (free, slave == Slave::Ready, has_mounts, has_files, slave != Slave::Silent)
     };
     // Of equals the first: the greatest of the reversed order is the last that was compared.
     inputs.spec.others(master).rev().max_by_key(|host| fitness(host)).cloned()
@@ -69,8 +73,9 @@ pub(super) fn assess(
     match (votes::ssh(inputs, host), &machine.latest.seen) {
         (Vote::Alive, Ok(Seen::Machine(report))) => match report.system {
             SystemState::Running => {}
-            SystemState::Starting => return (Slave::Down, say("is booting")),
-            SystemState::Stopping => return (Slave::Down, say("is shutting down")),
+            // It will be heard of in a moment, or not at all.
+            SystemState::Starting => return (Slave::Silent, say("is booting")),
+            SystemState::Stopping => return (Slave::Silent, say("is shutting down")),
         },
         (Vote::Undecided, Err(_))
             if master_well && machine.streak < inputs.spec.policy.failures =>

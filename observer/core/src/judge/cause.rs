@@ -119,7 +119,7 @@ impl Cause {
                 "The master does not reach the external database; another host does."
             }
             Cause::ExternalDatabaseAway => "No host reaches the external database.",
-            Cause::MasterStopped => "The master's database was shut down cleanly, by a person.",
+            Cause::MasterStopped => "The master was stopped on purpose, by a person.",
             Cause::MasterCannotWrite => "The master's database answers and cannot commit.",
             Cause::MasterOutOfReach => "The master is alive; the observer cannot manage it.",
             Cause::MasterMoved => "Another host became master by other hands.",
@@ -180,7 +180,7 @@ impl Cause {
             Cause::MasterCutFromDatabase => "Check the network from the master to the database.",
             Cause::ExternalDatabaseAway => "Bring the database back: no host can do without it.",
             Cause::MasterStopped => {
-                "Start the database if the maintenance is over; `failover` to move users instead."
+                "Start it again if the maintenance is over; `failover` to move users instead."
             }
             Cause::MasterCannotWrite => "Free disk space, or `failover` to move users.",
             Cause::MasterOutOfReach => "Check sshd, firewall and the observer's key on the master.",
@@ -196,7 +196,7 @@ impl Cause {
             Cause::StaleMaster => "Nothing if it is stopped by itself; else stop it by hand.",
             Cause::NoMaster => {
                 "`status` says what each host answers; if none does, check SSH and the key. `ack` \
-                 accepts the only primary seen."
+                 accepts the only host that is seen to be one."
             }
             Cause::TimelinesDiverged => "`rejoin` rewinds or clones it, keeping what only it has.",
             Cause::NoCandidate => "Bring the master or the slave back; nothing else can help.",

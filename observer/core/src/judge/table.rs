@@ -75,7 +75,7 @@ const ROWS: &[Rule] = &[
         when: When { master: &[Master::HostGone], ..SAFE },
         cause: Cause::MasterHostDead,
         verdict: Verdict::FailOver,
-        why: "every vantage lost the master and the slave holds enough of its log",
+        why: "every vantage lost the master, and a slave can take over within the loss budget",
     },
     Rule {
         id: "F2",
@@ -223,7 +223,7 @@ const ROWS: &[Rule] = &[
         when: When { master: &[Master::StoppedOnPurpose], ..ONE },
         cause: Cause::MasterStopped,
         verdict: Verdict::Hold,
-        why: "the master's database was shut down cleanly, which a person does on purpose",
+        why: "what serves the master's users was stopped in order, which a person does on purpose",
     },
     Rule {
         id: "D6",

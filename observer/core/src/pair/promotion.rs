@@ -21,7 +21,9 @@ impl Pair {
         let known = [&plan.master, &plan.next_master];
         let stranger =
             self.spec.hosts.iter().any(|host| !known.contains(&host) && self.is_primary(host));
-        let own = past && plan.goal.changes_master() && self.is_primary(&plan.next_master);
+        // Where the database is external, the journal's word is all there is to it.
+        let is_so = self.spec.has_external_database() || self.is_primary(&plan.next_master);
+        let own = past && plan.goal.changes_master() && is_so;
         if !own || stranger {
             return None;
         }

@@ -1,7 +1,7 @@
 //! Reads `[database]` of a pair whose database is external, and finds what such a pair has no use
 //! of.
 
-use observer_core::policy::{Durability, Policy, ServiceSpec, Store};
+use observer_core::policy::{Durability, FenceGrade, Placement, Policy, ServiceSpec, Store};
 use observer_world::access::{
     BouncerAccess, DatabaseAccess, ExternalAccess, FileSetAccess, ParityItem, ParitySource,
 };
@@ -62,6 +62,21 @@ pub(super) fn check(
             "service",
             &format!("{why}, so that the pair needs at least one service"),
             "write one [[service]] for each unit; placement = \"master\" makes a singleton",
+        );
+    }
+    if !services.is_empty() && services.iter().all(|one| one.placement != Placement::Master) {
+        root.odd(
+            "service",
+            "none is a singleton: a change of master would move nothing",
+            "write placement = \"master\" in the [[service]] of what must run once",
+        );
+    }
+    if policy.fence != FenceGrade::ProxiedOff && policy.power_fence.is_none() {
+        section.odd(
+            "fence",
+            "without a power fence nothing takes the place of a host that does not answer, since \
+             its singletons may run on",
+            "write [fence], or fence = \"proxied-off\"",
         );
     }
     if !bouncers.is_empty() {
