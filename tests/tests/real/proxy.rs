@@ -27,7 +27,7 @@ fn a_proxy_in_trouble_does_not_move_the_master() -> Result<()> {
     let proxy = stage.lab.machine("proxy");
 
     stage.lab.cut("proxy", "node-a")?;
-    held(&stage, "P3", "proxy-cut-from-master", "Check the network from the proxy")?;
+    held(&stage, "P3", "proxy-cut-from-master", "Check the way to the master")?;
     stage.lab.heal("proxy", "node-a")?;
     protected(&stage)?;
 
