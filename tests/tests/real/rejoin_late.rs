@@ -2,11 +2,11 @@
 //! of log since, with checkpoints between them, and has even changed its timeline once more.
 //!
 //! Hours of writing are not played: what they do to a rejoin is to push the place where the
-//! histories parted out of the log that is kept, and that is played.
+//! histories parted out of the log that is kept, and that is played. Ten minutes are, by name.
 
 use std::time::Duration;
 
-use tests::lab::{POSTGRES_UNIT, Result};
+use tests::lab::{LabSpec, POSTGRES_UNIT, Result, Turn};
 use tests::stage::{OBSERVER_UNIT, ON_RETURN_ASK, Promise, Stage, StageSpec, texts};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -50,6 +50,31 @@ fn rewound_while_the_log_is_there_and_else_cloned() -> Result<()> {
     assert_eq!(streaming(&stage, "node-a")?, "node-b|streaming");
     stage.wait_written(&sql, "node-a")?;
     stage.finish(sql, "node-a")?.assert_kept(Promise::LastInFlight);
+    Ok(())
+}
+
+/// Ten minutes by the clock, under load: the server's own checkpoints come and go, and what the
+/// observer remembers of the failover is past its windows. The old master rejoins by itself.
+#[test]
+#[ignore = "takes twelve minutes: run it by name, with --ignored"]
+fn after_ten_minutes_it_rejoins_by_itself() -> Result<()> {
+    // It mostly waits, and for so long that it must not keep a place from others.
+    let lab = LabSpec { turn: Turn::Alongside, ..LabSpec::standard() };
+    let stage = Stage::set(&StageSpec { lab, ..StageSpec::standard() })?;
+    let users = stage.start_http_at(50, Duration::from_secs(900))?;
+    stage.wait_written(&users, "node-a")?;
+    stage.lab.machine("node-a").power_loss()?;
+    stage.wait_master("node-b", SOON)?;
+    std::thread::sleep(Duration::from_secs(600));
+    stage.wait_written(&users, "node-b")?;
+    stage.lab.machine("node-a").power_on()?;
+    stage.wait_status("the pair to be protected again", REJOINED, |status| {
+        status["protected"] == true && status["plan"].is_null()
+    })?;
+    assert_eq!(streaming(&stage, "node-b")?, "node-a|streaming");
+    assert!(!was_cloned(&stage, "node-a")?, "{}", texts(&stage.events()?));
+    stage.wait_written(&users, "node-b")?;
+    stage.finish(users, "node-b")?.assert_kept(Promise::LastInFlight);
     Ok(())
 }
 
