@@ -5,11 +5,13 @@
 use std::time::Duration;
 
 use super::Stage;
-use crate::lab::{APPS, Cast, Lab, LabSpec, Machine, POSTGRES_UNIT, Result, Services};
+use crate::lab::{APPS, Cast, Lab, LabSpec, Machine, POSTGRES_UNIT, Result, Services, wait_for};
 
 const HAPROXY_CFG: &str = include_str!("../../../systemd/examples/haproxy-active-hosts.cfg");
 /// How long the profile's pair may take to be told protected after the daemon's start.
 const PROTECTED_LIMIT: Duration = Duration::from_secs(60);
+/// How long users and services may take to be where they belong.
+const PLACED_LIMIT: Duration = Duration::from_secs(30);
 
 /// What such a stage is set with.
 pub struct AppSpec<'a> {
@@ -104,5 +106,28 @@ impl Stage {
             self.install_file_keys(&APPS)?;
         }
         Ok(())
+    }
+
+    /// Waits until the proxy lets users in to exactly these, running and in its file.
+    pub fn wait_users_go_to(&self, hosts: &[&str]) -> Result<()> {
+        self.wait_status(&format!("users to go to {hosts:?}"), PLACED_LIMIT, |status| {
+            let shares = &status["proxies"][0]["shares"];
+            let wanted = serde_json::json!(hosts);
+            shares["lets_in"] == wanted && shares["file_lets_in"] == wanted
+        })
+    }
+
+    /// Waits until a unit runs on `host` and on no other of these hosts, which are up.
+    pub fn wait_runs_alone(&self, unit: &str, host: &str, hosts: &[&str]) -> Result<()> {
+        wait_for(&format!("{unit} to run on {host} alone"), PLACED_LIMIT, || {
+            let mut on = Vec::new();
+            for name in hosts {
+                let output = self.lab.machine(name).exec(&["systemctl", "is-active", unit]);
+                if output.map_err(|error| error.to_string())?.status.success() {
+                    on.push(*name);
+                }
+            }
+            if on == [host] { Ok(()) } else { Err(format!("{on:?}")) }
+        })
     }
 }

@@ -43,40 +43,9 @@ fn stage(more: &str) -> Result<Stage> {
     })
 }
 
-/// On which of the hosts that are up a unit runs.
-fn runs_on(stage: &Stage, unit: &str, hosts: &[&str]) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    for host in hosts {
-        let words = ["systemctl", "is-active", unit];
-        let output = stage.lab.machine(host).exec(&words)?;
-        if output.status.success() {
-            found.push((*host).to_owned());
-        }
-    }
-    Ok(found)
-}
-
-#[track_caller]
 fn singletons_run_on(stage: &Stage, host: &str, hosts: &[&str]) -> Result<()> {
-    for unit in [SCHEDULER, NOTIFIER] {
-        wait_for(&format!("{unit} to run on {host} alone"), SOON, || {
-            let found = runs_on(stage, unit, hosts).map_err(|error| error.to_string())?;
-            if found == [host] { Ok(()) } else { Err(format!("{found:?}")) }
-        })?;
-    }
-    Ok(())
-}
-
-/// Waits until the proxies let users in to exactly these.
-#[track_caller]
-fn users_go_to(stage: &Stage, hosts: &[&str]) -> Result<()> {
-    wait_for(&format!("users to go to {hosts:?}"), SOON, || {
-        let status = stage.status().map_err(|error| error.to_string())?;
-        let shares = &status["proxies"][0]["shares"];
-        let wanted = serde_json::json!(hosts);
-        let all = shares["lets_in"] == wanted && shares["file_lets_in"] == wanted;
-        if all { Ok(()) } else { Err(shares.to_string()) }
-    })
+    stage.wait_runs_alone(SCHEDULER, host, hosts)?;
+    stage.wait_runs_alone(NOTIFIER, host, hosts)
 }
 
 /// Hosts by which the scheduler has run in the last seconds, from the database itself.
@@ -92,20 +61,20 @@ fn scheduled_by(stage: &Stage, seconds: u32) -> Result<Vec<String>> {
 #[test]
 fn singletons_move_when_their_host_dies() -> Result<()> {
     let stage = stage("")?;
-    users_go_to(&stage, &APPS)?;
+    stage.wait_users_go_to(&APPS)?;
     singletons_run_on(&stage, "app-1", &APPS)?;
     let users = stage.start_http(LOAD)?;
     std::thread::sleep(Duration::from_secs(2));
     stage.lab.machine("app-1").power_loss()?;
     stage.wait_master("app-2", SOON)?;
     singletons_run_on(&stage, "app-2", &["app-2", "app-3"])?;
-    users_go_to(&stage, &["app-2", "app-3"])?;
+    stage.wait_users_go_to(&["app-2", "app-3"])?;
     stage.wait_protected()?;
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(scheduled_by(&stage, 2)?, ["app-2"]);
 
     stage.lab.machine("app-1").power_on()?;
-    users_go_to(&stage, &APPS)?;
+    stage.wait_users_go_to(&APPS)?;
     singletons_run_on(&stage, "app-2", &APPS)?;
     stage.wait_protected()?;
     let booked = stage.finish(users, "node-a")?;
@@ -118,7 +87,7 @@ fn singletons_move_when_their_host_dies() -> Result<()> {
 #[test]
 fn no_request_fails_while_the_singletons_are_moved() -> Result<()> {
     let stage = stage("")?;
-    users_go_to(&stage, &APPS)?;
+    stage.wait_users_go_to(&APPS)?;
     let users = stage.start_http(LOAD)?;
     std::thread::sleep(Duration::from_secs(2));
     let job = format!("{JOBS}/weekly.jobs");
@@ -128,7 +97,7 @@ fn no_request_fails_while_the_singletons_are_moved() -> Result<()> {
     assert_eq!(done.status.code(), Some(DONE), "{told}");
     stage.wait_master("app-2", SOON)?;
     singletons_run_on(&stage, "app-2", &APPS)?;
-    users_go_to(&stage, &APPS)?;
+    stage.wait_users_go_to(&APPS)?;
     let copied = stage.lab.machine("app-2").run(&["cat", &job])?;
     assert_eq!(copied, "0 4 * * 0");
     let owner = stage.lab.machine("app-2").run(&["stat", "-c", "%U:%G %a", &job])?;
@@ -165,7 +134,7 @@ fn a_database_that_is_away_is_told_from_a_host_that_is_cut_off() -> Result<()> {
     stage.wait_master("app-2", Duration::from_secs(60))?;
     singletons_run_on(&stage, "app-2", &APPS)?;
     stage.lab.heal("app-1", "node-a")?;
-    users_go_to(&stage, &APPS)?;
+    stage.wait_users_go_to(&APPS)?;
     stage.wait_protected()
 }
 
@@ -174,7 +143,7 @@ fn a_database_that_is_away_is_told_from_a_host_that_is_cut_off() -> Result<()> {
 #[test]
 fn users_stick_to_a_host_and_it_knows_that_they_came_by_tls() -> Result<()> {
     let stage = stage("")?;
-    users_go_to(&stage, &APPS)?;
+    stage.wait_users_go_to(&APPS)?;
     let proxy = stage.lab.machine("proxy");
     let script = "set -e; cd /etc/haproxy; openssl req -x509 -newkey rsa:2048 -nodes -days 2 \
         -subj /CN=workflow -keyout key -out crt 2>/dev/null; cat crt key > tls.pem; \

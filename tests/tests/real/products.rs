@@ -75,31 +75,6 @@ fn tracker() -> Result<Stage> {
     })
 }
 
-/// Waits until a unit runs on `host` and on no other of the hosts that are up.
-#[track_caller]
-fn runs_alone_on(stage: &Stage, unit: &str, host: &str, hosts: &[&str]) -> Result<()> {
-    wait_for(&format!("{unit} to run on {host} alone"), SOON, || {
-        let mut on = Vec::new();
-        for name in hosts {
-            let output = stage.lab.machine(name).exec(&["systemctl", "is-active", unit]);
-            if output.map_err(|error| error.to_string())?.status.success() {
-                on.push(*name);
-            }
-        }
-        if on == [host] { Ok(()) } else { Err(format!("{on:?}")) }
-    })
-}
-
-/// Waits until the proxies let users in to exactly these.
-#[track_caller]
-fn users_go_to(stage: &Stage, hosts: &[&str]) -> Result<()> {
-    stage.wait_status(&format!("users to go to {hosts:?}"), SOON, |status| {
-        let shares = &status["proxies"][0]["shares"];
-        let wanted = serde_json::json!(hosts);
-        shares["lets_in"] == wanted && shares["file_lets_in"] == wanted
-    })
-}
-
 /// A host that is back within the detection timeout keeps the tasks, which are started again there;
 /// one that stays away loses them.
 #[test]
@@ -109,10 +84,10 @@ fn tasks_move_only_after_the_detection_timeout() -> Result<()> {
     first.power_loss()?;
     first.power_on()?;
     mount(&stage, first, "/srv/tracker/uploads")?;
-    users_go_to(&stage, &APPS)?;
+    stage.wait_users_go_to(&APPS)?;
     stage.wait_master("app-1", SOON)?;
     for unit in ["tracker-tasks.service", "tracker-mail.service"] {
-        runs_alone_on(&stage, unit, "app-1", &APPS)?;
+        stage.wait_runs_alone(unit, "app-1", &APPS)?;
     }
     stage.wait_protected()?;
     let events = stage.events()?;
@@ -121,9 +96,9 @@ fn tasks_move_only_after_the_detection_timeout() -> Result<()> {
     first.power_loss()?;
     stage.wait_master("app-2", LATER)?;
     for unit in ["tracker-tasks.service", "tracker-mail.service"] {
-        runs_alone_on(&stage, unit, "app-2", &["app-2", "app-3"])?;
+        stage.wait_runs_alone(unit, "app-2", &["app-2", "app-3"])?;
     }
-    users_go_to(&stage, &["app-2", "app-3"])?;
+    stage.wait_users_go_to(&["app-2", "app-3"])?;
     let events = stage.events()?;
     let opened = events.of_kind("plan-opened");
     let moved = opened.iter().find(|event| event["goal"] == "fail-over");
@@ -146,7 +121,7 @@ fn tasks_move_only_after_the_detection_timeout() -> Result<()> {
 fn no_request_fails_in_a_rolling_upgrade_of_three_hosts() -> Result<()> {
     const PLAN: &str = "/root/plan.toml";
     let stage = tracker()?;
-    users_go_to(&stage, &APPS)?;
+    stage.wait_users_go_to(&APPS)?;
     let users = stage.start_http(LOAD)?;
     std::thread::sleep(Duration::from_secs(2));
     let plan =
@@ -156,11 +131,11 @@ fn no_request_fails_in_a_rolling_upgrade_of_three_hosts() -> Result<()> {
     let ran = stage.observer().exec_within(LOAD, &words)?;
     let told = format!("{}{}\n{}", ran.stdout, ran.stderr, texts(&stage.events()?));
     assert_eq!(ran.status.code(), Some(DONE), "{told}");
-    users_go_to(&stage, &APPS)?;
+    stage.wait_users_go_to(&APPS)?;
     let status = stage.status()?;
     assert_ne!(status["master"], "app-1", "{told}");
     let master = status["master"].as_str().unwrap_or_default().to_owned();
-    runs_alone_on(&stage, "tracker-tasks.service", &master, &APPS)?;
+    stage.wait_runs_alone("tracker-tasks.service", &master, &APPS)?;
     stage.wait_protected()?;
     let booked = stage.finish(users, "node-a")?;
     booked.assert_kept(Promise::AllKept);
@@ -209,7 +184,7 @@ fn another_encryption_key_is_named_and_put_right() -> Result<()> {
     assert!(!all.contains(RIGHT) && !all.contains(WRONG), "the key is shown: {all}");
     let done = stage.ask(&["switchover", "--reason", "rehearsal", "--yes"])?;
     assert_eq!(done.status.code(), Some(DONE), "{}{}", done.stdout, done.stderr);
-    runs_alone_on(&stage, "packages-jobs.service", "app-2", &APPS)
+    stage.wait_runs_alone("packages-jobs.service", "app-2", &APPS)
 }
 
 /// A dead host is out of rotation and shown; a person has it left out of what is shown and judged;
@@ -220,7 +195,7 @@ fn a_dead_host_is_forgotten_until_it_answers() -> Result<()> {
     let alive = stage.ask(&["forget", "app-3", "--reason", "a mistake"])?;
     assert_eq!(alive.status.code(), Some(REFUSED), "{}", alive.stderr);
     stage.lab.machine("app-3").power_loss()?;
-    users_go_to(&stage, &["app-1", "app-2"])?;
+    stage.wait_users_go_to(&["app-1", "app-2"])?;
     stage.wait_status("no plan", SOON, |status| status["plan"].is_null())?;
     let shown = stage.ask(&["status"])?.stdout;
     assert!(shown.contains("app-3"), "{shown}");
@@ -235,13 +210,13 @@ fn a_dead_host_is_forgotten_until_it_answers() -> Result<()> {
     assert_eq!(ready.status.code(), Some(DONE), "{}{}", ready.stdout, ready.stderr);
     let moved = stage.ask(&["switchover", "--reason", "without app-3", "--yes"])?;
     assert_eq!(moved.status.code(), Some(DONE), "{}{}", moved.stdout, moved.stderr);
-    users_go_to(&stage, &["app-1", "app-2"])?;
+    stage.wait_users_go_to(&["app-1", "app-2"])?;
 
     let back = stage.lab.machine("app-3");
     back.power_on()?;
     mount(&stage, back, "/srv/packages")?;
-    users_go_to(&stage, &APPS)?;
-    runs_alone_on(&stage, "packages-jobs.service", "app-2", &APPS)?;
+    stage.wait_users_go_to(&APPS)?;
+    stage.wait_runs_alone("packages-jobs.service", "app-2", &APPS)?;
     assert_eq!(names(&stage.status()?), 3);
     stage.wait_protected()
 }

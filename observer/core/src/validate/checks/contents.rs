@@ -25,6 +25,11 @@ fn of_all(
     Ok(found)
 }
 
+/// Each with the database that it lies in.
+fn in_databases(found: &[(String, String)]) -> Vec<String> {
+    found.iter().map(|(database, name)| format!("{name} (database {database})")).collect()
+}
+
 fn listed(items: &[String]) -> String {
     let shown = items[..items.len().min(NAMES_MAX)].join(", ");
     match items.len().saturating_sub(NAMES_MAX) {
@@ -76,9 +81,7 @@ fn unlogged(inputs: &Inputs<'_>, _: &HostName) -> Examined {
     if found.is_empty() {
         return Outcome::passed("none is");
     }
-    let names: Vec<String> =
-        found.iter().map(|(database, name)| format!("{name} (database {database})")).collect();
-    Outcome::failed(listed(&names))
+    Outcome::failed(listed(&in_databases(&found)))
 }
 
 pub(super) const SEQUENCES: Check = Check {
@@ -106,9 +109,7 @@ fn sequences(inputs: &Inputs<'_>, master: &HostName) -> Examined {
     if found.is_empty() {
         return Outcome::passed("none has");
     }
-    let names: Vec<String> =
-        found.iter().map(|(database, name)| format!("{name} (database {database})")).collect();
-    Outcome::failed(listed(&names))
+    Outcome::failed(listed(&in_databases(&found)))
 }
 
 pub(super) const LOGICAL_SLOTS: Check = Check {
