@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, IntoEnumIterator};
 
+use crate::policy::Store;
+
 macro_rules! fact {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident),+ $(,)? }) => {
         $(#[$doc])*
@@ -258,6 +260,34 @@ macro_rules! every_world {
 }
 
 impl Facts {
+    /// False for a world that a pair cannot come into, given where its database is: what is said of
+    /// the nearest worlds is no use to anybody there.
+    pub fn can_be(&self, store: Store) -> bool {
+        match store {
+            Store::OnHosts => !matches!(
+                self.master,
+                Master::HostDown | Master::CutFromDatabase | Master::DatabaseAway
+            ),
+            Store::External => {
+                let master = !matches!(
+                    self.master,
+                    Master::DatabaseCrashed
+                        | Master::DatabaseDead
+                        | Master::DatabaseHung
+                        | Master::CannotWrite
+                        | Master::WriteStuck
+                        | Master::LeftStopped
+                );
+                let slave = matches!(
+                    self.slave,
+                    Slave::Ready | Slave::Silent | Slave::NotPromotable | Slave::InMaintenance
+                );
+                let roles = matches!(self.roles, Roles::One | Roles::None);
+                master && slave && roles && self.proxies != Proxies::Parked
+            }
+        }
+    }
+
     /// Every world the facts can describe.
     pub fn all() -> impl Iterator<Item = Facts> {
         every_world!(

@@ -408,8 +408,7 @@ fn no_pass_writes_into_a_master(world: &World, now: At) -> Checked {
 
 /// Rule 5: where commits had to wait for the slave, a failover loses no acknowledged row.
 fn what_was_promised_is_kept(plan: &Plan, world: &World, users: &Users, now: At) -> Checked {
-    let external = world.spec.has_external_database();
-    if plan.goal != Goal::FailOver || plan.promise != Promise::OnBoth || external {
+    if plan.goal != Goal::FailOver || plan.promise != Promise::OnBoth {
         return Ok(());
     }
     let held = &world.machine(&plan.next_master).database.rows;

@@ -81,8 +81,7 @@ pub(super) fn promise(
     candidate: Option<&HostName>,
 ) -> Promise {
     if inputs.spec.has_external_database() {
-        // It is on neither host that a failover could lose.
-        return Promise::OnBoth;
+        return Promise::Elsewhere;
     }
     let (Some(master), Some(candidate)) = (master, candidate) else { return Promise::OnMaster };
     let Some(entry) = inputs.snapshot.get(&Look::Database(master.clone())) else {

@@ -309,7 +309,7 @@ fn condition(
 /// What would be lost of what users were told is safe.
 fn lost(loss: &LossEstimate, promise: Promise, spec: &PairSpec) -> Loss {
     match promise {
-        Promise::OnBoth => loss.of_files_against(&spec.policy),
+        Promise::OnBoth | Promise::Elsewhere => loss.of_files_against(&spec.policy),
         Promise::OnMaster => loss.against(&spec.policy),
     }
 }

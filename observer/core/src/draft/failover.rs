@@ -31,7 +31,7 @@ pub(super) fn draft(brief: Brief<'_>, loss: LossOverride) -> Result<Plan, NoPlan
     if let (Some(reached), LossOverride::None) = (digest.loss.reached, loss) {
         // Of what the slave lacks nothing was acknowledged, if commits had to wait for it.
         let budget_bytes = match digest.promise {
-            Promise::OnBoth => u64::MAX,
+            Promise::OnBoth | Promise::Elsewhere => u64::MAX,
             Promise::OnMaster => spec.policy.loss_budget_bytes,
         };
         plan.push(steps::measure_loss(heir, reached, budget_bytes));

@@ -128,6 +128,8 @@ pub enum Promise {
     OnMaster,
     /// On the slave's disk, too: no acknowledged commit is lost.
     OnBoth,
+    /// In the external database: whoever is master, none is lost here.
+    Elsewhere,
 }
 
 impl Promise {
@@ -136,6 +138,7 @@ impl Promise {
         match self {
             Promise::OnMaster => "on the master's disk; the slave followed a moment later",
             Promise::OnBoth => "on the slave's disk, too: none of them is lost",
+            Promise::Elsewhere => "in the external database: none of them is lost by this",
         }
     }
 }

@@ -47,6 +47,7 @@ fn why(facts: Facts, gates: GateFacts) -> WhyReport {
     let repair = GateFacts { act: Act::Repair, ..gates };
     let act = rule.verdict.act();
     let basis = Basis {
+        store: observer_core::policy::Store::OnHosts,
         facts,
         rule,
         gate: gate(&GateFacts { act, ..gates }),

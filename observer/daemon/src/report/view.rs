@@ -12,7 +12,7 @@ use observer_core::journal::{OpenPlan, Way};
 use observer_core::judge::{Cause, Gate, Rule, Verdict};
 use observer_core::pair::Pair;
 use observer_core::plan::{Effect, Undo};
-use observer_core::policy::Mode;
+use observer_core::policy::{Mode, Store};
 use observer_core::upgrade::{Next, Upgrade};
 use observer_core::words::{At, Epoch, FileSetName, HostName, PairName, PlanId, human_ms};
 use serde::{Deserialize, Serialize};
@@ -176,6 +176,8 @@ pub(crate) struct PauseStatus {
 #[derive(Clone, Debug)]
 pub(crate) struct Basis {
     pub(crate) facts: Facts,
+    /// Where the database is, which says what can be.
+    pub(crate) store: Store,
     pub(crate) rule: &'static Rule,
     pub(crate) gate: &'static Gate,
     pub(crate) evidence: Vec<String>,
@@ -201,6 +203,7 @@ impl PairView {
     /// What `pair` shows at `now`.
     pub(crate) fn of(pair: &Pair, now: At) -> Self {
         let basis = pair.latest().map(|(digest, ruling)| Basis {
+            store: pair.spec().store,
             facts: digest.facts,
             rule: ruling.rule,
             gate: ruling.gate,

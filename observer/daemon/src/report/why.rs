@@ -156,7 +156,8 @@ fn nearest(basis: &Basis) -> Vec<NearWorld> {
             let rule = judge(&facts);
             let other = rule.verdict.act() != now;
             let first_change = changes[0].fact.clone();
-            if other && rules.insert((rule.id, first_change)) {
+            let possible = facts.can_be(basis.store);
+            if possible && other && rules.insert((rule.id, first_change)) {
                 found.push(NearWorld {
                     changes: changes.to_vec(),
                     rule: rule.id.to_owned(),

@@ -23,6 +23,8 @@ fn reached(inputs: &Inputs<'_>, host: &HostName) -> Examined {
         None => Err(Unread(format!("{host}: the way to the database was not tried"))),
         Some(Ok(Reached::Connects)) => Outcome::passed("it takes connections"),
         Some(Ok(Reached::Refused)) => Outcome::failed("nobody listens there: refused"),
+        // What cannot be entered cannot be asked: that is said elsewhere.
+        Some(Err(why)) if inputs.machine(host).is_err() => Err(why.clone()),
         Some(Err(Unread(why))) => Outcome::failed(format!("it is not reached: {why}")),
     }
 }
