@@ -114,8 +114,11 @@ async fn run(desk: &Desk, errand: Errand) -> Result<Exit, Failure> {
     }
     // From here Ctrl-C is a wish about the plan, not the end of this process.
     let interrupts = Interrupts::catch()?;
+    // Asked for before the order: once it is given, a daemon that dies is waited for, and no
+    // question on the way to its events may end in "the daemon does not answer".
+    let events = desk.path("events").await?;
     let Accepted { after } = desk.client.post(&errand.path, &errand.body(json!(false))).await?;
-    follow(desk, after, &report, interrupts, look).await
+    follow(desk, &events, after, &report, interrupts, look).await
 }
 
 /// Orders a switchover for later. What would refuse it now may be mended until then, so it is only

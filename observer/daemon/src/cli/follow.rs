@@ -46,15 +46,15 @@ impl Interrupts {
     }
 }
 
-/// Tells what comes of the order until its plan is closed.
+/// Tells what comes of the order until its plan is closed, from the events at `path` on.
 pub(super) async fn follow(
     desk: &Desk,
+    path: &str,
     after: u64,
     plan: &PlanReport,
     mut interrupts: Interrupts,
     look: Look,
 ) -> Result<Exit, Failure> {
-    let path = desk.path("events").await?;
     let mut after = after;
     let mut followed = Followed::new(plan, look);
     let mut away = Duration::ZERO;
@@ -63,7 +63,7 @@ pub(super) async fn follow(
     let mut ended: Option<(Exit, Instant)> = None;
     loop {
         let news = tokio::select! {
-            news = events::newer_within(desk, &path, after, NEWS) => news,
+            news = events::newer_within(desk, path, after, NEWS) => news,
             _ = interrupts.0.recv() => {
                 match interrupted {
                     Some(at) if at.elapsed() < SECOND_PRESS => {}
