@@ -1,6 +1,8 @@
 //! A checker that cannot fail is worth nothing: each is shown a world or a record that breaks its
 //! rule, and must say so.
 
+mod support;
+
 use observer_core::drive::{Order, Reply};
 use observer_core::facts::Asker;
 use observer_core::journal::{Mark, Outcome, PauseOrder, Record, Way};
@@ -15,6 +17,7 @@ use observer_sim::lease::{Lease, Renewers};
 use observer_sim::machine::{Postmaster, Power, Running};
 use observer_sim::run::{Run, Setup, Users};
 use observer_sim::world::World;
+use support::ordered;
 
 fn world() -> World {
     World::new(Setup::usual(0, 1).spec)
@@ -44,14 +47,7 @@ fn opened(id: u64, epoch: u64) -> Record {
 }
 
 fn order(epoch: u64) -> Order {
-    Order {
-        plan: PlanId(1),
-        step: 0,
-        way: Way::Forward,
-        epoch: Epoch(epoch),
-        effect: Effect::Promote { host: "node-b".into() },
-        deadline_ms: 1_000,
-    }
+    ordered(epoch, Effect::Promote { host: "node-b".into() })
 }
 
 #[test]

@@ -1,21 +1,22 @@
 //! Pairs whose database is external: the lint and the checker are shown what they are there for,
 //! and the observer is killed at every boundary of a switchover and of a failover.
 
+mod support;
+
 use observer_core::draft::LossOverride;
-use observer_core::drive::Order;
 use observer_core::facts::Asker;
-use observer_core::journal::Way;
 use observer_core::lint::{Finding, lint};
 use observer_core::pair::Wish;
 use observer_core::plan::{Effect, Goal, OnFailure, Plan, Proof, Step};
 use observer_core::policy::{FenceGrade, Store};
 use observer_core::sighting::Says;
-use observer_core::words::{At, Epoch, HostName, PlanId};
+use observer_core::words::{At, Epoch, HostName};
 use observer_sim::check::Checks;
 use observer_sim::machine::{Running, ServiceState};
 use observer_sim::run::{Run, Setup};
 use observer_sim::world::World;
 use observer_sim::{Fault, scenario};
+use support::ordered;
 
 fn setup(seed: u64) -> Setup {
     let mut setup = Setup::usual(seed, 1).with_files();
@@ -163,14 +164,10 @@ fn a_plan_about_a_database_is_found() {
 #[test]
 fn the_checker_sees_a_singleton_that_is_started_beside_another() {
     let mut world = World::new(setup(0).spec);
-    let order = Order {
-        plan: PlanId(1),
-        step: 0,
-        way: Way::Forward,
-        epoch: Epoch(2),
-        effect: Effect::StartService { host: "node-b".into(), service: "desk-scheduler".into() },
-        deadline_ms: 1_000,
-    };
+    let order = ordered(
+        2,
+        Effect::StartService { host: "node-b".into(), service: "desk-scheduler".into() },
+    );
     let mut checks = Checks::default();
     checks.after_event(&world, Running::Yes, At(0)).expect("a healthy world");
     let broken = checks.before_effect(&order, &world, At(11_000));

@@ -1,19 +1,21 @@
 //! Monitor files: the lint and the checker are shown what they are there for, and the observer is
 //! killed at every boundary of a drain.
 
+mod support;
+
 use observer_core::draft::LossOverride;
-use observer_core::drive::Order;
-use observer_core::journal::{Record, Way};
+use observer_core::journal::Record;
 use observer_core::lint::{Finding, lint};
 use observer_core::pair::Wish;
 use observer_core::plan::{Effect, Plan, Proof, Undo};
 use observer_core::policy::{MonitorSpec, UsersGo};
 use observer_core::sighting::Says;
-use observer_core::words::{At, Epoch, PlanId};
+use observer_core::words::{At, Epoch};
 use observer_sim::check::Checks;
 use observer_sim::run::{Run, Setup};
 use observer_sim::world::World;
 use observer_sim::{Fault, scenario};
+use support::ordered;
 
 fn setup(seed: u64, users: UsersGo) -> Setup {
     let mut setup = Setup::usual(seed, 1);
@@ -89,14 +91,7 @@ fn a_master_stopped_under_users_of_a_balancer_is_found() {
 #[test]
 fn the_checker_sees_users_sent_to_a_slave() {
     let world = World::new(setup(0, UsersGo::Master).spec);
-    let order = |host: &str| Order {
-        plan: PlanId(1),
-        step: 0,
-        way: Way::Forward,
-        epoch: Epoch(1),
-        effect: Effect::Monitor { host: host.into(), says: Says::In },
-        deadline_ms: 1_000,
-    };
+    let order = |host: &str| ordered(1, Effect::Monitor { host: host.into(), says: Says::In });
     let checks = Checks::default();
     assert!(checks.before_effect(&order("node-a"), &world, At(1)).is_ok());
     let broken = checks.before_effect(&order("node-b"), &world, At(1));

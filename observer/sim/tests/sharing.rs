@@ -1,9 +1,9 @@
 //! Backends whose users may go to every host: the lint and the checker are shown what they are
 //! there for, and the observer is killed at every boundary of a switchover and of a drain.
 
+mod support;
+
 use observer_core::draft::LossOverride;
-use observer_core::drive::Order;
-use observer_core::journal::Way;
 use observer_core::lint::{Finding, lint};
 use observer_core::pair::Wish;
 use observer_core::plan::{Effect, Plan, Proof, Step, Undo};
@@ -13,6 +13,7 @@ use observer_sim::check::Checks;
 use observer_sim::run::{Run, Setup};
 use observer_sim::world::World;
 use observer_sim::{Fault, scenario};
+use support::ordered;
 
 fn setup(seed: u64) -> Setup {
     let mut setup = Setup::usual(seed, 1);
@@ -100,14 +101,7 @@ fn an_old_master_that_is_let_in_beside_the_new_one_is_found() {
 #[test]
 fn the_checker_sees_users_who_go_on_beside_a_promotion() {
     let mut world = World::new(setup(0).spec);
-    let order = Order {
-        plan: PlanId(1),
-        step: 0,
-        way: Way::Forward,
-        epoch: Epoch(2),
-        effect: Effect::Promote { host: "node-b".into() },
-        deadline_ms: 1_000,
-    };
+    let order = ordered(2, Effect::Promote { host: "node-b".into() });
     let proxy = world.proxy_mut(&"proxy-1".into());
     proxy.runtime.insert("node-a".into(), Admission::TakenOut);
     proxy.shared_runtime.insert("node-a".into(), Admission::TakenOut);
