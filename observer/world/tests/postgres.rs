@@ -282,7 +282,11 @@ async fn a_pair_is_surveyed() {
     assert!(!format!("{far:?}").contains("secret"), "a password stays where it is");
     assert_eq!(near.archiving, None);
     assert_eq!(near.wal_bytes_per_second, None, "too young to say anything");
-    let missing = ["grant execute on function pg_promote(boolean, integer) to ha_observer"];
+    let missing = [
+        "grant execute on function pg_promote(boolean, integer) to ha_observer",
+        "alter role ha_observer replication",
+        "grant pg_checkpoint to ha_observer",
+    ];
     assert_eq!(near.missing_rights, missing);
     assert!(far.available_extensions.iter().any(|one| one.starts_with("plpgsql ")), "{far:?}");
     assert_eq!(near.databases, ["ha_observer", "postgres"]);

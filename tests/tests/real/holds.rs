@@ -100,7 +100,7 @@ fn a_person_is_at_work_on_the_master() -> Result<()> {
     let master = stage.lab.machine("node-a");
 
     master.run(&["systemctl", "stop", POSTGRES_UNIT])?;
-    told(&stage, "D5", "master-stopped", "Start the database if the maintenance is over")?;
+    told(&stage, "D5", "master-stopped", "Start what was stopped if the maintenance is over")?;
     stays_held(&stage, "D5")?;
     let state = master.exec(&["systemctl", "is-active", POSTGRES_UNIT])?.stdout;
     assert_eq!(state.trim(), "inactive", "nobody but the person starts it");

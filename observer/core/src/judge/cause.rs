@@ -180,7 +180,7 @@ impl Cause {
             Cause::MasterCutFromDatabase => "Check the network from the master to the database.",
             Cause::ExternalDatabaseAway => "Bring the database back: no host can do without it.",
             Cause::MasterStopped => {
-                "Start it again if the maintenance is over; `failover` to move users instead."
+                "Start what was stopped if the maintenance is over; `failover` moves users instead."
             }
             Cause::MasterCannotWrite => "Free disk space, or `failover` to move users.",
             Cause::MasterOutOfReach => "Check sshd, firewall and the observer's key on the master.",
