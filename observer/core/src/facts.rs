@@ -217,6 +217,10 @@ fact! {
         ParityBroken,
         /// A host's disk is nearly full, or soon will be.
         DiskLow,
+        /// A unit that the observer starts would start at boot by itself; disabling it is untried.
+        Enabled,
+        /// So it would, and disabling it is not wanted, or did not help.
+        LeftEnabled,
     }
 }
 

@@ -498,6 +498,7 @@ impl Memory {
             Repair::Rejoin,
             Repair::SetLease,
             Repair::PlaceSingletons,
+            Repair::DisableAtBoot,
         ] {
             self.repairs.remove(&repair);
         }
@@ -536,8 +537,11 @@ impl Memory {
             return;
         }
         if let Goal::Repair(repair) = plan.goal {
-            let mended =
-                matches!(repair, Repair::Rejoin | Repair::ResumeReplication | Repair::SetLease);
+            let mended = match repair {
+                Repair::Rejoin | Repair::ResumeReplication | Repair::SetLease => true,
+                Repair::DisableAtBoot => !left_out,
+                _ => false,
+            };
             if mended && *outcome == Outcome::Done {
                 // Proven to stream, or to run: what goes wrong next is another matter.
                 self.repairs.remove(&repair);
@@ -548,7 +552,14 @@ impl Memory {
             }
             self.repairs.insert(repair, at);
             if repair == Repair::PlaceSingletons {
-                self.placed.extend(plan.steps.iter().filter_map(|step| match &step.effect {
+                let is_proven = |index: usize| {
+                    matches!(open.marks.get(&(index, Way::Forward)), Some(Mark::Proven { .. }))
+                };
+                let steps = plan.steps.iter().enumerate();
+                self.placed.extend(steps.filter_map(|(index, step)| match &step.effect {
+                    // A copy that was stopped and runs again, as after a boot, does its work twice
+                    // again.
+                    Effect::StopService { .. } if is_proven(index) => None,
                     Effect::StartService { host, service }
                     | Effect::StopService { host, service } => {
                         Some(((host.clone(), service.clone()), at))

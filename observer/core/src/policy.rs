@@ -70,6 +70,14 @@ impl PairSpec {
         self.services.iter().filter(|service| service.placement == Placement::Master)
     }
 
+    /// The services that the observer starts and stops by the host's role, so that a boot must not
+    /// start them. Where the database is external, what runs on every host may start there by
+    /// itself.
+    pub fn started_by_role(&self) -> impl Iterator<Item = &ServiceSpec> {
+        let all = !self.has_external_database();
+        self.services.iter().filter(move |one| all || one.placement == Placement::Master)
+    }
+
     /// The services that run on a host that is not the master, in start order.
     pub fn services_beside(&self) -> impl DoubleEndedIterator<Item = &ServiceSpec> {
         self.services.iter().filter(|service| service.placement != Placement::Master)
@@ -337,6 +345,19 @@ pub enum OnDrift {
     Show,
 }
 
+/// What to do about a unit that the observer starts, and that systemd would start at boot.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnEnabled {
+    /// Disable it: a boot knows no roles.
+    #[default]
+    Disable,
+    /// Show it, and hold: `repair` is a person's order.
+    Show,
+    /// Nothing; a validation tells it all the same.
+    Leave,
+}
+
 /// Thresholds and permissions of one pair. Times in milliseconds, sizes in bytes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Policy {
@@ -381,6 +402,9 @@ pub struct Policy {
     /// What to do about a proxy that says something else than who the master is.
     #[serde(default)]
     pub on_drift: OnDrift,
+    /// What to do about a unit that the observer starts, and that systemd would start at boot.
+    #[serde(default)]
+    pub on_enabled: OnEnabled,
     /// How long a master whom nobody reaches goes on before it stops itself, in milliseconds; none
     /// if it goes on for ever.
     #[serde(default)]
@@ -457,6 +481,7 @@ impl Default for Policy {
             sync_patience_ms: 5_000,
             on_return: OnReturn::Rejoin,
             on_drift: OnDrift::Repair,
+            on_enabled: OnEnabled::Disable,
             lease_ms: None,
             parity_interval_ms: parity_interval_ms(),
             repair_window_ms: 600_000,

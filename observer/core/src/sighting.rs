@@ -325,6 +325,9 @@ pub struct UnitReport {
     pub unit: String,
     /// Its state.
     pub state: UnitState,
+    /// True if systemd would start it at boot.
+    #[serde(default)]
+    pub at_boot: bool,
 }
 
 /// What systemd says of a unit, reduced to what tells a crash from an order.

@@ -60,6 +60,8 @@ pub enum Fault {
     GainReadiness(HostName, ServiceName),
     /// All singletons of a host, into one state.
     Singletons(HostName, ServiceState),
+    /// A person, or an upgrade of a package, has a boot start this service, or the database.
+    Enable(HostName, Option<ServiceName>),
     KillSshd(HostName),
     StartSshd(HostName),
     ChangeHostKey(HostName),

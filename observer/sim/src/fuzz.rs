@@ -65,6 +65,7 @@ pub fn play(seed: u64) -> Result<Run, Failure> {
         external::furnish(&mut setup, &mut apart);
     }
     let has_monitor = setup.spec.can_drain();
+    let of_a_boot = misfortune_of_a_boot(seed, &setup);
     let bouncers = setup.spec.bouncers.clone();
     let hosts = setup.spec.hosts.clone();
     let names = setup.spec.proxies.clone();
@@ -94,7 +95,7 @@ pub fn play(seed: u64) -> Result<Run, Failure> {
     }
     let of_database = external::misfortune(&mut apart, &hosts, is_external);
     let of_mounts = misfortune_of_a_mount(seed, &hosts).into_iter().flatten();
-    for (at, fault) in of_database.into_iter().chain(of_mounts) {
+    for (at, fault) in of_database.into_iter().chain(of_mounts).chain(of_a_boot) {
         faults.push((at, fault.clone()));
         run.schedule(at, fault);
     }
@@ -186,6 +187,24 @@ fn misfortune_of_a_mount(seed: u64, hosts: &[HostName]) -> Option<Vec<(u64, Faul
         [(from, turn(mount)), (until, turn(Mount::Works))]
     });
     has_mount(seed).then(|| struck.collect())
+}
+
+/// In every fourth pair something has a boot start what must not, and then there is a boot.
+fn misfortune_of_a_boot(seed: u64, setup: &Setup) -> Vec<(u64, Fault)> {
+    let mut random = Random::new(seed ^ 0xB007_B007);
+    if seed % 4 != 1 {
+        return Vec::new();
+    }
+    let (host, at) = (random.pick(&setup.spec.hosts).clone(), random.between(1_000, 20_000));
+    let service = random.pick(&setup.spec.services).name.clone();
+    let unit = Some(service).filter(|_| random.chance(50) || setup.spec.has_external_database());
+    let mut faults = vec![(at, Fault::Enable(host.clone(), unit))];
+    if random.chance(50) {
+        let off = at + random.below(3_000);
+        faults.push((off, Fault::PowerOff(host.clone())));
+        faults.push((off + random.between(1_000, 15_000), Fault::PowerOn(host)));
+    }
+    faults
 }
 
 /// One misfortune: what happens, and what follows from it after so many milliseconds.

@@ -67,6 +67,20 @@ impl World {
         false
     }
 
+    /// Boots a machine; of the managed units those start that somebody has enabled.
+    pub(crate) fn boot(&mut self, host: &HostName, now: At) {
+        self.machine_mut(host).boot();
+        for unit in self.machine(host).enabled.clone() {
+            match unit {
+                Some(service) => {
+                    self.machine_mut(host).start_service(&service, now);
+                    self.started_by_hand.insert(host.clone());
+                }
+                None => self.start_database(host, now),
+            }
+        }
+    }
+
     fn harm_host(&mut self, fault: Fault, now: At) -> bool {
         match fault {
             Fault::PowerOff(host) => self.machine_mut(&host).lose_power(Power::Off),
@@ -74,7 +88,12 @@ impl World {
                 self.machine_mut(&host).lose_power(Power::Crashed);
                 return self.network.passes(OBSERVER, host.as_str());
             }
-            Fault::PowerOn(host) if !self.machine(&host).is_up() => self.machine_mut(&host).boot(),
+            Fault::PowerOn(host) if !self.machine(&host).is_up() => {
+                self.boot(&host, now);
+            }
+            Fault::Enable(host, unit) => {
+                self.machine_mut(&host).enabled.insert(unit);
+            }
             Fault::BreakSwitch(host) => self.machine_mut(&host).switch = Switch::Broken,
             Fault::DeafenSwitch(host) => self.machine_mut(&host).switch = Switch::Deaf,
             Fault::SlowSwitch(host) => self.machine_mut(&host).switch = Switch::Slow,

@@ -58,6 +58,8 @@ pub struct Machine {
     pub tombstone: bool,
     /// The lease that runs there.
     pub lease: Option<Lease>,
+    /// The services that a boot starts; none is the database.
+    pub enabled: BTreeSet<Option<ServiceName>>,
     /// What balancers are told, and who is there.
     pub monitor: Monitor,
     /// The files that its slave copies, or that it has copied.
@@ -283,6 +285,7 @@ impl Machine {
             rewinds_beside_clone: 0,
             tombstone: in_recovery,
             lease: None,
+            enabled: BTreeSet::new(),
             monitor: Monitor::default(),
             files: Files::default(),
             mount: Mount::default(),

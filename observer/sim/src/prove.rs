@@ -37,6 +37,7 @@ impl World {
             | Proof::DivergedKept { .. }
             | Proof::LeaseRuns { .. }
             | Proof::NoLease { .. }
+            | Proof::NotAtBoot { .. }
             | Proof::PassClean { .. }
             | Proof::NoPass { .. }
             | Proof::ServiceReady { .. }
@@ -154,6 +155,9 @@ impl World {
                 self.machine(host).files.shows_clean((*epoch, *kind))
             }
             Proof::NoPass { host } => self.if_host(host, |machine| machine.files.pass.is_none()),
+            Proof::NotAtBoot { host, service } => {
+                self.if_host(host, |machine| !machine.enabled.contains(service))
+            }
             Proof::NoLease { host } => self.if_host(host, |machine| machine.lease.is_none()),
             Proof::DivergedKept { host, source } => {
                 let master = source.as_ref().map(|source| &self.machine(source).database);

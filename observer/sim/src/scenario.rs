@@ -21,7 +21,7 @@ use observer_core::event::{Event, EventKind};
 use observer_core::journal::Way;
 use observer_core::policy::Placement;
 use observer_core::sighting::Says;
-use observer_core::words::{BouncerName, HostName, ProxyName};
+use observer_core::words::{BouncerName, HostName, ProxyName, ServiceName};
 
 use self::faults::{of_a_service, of_files};
 use self::settings::apply_setting;
@@ -490,6 +490,7 @@ fn fault(words: &[&str]) -> Option<Fault> {
         "deafen-switch" => Fault::DeafenSwitch(host()?),
         "slow-switch" => Fault::SlowSwitch(host()?),
         "mend-switch" => Fault::MendSwitch(host()?),
+        "enable" => Fault::Enable(host()?, words.get(2).map(|name| ServiceName::new(name))),
         "let-finish" => Fault::LetFinish(proxy()?),
         "never-finish" => Fault::NeverFinish(proxy()?),
         _ => {

@@ -99,7 +99,11 @@ impl World {
             return Some(Err(Silent::Garbage("welcome!".to_owned())));
         }
         let mut units =
-            vec![UnitReport { unit: "database".to_owned(), state: machine.database_unit() }];
+            vec![UnitReport {
+                unit: "database".to_owned(),
+                state: machine.database_unit(),
+                at_boot: machine.enabled.contains(&None),
+            }];
         units.extend(self.spec.services.iter().map(|service| UnitReport {
             unit: service.unit.clone(),
             state: match machine.services.get(&service.name) {
@@ -108,6 +112,7 @@ impl World {
                 Some(ServiceState::NeverStarted) => UnitState::NeverStarted,
                 Some(ServiceState::Stopped) | None => UnitState::Stopped,
             },
+            at_boot: machine.enabled.contains(&Some(service.name.clone())),
         }));
         Some(Ok(Seen::Machine(MachineReport {
             system: SystemState::Running,

@@ -27,12 +27,12 @@ impl World {
     }
 
     /// Gives `host` its power again.
-    pub(crate) fn power_on(&mut self, host: &HostName) -> Option<Reply> {
+    pub(crate) fn power_on(&mut self, host: &HostName, now: At) -> Option<Reply> {
         self.at_switch(host, |world| {
             let machine = world.machine_mut(host);
             machine.loses_power_at = None;
             if machine.switch != Switch::Deaf && machine.power == Power::Off {
-                machine.boot();
+                world.boot(host, now);
             }
         })
     }

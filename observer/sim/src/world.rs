@@ -292,7 +292,7 @@ impl World {
             Effect::Monitor { host, says } => self.write_monitor(host, *says),
             Effect::AwaitBalancers { .. } => Some(Reply::Did),
             Effect::PowerOff { host } => self.power_off(host, now),
-            Effect::PowerOn { host } => self.power_on(host),
+            Effect::PowerOn { host } => self.power_on(host, now),
             Effect::StopDatabase { how: Stop::Clean, .. } => {
                 // It ends its streams with everything it holds.
                 self.replicate(now);
@@ -384,6 +384,9 @@ impl World {
                 }
                 Effect::Clone { source, .. } => machine.begin(Task::Clone(source.clone()), now),
                 Effect::DropLease { .. } => machine.lease = None,
+                Effect::DisableAtBoot { service, .. } => {
+                    machine.enabled.remove(service);
+                }
                 Effect::LeaveTombstone { .. } => machine.tombstone = true,
                 Effect::LiftTombstone { .. } => machine.tombstone = false,
                 Effect::StopService { service, .. } => machine.stop_service(service),

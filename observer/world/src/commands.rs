@@ -152,6 +152,8 @@ pub(crate) struct UnitCommands {
     pub(crate) stop: Privileged,
     pub(crate) restart: Privileged,
     pub(crate) reset: Privileged,
+    /// What keeps a boot from starting it, in order.
+    pub(crate) disable: Vec<Privileged>,
 }
 
 /// What runs as root on a host.
@@ -237,12 +239,28 @@ impl UnitCommands {
             stop: verb("stop"),
             restart: verb("restart"),
             reset: Privileged::new(&[SYSTEMCTL, "reset-failed", unit]),
+            disable: disable(unit),
         })
     }
 
-    fn all(&self) -> [&Privileged; 4] {
-        [&self.start, &self.stop, &self.restart, &self.reset]
+    fn all(&self) -> impl Iterator<Item = &Privileged> {
+        [&self.start, &self.stop, &self.restart, &self.reset].into_iter().chain(&self.disable)
     }
+}
+
+/// What keeps a boot from starting a unit. Debian's database clusters are enabled at each boot by a
+/// generator, which reads a file of the cluster (`pg_createcluster(1)`, `start.conf`).
+fn disable(unit: &str) -> Vec<Privileged> {
+    let cluster = unit.strip_prefix("postgresql@").and_then(|unit| unit.strip_suffix(".service"));
+    let mut commands = Vec::new();
+    if let Some((version, name)) = cluster.and_then(|cluster| cluster.split_once('-')) {
+        let file = format!("/etc/postgresql/{version}/{name}/start.conf");
+        let manual = ["/usr/bin/sed", "-i", "s/^auto/manual/", &file];
+        commands.push(Privileged::as_postgres(&manual));
+        commands.push(Privileged::new(&[SYSTEMCTL, "daemon-reload"]));
+    }
+    commands.push(Privileged::new(&[SYSTEMCTL, "disable", unit]));
+    commands
 }
 
 impl HostCommands {

@@ -3,6 +3,7 @@
 //! It does not decide what to do. Beside the facts it returns the evidence in words and the few
 //! names and numbers that a draft needs, so that nobody has to read the snapshot a second time.
 
+mod boot;
 mod commits;
 mod disk;
 mod external;
@@ -21,6 +22,7 @@ mod singletons;
 mod slave;
 mod votes;
 
+pub use boot::EnabledUnit;
 pub use files::{Age, FileStanding};
 pub use loss::LossEstimate;
 pub use master::DATABASE_UNIT;
@@ -75,6 +77,9 @@ pub struct Digest {
     /// The singletons that are not where they belong.
     #[serde(default)]
     pub strayed: Vec<Strayed>,
+    /// The units that the observer starts, and that would start at boot by themselves.
+    #[serde(default)]
+    pub enabled: Vec<EnabledUnit>,
     /// The services that run and are not ready.
     #[serde(default)]
     pub unready: Vec<Unready>,
@@ -243,6 +248,8 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     let (low_disks, mounts) = (disk::low(inputs), mounts::standings(inputs, master.as_ref()));
     remarks.extend(low_disks.iter().map(DiskLow::to_string));
     remarks.extend(mounts::told(&mounts));
+    let enabled = boot::enabled(inputs);
+    remarks.extend(enabled.iter().map(EnabledUnit::to_string));
     let claimed = master.is_none().then(|| claims(inputs)).into_iter().flatten();
     remarks.extend(distrust(snapshot).chain(claimed));
     let facts = Facts {
@@ -256,7 +263,10 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         commits: commits::assess(inputs, master.as_ref(), candidate.as_ref(), of_database),
         lease,
         singletons: singletons::assess(&strayed),
-        upkeep: upkeep(&files, &low_disks, mounts::is_unwell(&mounts, candidate.as_ref())),
+        upkeep: match upkeep(&files, &low_disks, mounts::is_unwell(&mounts, candidate.as_ref())) {
+            Upkeep::Good => boot::assess(inputs, &enabled),
+            worse => worse,
+        },
     };
     Digest {
         facts,
@@ -271,6 +281,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         leased: lease::leased(inputs),
         stale,
         strayed,
+        enabled,
         unready,
         trouble_since,
         low_disks,

@@ -49,6 +49,12 @@ pub enum NoPlan {
     /// There is no PgBouncer to resume.
     #[error("no PgBouncer is configured")]
     NoBouncer,
+    /// A singleton that is not where it belongs is so by a person's will.
+    #[error("a person stopped the service, or has its host in maintenance: start it there by hand")]
+    StrayedByHand,
+    /// No unit would start at boot that must not.
+    #[error("no unit would start at boot that must not")]
+    NothingEnabled,
     /// Only a host in maintenance has its services stopped and started by order.
     #[error("{0} is not in maintenance")]
     NotInMaintenance(HostName),

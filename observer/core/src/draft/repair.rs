@@ -29,6 +29,7 @@ pub(super) fn draft(brief: Brief<'_>, repair: Repair) -> Result<Plan, NoPlan> {
         Repair::DropSynchrony => vec![steps::synchronise(master, None)],
         Repair::SetLease => set_lease(brief, master),
         Repair::PlaceSingletons => place_singletons(brief)?,
+        Repair::DisableAtBoot => disable_at_boot(brief)?,
     };
     Ok(brief.plan(Goal::Repair(repair), memory.epoch, master, plan))
 }
@@ -46,7 +47,8 @@ fn is_about_a_database(repair: Repair) -> bool {
         | Repair::CorrectProxies
         | Repair::ResumeBouncers
         | Repair::SetLease
-        | Repair::PlaceSingletons => false,
+        | Repair::PlaceSingletons
+        | Repair::DisableAtBoot => false,
     }
 }
 
@@ -203,7 +205,15 @@ fn place_singletons(brief: Brief<'_>) -> Result<Vec<Step>, NoPlan> {
             plan.push(Step { undo: Undo::NothingToUndo, ..step });
         }
     }
-    if plan.is_empty() { Err(NoPlan::NoService) } else { Ok(plan) }
+    if plan.is_empty() { Err(NoPlan::StrayedByHand) } else { Ok(plan) }
+}
+
+fn disable_at_boot(brief: Brief<'_>) -> Result<Vec<Step>, NoPlan> {
+    let enabled = &brief.digest.enabled;
+    if enabled.is_empty() {
+        return Err(NoPlan::NothingEnabled);
+    }
+    Ok(enabled.iter().map(|unit| steps::disable_at_boot(&unit.host, unit.service.as_ref())).collect())
 }
 
 fn resume_bouncers(spec: &PairSpec) -> Result<Vec<Step>, NoPlan> {

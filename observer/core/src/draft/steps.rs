@@ -16,7 +16,7 @@ pub(super) use super::service_steps::{
 use crate::files::PassKind;
 use crate::plan::{Effect, First, LostReply, OnFailure, Proof, Step, Stop, Undo};
 use crate::policy::{Durability, FileSetSpec, PairSpec, PowerFence, WhenUndone};
-use crate::words::{HostName, Lsn, Timeline};
+use crate::words::{HostName, Lsn, ServiceName, Timeline};
 
 /// How long stopping by SIGKILL or leaving a tombstone may take, in milliseconds: an SSH command
 /// takes tens of milliseconds, a loaded host a second or two.
@@ -435,6 +435,19 @@ pub(super) fn set_lease(host: &HostName, length_ms: u64) -> Step {
         undo: Undo::NothingToUndo,
         on_failure: OnFailure::GiveUp,
         deadline_ms: QUICK_MS,
+    }
+}
+
+/// Lets systemd not start a service, or the database, at boot.
+pub(super) fn disable_at_boot(host: &HostName, service: Option<&ServiceName>) -> Step {
+    let what = service.map_or("database", ServiceName::as_str);
+    Step {
+        name: format!("disable {what} at boot of {host}"),
+        effect: Effect::DisableAtBoot { host: host.clone(), service: service.cloned() },
+        proof: Proof::NotAtBoot { host: host.clone(), service: service.cloned() },
+        // The other units are no worse off without this one.
+        on_failure: OnFailure::GoOn,
+        ..set_lease(host, 0)
     }
 }
 

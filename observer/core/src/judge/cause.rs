@@ -38,6 +38,7 @@ pub enum Cause {
     DurabilityOwed,
     LeaseOwed,
     SingletonStrayed,
+    StartsAtBoot,
     StorageUnwell,
     FilesBehind,
     ParityBroken,
@@ -99,6 +100,7 @@ impl Cause {
             Cause::DurabilityOwed => "Commits do not wait for the slave as the policy asks.",
             Cause::LeaseOwed => "The master's lease does not run as the policy asks.",
             Cause::SingletonStrayed => "A service runs where it must not, or not where it must.",
+            Cause::StartsAtBoot => "A boot would start a unit that the observer starts by role.",
             Cause::StorageUnwell => "The slave cannot use a mount that the service needs.",
             Cause::FilesBehind => "Files on the slave are older than the limit.",
             Cause::ParityBroken => "The hosts differ in versions, secrets or settings.",
@@ -160,6 +162,9 @@ impl Cause {
             Cause::LeaseOwed => "Nothing if it is set by itself; else see `events`, then `ack`.",
             Cause::SingletonStrayed => {
                 "`why` names it: start it where it belongs, stop it elsewhere."
+            }
+            Cause::StartsAtBoot => {
+                "Nothing if it is disabled by itself; else `repair`. `validate` names the unit."
             }
             Cause::StorageUnwell => "`why` names it; mend it there, or the storage's server.",
             Cause::FilesBehind => "Nothing while a pass gets on; `files` shows it, and what fails.",

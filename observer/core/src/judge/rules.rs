@@ -59,6 +59,7 @@ impl Verdict {
             Verdict::Repair(Repair::DropSynchrony) => "repair: let commits go on without the slave",
             Verdict::Repair(Repair::SetLease) => "repair: set the master's lease",
             Verdict::Repair(Repair::PlaceSingletons) => "repair: let each singleton run once",
+            Verdict::Repair(Repair::DisableAtBoot) => "repair: let units not start at boot",
         }
     }
 }
@@ -92,6 +93,8 @@ pub enum Repair {
     SetLease,
     /// Stop the singletons that run beside the master, and start those that do not run on it.
     PlaceSingletons,
+    /// Disable the units that a boot would start without knowing the host's role.
+    DisableAtBoot,
 }
 
 /// One row.

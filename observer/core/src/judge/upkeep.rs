@@ -1,8 +1,8 @@
 //! The rows of the verdict table about what else a failover would need: mounts, files, parity,
-//! disks.
+//! disks, units that start at boot.
 
 use super::cause::Cause;
-use super::rules::{Rule, Verdict, When};
+use super::rules::{Repair, Rule, Verdict, When};
 use super::worlds::{APPLICATIONLESS, IN_ORDER, OPEN};
 use crate::facts::Upkeep;
 
@@ -43,5 +43,19 @@ pub(super) const UPKEEP: &[Rule] = &[
         cause: Cause::StorageUnwell,
         verdict: Verdict::Hold,
         why: "the slave cannot use a mount that the service needs",
+    },
+    Rule {
+        id: "U7",
+        when: When { upkeep: &[Upkeep::Enabled], ..IN_ORDER },
+        cause: Cause::StartsAtBoot,
+        verdict: Verdict::Repair(Repair::DisableAtBoot),
+        why: "a unit would start at boot by itself, and a boot knows no roles",
+    },
+    Rule {
+        id: "U8",
+        when: When { upkeep: &[Upkeep::LeftEnabled], ..IN_ORDER },
+        cause: Cause::StartsAtBoot,
+        verdict: Verdict::Hold,
+        why: "a unit would start at boot by itself, and disabling it was not wanted or in vain",
     },
 ];

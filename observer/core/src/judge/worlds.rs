@@ -76,8 +76,14 @@ pub(super) const SWITCHABLE: When =
 /// Any such world in which the application on the master is dead.
 pub(super) const APPLICATIONLESS: When = When { master: &[Master::ApplicationDead], ..SWITCHABLE };
 /// Whatever else is to be mended: the slave can use the mounts that the service needs.
-pub(super) const USABLE: &[Upkeep] =
-    &[Upkeep::Good, Upkeep::FilesBehind, Upkeep::ParityBroken, Upkeep::DiskLow];
+pub(super) const USABLE: &[Upkeep] = &[
+    Upkeep::Good,
+    Upkeep::FilesBehind,
+    Upkeep::ParityBroken,
+    Upkeep::DiskLow,
+    Upkeep::Enabled,
+    Upkeep::LeftEnabled,
+];
 /// Any world with a slave to promote beside a master that cannot be kept from users.
 pub(super) const UNFENCEABLE: When =
     When { slave: &[Slave::Ready], fence: &[Fence::Impossible], ..ONE };

@@ -192,7 +192,8 @@ impl Pair {
                 | Repair::ResumeReplication
                 | Repair::Rejoin
                 | Repair::SetLease
-                | Repair::PlaceSingletons,
+                | Repair::PlaceSingletons
+                | Repair::DisableAtBoot,
             ) => match ruling.rule.verdict {
                 Verdict::FailOver
                 | Verdict::SwitchOver

@@ -7,7 +7,7 @@ use super::{Pair, Refusal};
 use crate::draft::{self, Brief, LossOverride, Services};
 use crate::drain::DrainOrder;
 use crate::event::EventKind;
-use crate::facts::{Act, Asker, Facts, Master, Proxies, Roles, Singletons, Slave};
+use crate::facts::{Act, Asker, Facts, Master, Proxies, Roles, Singletons, Slave, Upkeep};
 use crate::forget::Forgotten;
 use crate::journal::{Keeper, MaintenanceOrder, Outcome, PauseOrder, Record, Schedule, Turn, Way};
 use crate::judge::{Cause, Repair, gate};
@@ -552,14 +552,20 @@ fn small_trouble(facts: &Facts, store: Store) -> Option<Repair> {
     if facts.proxies == Proxies::Parked {
         return Some(Repair::ResumeBouncers);
     }
-    if store == Store::External {
-        return (facts.singletons != Singletons::Once).then_some(Repair::PlaceSingletons);
-    }
-    match facts.slave {
+    let of_slave = match facts.slave {
+        _ if store == Store::External => None,
         Slave::Down | Slave::Startable => Some(Repair::StartSlave),
         Slave::NotStreaming | Slave::Resumable => Some(Repair::ResumeReplication),
         _ => None,
+    };
+    if of_slave.is_some() {
+        return of_slave;
     }
+    if facts.singletons != Singletons::Once {
+        return Some(Repair::PlaceSingletons);
+    }
+    let enabled = matches!(facts.upkeep, Upkeep::Enabled | Upkeep::LeftEnabled);
+    enabled.then_some(Repair::DisableAtBoot)
 }
 
 fn repair_allowed(repair: Repair, facts: &Facts) -> Result<(), Cause> {

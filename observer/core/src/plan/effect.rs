@@ -249,6 +249,13 @@ pub enum Effect {
         /// The service.
         service: ServiceName,
     },
+    /// Let systemd not start a unit at boot. One that runs goes on.
+    DisableAtBoot {
+        /// The host.
+        host: HostName,
+        /// The service; none for the database.
+        service: Option<ServiceName>,
+    },
 }
 
 impl Effect {
@@ -294,6 +301,7 @@ impl Effect {
             | Effect::DropLease { host }
             | Effect::StartService { host, .. }
             | Effect::StopService { host, .. }
+            | Effect::DisableAtBoot { host, .. }
             | Effect::RestartService { host, .. } => Some(host),
         }
     }
@@ -367,6 +375,12 @@ impl fmt::Display for Effect {
             Effect::RestartDatabase { host } => write!(f, "restart database on {host}"),
             Effect::Promote { host } => write!(f, "promote {host}"),
             Effect::Appoint { host } => write!(f, "make {host} the master"),
+            Effect::DisableAtBoot { host, service: Some(service) } => {
+                write!(f, "let {service} not start at boot on {host}")
+            }
+            Effect::DisableAtBoot { host, service: None } => {
+                write!(f, "let the database not start at boot on {host}")
+            }
             Effect::PowerOff { host } => write!(f, "power {host} off"),
             Effect::PowerOn { host } => write!(f, "power {host} on"),
             Effect::Checkpoint { host } => write!(f, "checkpoint on {host}"),

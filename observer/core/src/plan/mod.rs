@@ -60,6 +60,7 @@ impl fmt::Display for Goal {
             Goal::Repair(Repair::DropSynchrony) => "let commits go on without the slave",
             Goal::Repair(Repair::SetLease) => "set the master's lease",
             Goal::Repair(Repair::PlaceSingletons) => "let each singleton run once",
+            Goal::Repair(Repair::DisableAtBoot) => "let units not start at boot",
         })
     }
 }

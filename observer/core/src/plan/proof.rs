@@ -315,6 +315,13 @@ pub enum Proof {
         /// The service.
         service: ServiceName,
     },
+    /// systemd would not start the unit at boot.
+    NotAtBoot {
+        /// The host.
+        host: HostName,
+        /// The service; none for the database.
+        service: Option<ServiceName>,
+    },
     /// The service's unit is not running.
     ServiceStopped {
         /// The host.
@@ -396,6 +403,12 @@ impl fmt::Display for Proof {
             Proof::NotPromoted { host } => write!(f, "{host} is stopped and was never promoted"),
             Proof::CanWrite { host } => write!(f, "{host} commits a row"),
             Proof::TombstoneStands { host } => write!(f, "tombstone stands on {host}"),
+            Proof::NotAtBoot { host, service: Some(service) } => {
+                write!(f, "a boot of {host} does not start {service}")
+            }
+            Proof::NotAtBoot { host, service: None } => {
+                write!(f, "a boot of {host} does not start the database")
+            }
             Proof::ServiceReady { host, service } => write!(f, "{service} on {host} is ready"),
             Proof::ServiceRuns { host, service } => write!(f, "{service} on {host} runs"),
             Proof::ServiceStopped { host, service } => write!(f, "{service} on {host} is stopped"),

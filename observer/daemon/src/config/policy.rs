@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use observer_core::policy::{
-    Durability, FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnDrift, OnReturn, OnSlaveLost,
+    Durability, FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnDrift, OnEnabled, OnReturn, OnSlaveLost,
     Placement, Policy, Probed, ReadinessSpec, ServiceSpec, UserWait,
 };
 use observer_core::words::ServiceName;
@@ -28,6 +28,8 @@ const ON_CRASH: &[(&str, OnDatabaseCrash)] =
 const ON_SHUTDOWN: &[(&str, OnCleanShutdown)] =
     &[("ask", OnCleanShutdown::Ask), ("fail-over", OnCleanShutdown::FailOver)];
 const ON_DRIFT: &[(&str, OnDrift)] = &[("repair", OnDrift::Repair), ("show", OnDrift::Show)];
+const ON_ENABLED: &[(&str, OnEnabled)] =
+    &[("disable", OnEnabled::Disable), ("show", OnEnabled::Show), ("leave", OnEnabled::Leave)];
 const ON_RETURN: &[(&str, OnReturn)] = &[("rejoin", OnReturn::Rejoin), ("ask", OnReturn::Ask)];
 const DURABILITIES: &[(&str, Durability)] =
     &[("async", Durability::Async), ("sync", Durability::Sync)];
@@ -76,6 +78,7 @@ pub(super) fn read(section: &Section<'_, '_>) -> Policy {
         sync_patience_ms: time("sync_patience", shipped.sync_patience_ms),
         on_return: section.choice("on_return", ON_RETURN, shipped.on_return),
         on_drift: section.choice("on_drift", ON_DRIFT, shipped.on_drift),
+        on_enabled: section.choice("on_enabled", ON_ENABLED, shipped.on_enabled),
         lease_ms: lease(section),
         parity_interval_ms: section.time_ms(
             "parity_interval",

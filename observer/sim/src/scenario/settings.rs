@@ -1,7 +1,7 @@
 //! What a scenario sets before it begins: the policy, and more members.
 
 use observer_core::policy::{
-    Durability, FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnDrift, OnReturn, OnSlaveLost,
+    Durability, FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnDrift, OnEnabled, OnReturn, OnSlaveLost,
     Placement, PowerFence, Probed, ReadinessSpec, ServiceSpec, Store, UserWait, UsersGo,
     WhenUndone,
 };
@@ -44,6 +44,8 @@ pub(super) fn apply_setting(setup: &mut Setup, setting: &str) -> Option<()> {
         "durability sync" => policy.durability = Durability::Sync,
         "on-slave-lost wait" => policy.on_slave_lost = OnSlaveLost::Wait,
         "on-drift show" => policy.on_drift = OnDrift::Show,
+        "on-enabled show" => policy.on_enabled = OnEnabled::Show,
+        "on-enabled leave" => policy.on_enabled = OnEnabled::Leave,
         "on-return ask" => policy.on_return = OnReturn::Ask,
         "three-hosts" => setup.spec.hosts.push(HostName::new("node-c")),
         "detection 10s" => policy.detection_ms = 10_000,

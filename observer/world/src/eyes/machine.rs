@@ -33,7 +33,8 @@ echo '=== ha-observer machine'
 cat /proc/sys/kernel/random/boot_id
 systemctl is-system-running 2>/dev/null
 echo '=== ha-observer units'
-systemctl show --property=LoadState,ActiveState,Job,Result,ActiveEnterTimestampMonotonic -- "$@"
+systemctl show --property=LoadState,UnitFileState,ActiveState,Job,Result \
+    --property=ActiveEnterTimestampMonotonic -- "$@"
 echo '=== ha-observer lease'
 timer=/run/systemd/transient/ha-observer-lease.timer
 if [ -e $timer ]; then grep '^Description=' $timer; fi
@@ -219,7 +220,8 @@ fn parse(stdout: &[u8], names: &[&str]) -> Option<(String, MachineReport, Option
         return None;
     }
     let states = names.iter().zip(blocks).filter_map(|(name, block)| {
-        Some(UnitReport { unit: (*name).to_owned(), state: unit_state(block)? })
+        let (unit, at_boot) = ((*name).to_owned(), is_enabled(block));
+        Some(UnitReport { unit, state: unit_state(block)?, at_boot })
     });
     let (tombstone, units) = (false, states.collect());
     let (lease_seen, monitor) = (LeaseSeen::None, None);
@@ -247,11 +249,19 @@ fn system_state(word: &str) -> SystemState {
     }
 }
 
+fn property<'a>(block: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = block.lines().filter_map(|line| line.split_once('='));
+    lines.find(|(key, _)| *key == name).map(|(_, value)| value.trim())
+}
+
+/// True if a boot starts the unit: it is enabled for good, or by a generator at each boot, as
+/// Debian enables its database clusters.
+fn is_enabled(block: &str) -> bool {
+    property(block, "UnitFileState").is_some_and(|state| state.starts_with("enabled"))
+}
+
 fn unit_state(block: &str) -> Option<UnitState> {
-    let value = |name: &str| {
-        let mut lines = block.lines().filter_map(|line| line.split_once('='));
-        lines.find(|(key, _)| *key == name).map(|(_, value)| value.trim())
-    };
+    let value = |name| property(block, name);
     if value("LoadState")? == "not-found" {
         return None;
     }

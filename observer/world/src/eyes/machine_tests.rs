@@ -103,6 +103,24 @@ fn a_banner_that_imitates_us_does_not_hide_the_report() {
     assert_eq!(report.system, SystemState::Running);
 }
 
+/// A cluster of Debian's is enabled by a generator at each boot, and never for good.
+#[test]
+fn what_a_boot_starts_is_seen() {
+    let unit = |state: &str| format!("LoadState=loaded\nUnitFileState={state}\nActiveState=active");
+    for (state, at_boot) in [
+        ("enabled", true),
+        ("enabled-runtime", true),
+        ("disabled", false),
+        ("indirect", false),
+        ("static", false),
+        ("masked", false),
+        ("", false),
+    ] {
+        assert_eq!(is_enabled(&unit(state)), at_boot, "{state}");
+    }
+    assert!(!is_enabled("LoadState=loaded\nActiveState=active"));
+}
+
 /// `systemctl --no-block` returns before systemd has begun: until then the unit is active still.
 #[test]
 fn what_was_told_to_end_is_not_active() {
@@ -114,7 +132,7 @@ fn what_was_told_to_end_is_not_active() {
 #[test]
 fn a_unit_that_ran_and_was_forgotten_was_stopped() {
     let ran = RanInThisBoot::default();
-    let units = |state| vec![UnitReport { unit: "database".to_owned(), state }];
+    let units = |state| vec![UnitReport { unit: "database".to_owned(), state, at_boot: false }];
     let corrected = |boot: &str, state| {
         let mut units = units(state);
         ran.correct(boot, &mut units);

@@ -163,6 +163,9 @@ async fn of_standbys(world: &Inner, proof: &Proof, deadline: Duration) -> Result
         Proof::Synchronous { host, standby } => {
             synchrony::synchronous(host_of(world, host)?, standby.as_ref(), deadline).await?
         }
+        Proof::NotAtBoot { host, service } => {
+            not_at_boot(world, host_of(world, host)?, service.as_ref(), deadline).await
+        }
         Proof::LeaseRuns { host } => lease::runs(world, host_of(world, host)?, deadline).await,
         Proof::NoLease { host } => lease::none(world, host_of(world, host)?, deadline).await,
         proof => Answer::Unknown(format!("{proof}: cannot be seen yet")),
@@ -191,6 +194,24 @@ async fn unit_settled(world: &Inner, host: &Host, deadline: Duration) -> Answer 
         }
         Ok(state) => Answer::Shown(format!("{unit} is {state}")),
         Err(answer) => answer,
+    }
+}
+
+async fn not_at_boot(
+    world: &Inner,
+    host: &Host,
+    service: Option<&ServiceName>,
+    deadline: Duration,
+) -> Answer {
+    let spec = service.and_then(|name| world.spec.services.iter().find(|one| one.name == *name));
+    let unit = spec.map_or(DATABASE_UNIT, |spec| spec.unit.as_str());
+    match machine::units(world, host, deadline).await {
+        Ok(report) => match report.unit(unit) {
+            Some(unit) if unit.at_boot => Answer::NotYet("it is enabled".to_owned()),
+            Some(_) => Answer::Shown("it is not enabled".to_owned()),
+            None => Answer::Unknown(format!("systemd knows no {unit}")),
+        },
+        Err(silent) => Answer::Unknown(format!("its unit: {silent}")),
     }
 }
 

@@ -88,6 +88,13 @@ pub(super) fn commands<'a>(
         Effect::RestartService { host, service: name } => {
             service(host, name).map(|(host, unit)| (host, vec![&unit.reset, &unit.restart]))
         }
+        Effect::DisableAtBoot { host, service: Some(name) } => {
+            service(host, name).map(|(host, unit)| (host, unit.disable.iter().collect()))
+        }
+        Effect::DisableAtBoot { host, service: None } => {
+            let host = host_of(world, host)?;
+            Ok((host, host.commands.database.disable.iter().collect()))
+        }
         Effect::Look
         | Effect::TakeOut { .. }
         | Effect::HoldShared { .. }
