@@ -504,27 +504,6 @@ impl Memory {
         }
     }
 
-    /// Takes note of what a step does to a service. One that it only looked for, and found stopped,
-    /// was stopped by somebody else.
-    fn note_service(&mut self, effect: Option<Effect>, mark: &Mark) {
-        match (effect, mark) {
-            (Some(Effect::StopService { host, service }), Mark::Ordered { .. })
-            | (Some(Effect::StartService { host, service }), Mark::Skipped { .. }) => {
-                self.left_services.insert((host, service));
-            }
-            (
-                Some(
-                    Effect::StartService { host, service }
-                    | Effect::RestartService { host, service },
-                ),
-                Mark::Proven { .. },
-            ) => {
-                self.left_services.remove(&(host, service));
-            }
-            _ => {}
-        }
-    }
-
     fn close(&mut self, id: PlanId, outcome: &Outcome, at: At) {
         let Some(open) = self.open.take_if(|open| open.plan.id == id) else { return };
         let left_down = open.left_master_down();
@@ -552,20 +531,7 @@ impl Memory {
             }
             self.repairs.insert(repair, at);
             if repair == Repair::PlaceSingletons {
-                let is_proven = |index: usize| {
-                    matches!(open.marks.get(&(index, Way::Forward)), Some(Mark::Proven { .. }))
-                };
-                let steps = plan.steps.iter().enumerate();
-                self.placed.extend(steps.filter_map(|(index, step)| match &step.effect {
-                    // A copy that was stopped and runs again, as after a boot, does its work twice
-                    // again.
-                    Effect::StopService { .. } if is_proven(index) => None,
-                    Effect::StartService { host, service }
-                    | Effect::StopService { host, service } => {
-                        Some(((host.clone(), service.clone()), at))
-                    }
-                    _ => None,
-                }));
+                self.note_placed(&plan, &open.marks, at);
             }
             // What it left out is asked for again at once, and would be for ever.
             if left_out {

@@ -71,8 +71,7 @@ pub fn play(seed: u64) -> Result<Run, Failure> {
     let names = setup.spec.proxies.clone();
     let mut run = Run::new(setup);
     let mut faults = Vec::new();
-    let count = random.between(1, 6);
-    for _ in 0..count {
+    for _ in 0..random.between(1, 6) {
         let at = random.between(3_000, CHAOS_MS);
         for (after, fault) in misfortune(&mut random, &hosts, &names) {
             faults.push((at + after, fault.clone()));

@@ -98,12 +98,11 @@ impl World {
         if machine.garbled {
             return Some(Err(Silent::Garbage("welcome!".to_owned())));
         }
-        let mut units =
-            vec![UnitReport {
-                unit: "database".to_owned(),
-                state: machine.database_unit(),
-                at_boot: machine.enabled.contains(&None),
-            }];
+        let mut units = vec![UnitReport {
+            unit: "database".to_owned(),
+            state: machine.database_unit(),
+            at_boot: machine.enabled.contains(&None),
+        }];
         units.extend(self.spec.services.iter().map(|service| UnitReport {
             unit: service.unit.clone(),
             state: match machine.services.get(&service.name) {

@@ -60,12 +60,13 @@ pub(super) fn enabled(inputs: Inputs<'_>) -> Vec<EnabledUnit> {
     found
 }
 
-/// What they ask for.
-pub(super) fn assess(inputs: Inputs<'_>, enabled: &[EnabledUnit]) -> Upkeep {
+/// What they ask for, beside what else is to be mended.
+pub(super) fn beside(worst: Upkeep, inputs: Inputs<'_>, enabled: &[EnabledUnit]) -> Upkeep {
     let shown = inputs.spec.policy.on_enabled == OnEnabled::Show;
-    match enabled.is_empty() {
-        true => Upkeep::Good,
-        false if shown || inputs.tried_lately(Repair::DisableAtBoot) => Upkeep::LeftEnabled,
-        false => Upkeep::Enabled,
+    match worst {
+        Upkeep::Good if enabled.is_empty() => Upkeep::Good,
+        Upkeep::Good if shown || inputs.tried_lately(Repair::DisableAtBoot) => Upkeep::LeftEnabled,
+        Upkeep::Good => Upkeep::Enabled,
+        worse => worse,
     }
 }

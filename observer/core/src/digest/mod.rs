@@ -236,10 +236,9 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     let (proxies, proxies_drifted, monitors) = monitors::beside(inputs, seen, &mut remarks);
     let (lease, why) = lease::assess(inputs, master.as_ref());
     remarks.extend(why.into_iter().chain(commits::told(inputs, master.as_ref())));
-    let strayed = singletons::strayed(inputs, master.as_ref());
+    let (strayed, enabled) = (singletons::strayed(inputs, master.as_ref()), boot::enabled(inputs));
     let unready = readiness::unready(inputs, master.as_ref());
-    let amiss = strayed.iter().map(Strayed::to_string);
-    remarks.extend(amiss.chain(unready.iter().map(Unready::to_string)));
+    remarks.extend(of_units(&strayed, &unready, &enabled));
     let files = files::standings(inputs, master.as_ref(), candidate.as_ref());
     remarks.extend(files::told(&files));
     remarks.extend(external::told(inputs, master.as_ref(), candidate.as_ref()));
@@ -248,10 +247,8 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     let (low_disks, mounts) = (disk::low(inputs), mounts::standings(inputs, master.as_ref()));
     remarks.extend(low_disks.iter().map(DiskLow::to_string));
     remarks.extend(mounts::told(&mounts));
-    let enabled = boot::enabled(inputs);
-    remarks.extend(enabled.iter().map(EnabledUnit::to_string));
-    let claimed = master.is_none().then(|| claims(inputs)).into_iter().flatten();
-    remarks.extend(distrust(snapshot).chain(claimed));
+    remarks.extend(distrust(snapshot).chain(claims(inputs)));
+    let upkeep = upkeep(&files, &low_disks, mounts::is_unwell(&mounts, candidate.as_ref()));
     let facts = Facts {
         sight: sight(inputs),
         roles,
@@ -263,10 +260,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         commits: commits::assess(inputs, master.as_ref(), candidate.as_ref(), of_database),
         lease,
         singletons: singletons::assess(&strayed),
-        upkeep: match upkeep(&files, &low_disks, mounts::is_unwell(&mounts, candidate.as_ref())) {
-            Upkeep::Good => boot::assess(inputs, &enabled),
-            worse => worse,
-        },
+        upkeep: boot::beside(upkeep, inputs, &enabled),
     };
     Digest {
         facts,
@@ -295,6 +289,16 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         remarks,
         master,
     }
+}
+
+fn of_units<'a>(
+    strayed: &'a [Strayed],
+    unready: &'a [Unready],
+    enabled: &'a [EnabledUnit],
+) -> impl Iterator<Item = String> + 'a {
+    let strayed = strayed.iter().map(Strayed::to_string);
+    let unready = unready.iter().map(Unready::to_string);
+    strayed.chain(unready).chain(enabled.iter().map(EnabledUnit::to_string))
 }
 
 /// The best candidate, where a master is known.
@@ -482,7 +486,8 @@ fn is_no_primary(inputs: Inputs<'_>, host: &HostName) -> bool {
 
 /// While no master is known: what each host says it is.
 fn claims(inputs: Inputs<'_>) -> impl Iterator<Item = String> + '_ {
-    inputs.spec.hosts.iter().map(move |host| match inputs.report(host) {
+    let asked = inputs.spec.hosts.iter().filter(move |_| inputs.memory.master.is_none());
+    asked.map(move |host| match inputs.report(host) {
         _ if inputs.spec.has_external_database() => external::claim(inputs, host),
         Some(report) if report.in_recovery => format!("{host}: is a standby"),
         Some(_) => format!("{host}: is a primary"),

@@ -213,7 +213,10 @@ fn disable_at_boot(brief: Brief<'_>) -> Result<Vec<Step>, NoPlan> {
     if enabled.is_empty() {
         return Err(NoPlan::NothingEnabled);
     }
-    Ok(enabled.iter().map(|unit| steps::disable_at_boot(&unit.host, unit.service.as_ref())).collect())
+    Ok(enabled
+        .iter()
+        .map(|unit| steps::disable_at_boot(&unit.host, unit.service.as_ref()))
+        .collect())
 }
 
 fn resume_bouncers(spec: &PairSpec) -> Result<Vec<Step>, NoPlan> {

@@ -163,9 +163,7 @@ impl Cause {
             Cause::SingletonStrayed => {
                 "`why` names it: start it where it belongs, stop it elsewhere."
             }
-            Cause::StartsAtBoot => {
-                "Nothing if it is disabled by itself; else `repair`. `validate` names the unit."
-            }
+            Cause::StartsAtBoot => "Nothing if it is disabled by itself; else `repair`.",
             Cause::StorageUnwell => "`why` names it; mend it there, or the storage's server.",
             Cause::FilesBehind => "Nothing while a pass gets on; `files` shows it, and what fails.",
             Cause::ParityBroken => "Bring the named items to the same value on both hosts.",
@@ -190,9 +188,7 @@ impl Cause {
             Cause::MasterCannotWrite => "Free disk space, or `failover` to move users.",
             Cause::MasterOutOfReach => "Check sshd, firewall and the observer's key on the master.",
             Cause::MasterMoved => "`ack` to accept the new master, after checking it is right.",
-            Cause::UsersServed => {
-                "Check sshd on the master, and the network between the observer and it."
-            }
+            Cause::UsersServed => "Check sshd on the master, and the network from here to it.",
             Cause::ObserverIsolated => "Check the observer's own network.",
             Cause::HostKeyChanged => {
                 "If it was rebuilt, pin its new key and reload; if not, treat it as an attack."

@@ -343,6 +343,11 @@ impl fmt::Display for Shared<'_> {
     }
 }
 
+/// What a unit runs, in words: a service, or else the database.
+pub(super) fn unit(service: Option<&ServiceName>) -> &str {
+    service.map_or("the database", ServiceName::as_str)
+}
+
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -375,11 +380,8 @@ impl fmt::Display for Effect {
             Effect::RestartDatabase { host } => write!(f, "restart database on {host}"),
             Effect::Promote { host } => write!(f, "promote {host}"),
             Effect::Appoint { host } => write!(f, "make {host} the master"),
-            Effect::DisableAtBoot { host, service: Some(service) } => {
-                write!(f, "let {service} not start at boot on {host}")
-            }
-            Effect::DisableAtBoot { host, service: None } => {
-                write!(f, "let the database not start at boot on {host}")
+            Effect::DisableAtBoot { host, service } => {
+                write!(f, "let {} not start at boot on {host}", unit(service.as_ref()))
             }
             Effect::PowerOff { host } => write!(f, "power {host} off"),
             Effect::PowerOn { host } => write!(f, "power {host} on"),

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::effect::Shared;
+use super::effect::{Shared, unit};
 use crate::files::PassKind;
 use crate::sighting::Says;
 use crate::words::{
@@ -391,9 +391,7 @@ impl fmt::Display for Proof {
                 write!(f, "{host} holds the log up to {reached}, within the loss budget")
             }
             Proof::ReplayedAll { host } => write!(f, "{host} has replayed all it received"),
-            Proof::IsPrimary { host, after } => {
-                write!(f, "{host} is primary past timeline {after}")
-            }
+            Proof::IsPrimary { host, after } => write!(f, "{host} writes past timeline {after}"),
             Proof::PassClean { host, set, .. } => write!(f, "{host} lacks nothing of files {set}"),
             Proof::MonitorSays { host, says } => write!(f, "monitor file of {host} says {says}"),
             Proof::NoSessions { host } => write!(f, "balancers have nobody left on {host}"),
@@ -403,11 +401,8 @@ impl fmt::Display for Proof {
             Proof::NotPromoted { host } => write!(f, "{host} is stopped and was never promoted"),
             Proof::CanWrite { host } => write!(f, "{host} commits a row"),
             Proof::TombstoneStands { host } => write!(f, "tombstone stands on {host}"),
-            Proof::NotAtBoot { host, service: Some(service) } => {
-                write!(f, "a boot of {host} does not start {service}")
-            }
-            Proof::NotAtBoot { host, service: None } => {
-                write!(f, "a boot of {host} does not start the database")
+            Proof::NotAtBoot { host, service } => {
+                write!(f, "a boot of {host} does not start {}", unit(service.as_ref()))
             }
             Proof::ServiceReady { host, service } => write!(f, "{service} on {host} is ready"),
             Proof::ServiceRuns { host, service } => write!(f, "{service} on {host} runs"),

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use observer_core::policy::{
-    Durability, FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnDrift, OnEnabled, OnReturn, OnSlaveLost,
-    Placement, Policy, Probed, ReadinessSpec, ServiceSpec, UserWait,
+    Durability, FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnDrift, OnEnabled, OnReturn,
+    OnSlaveLost, Placement, Policy, Probed, ReadinessSpec, ServiceSpec, UserWait,
 };
 use observer_core::words::ServiceName;
 

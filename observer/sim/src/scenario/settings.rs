@@ -1,9 +1,9 @@
 //! What a scenario sets before it begins: the policy, and more members.
 
 use observer_core::policy::{
-    Durability, FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnDrift, OnEnabled, OnReturn, OnSlaveLost,
-    Placement, PowerFence, Probed, ReadinessSpec, ServiceSpec, Store, UserWait, UsersGo,
-    WhenUndone,
+    Durability, FenceGrade, Mode, OnCleanShutdown, OnDatabaseCrash, OnDrift, OnEnabled, OnReturn,
+    OnSlaveLost, Placement, PowerFence, Probed, ReadinessSpec, ServiceSpec, Store, UserWait,
+    UsersGo, WhenUndone,
 };
 use observer_core::words::HostName;
 

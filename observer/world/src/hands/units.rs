@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use observer_core::plan::{Effect, Stop};
+use observer_core::words::{HostName, ServiceName};
 use tokio::time::Instant;
 
 use super::run::Machine;
@@ -50,12 +51,7 @@ pub(super) fn commands<'a>(
     world: &'a Inner,
     effect: &Effect,
 ) -> Result<(&'a Host, Vec<&'a Privileged>), Fault> {
-    let service = |name: &observer_core::words::HostName, service| {
-        let host = host_of(world, name)?;
-        let unknown = || Fault::Refused(format!("{service} is no service of the pair"));
-        let commands: &UnitCommands = host.commands.services.get(service).ok_or_else(unknown)?;
-        Ok((host, commands))
-    };
+    let service = |host, name| unit_of(world, host, Some(name));
     match effect {
         Effect::StopDatabase { host, how } => {
             let host = host_of(world, host)?;
@@ -88,12 +84,9 @@ pub(super) fn commands<'a>(
         Effect::RestartService { host, service: name } => {
             service(host, name).map(|(host, unit)| (host, vec![&unit.reset, &unit.restart]))
         }
-        Effect::DisableAtBoot { host, service: Some(name) } => {
-            service(host, name).map(|(host, unit)| (host, unit.disable.iter().collect()))
-        }
-        Effect::DisableAtBoot { host, service: None } => {
-            let host = host_of(world, host)?;
-            Ok((host, host.commands.database.disable.iter().collect()))
+        Effect::DisableAtBoot { host, service } => {
+            let unit = unit_of(world, host, service.as_ref());
+            unit.map(|(host, unit)| (host, unit.disable.iter().collect()))
         }
         Effect::Look
         | Effect::TakeOut { .. }
@@ -122,6 +115,18 @@ pub(super) fn commands<'a>(
         | Effect::PowerOff { .. }
         | Effect::PowerOn { .. } => Err(Fault::Refused(format!("{effect}: not done by a unit"))),
     }
+}
+
+/// A host, and the commands of a service's unit there, or else of the database's.
+fn unit_of<'a>(
+    world: &'a Inner,
+    host: &HostName,
+    service: Option<&ServiceName>,
+) -> Result<(&'a Host, &'a UnitCommands), Fault> {
+    let host = host_of(world, host)?;
+    let Some(service) = service else { return Ok((host, &host.commands.database)) };
+    let unknown = || Fault::Refused(format!("{service} is no service of the pair"));
+    Ok((host, host.commands.services.get(service).ok_or_else(unknown)?))
 }
 
 /// systemd forgets units that are not in use; there is nothing to reset or to kill then.

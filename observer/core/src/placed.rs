@@ -1,0 +1,50 @@
+//! What plans leave in memory about services.
+
+use std::collections::BTreeMap;
+
+use crate::journal::{Mark, Memory, Way};
+use crate::plan::{Effect, Plan};
+use crate::words::At;
+
+impl Memory {
+    /// Takes note of what a step does to a service. One that it only looked for, and found stopped,
+    /// was stopped by somebody else.
+    pub(crate) fn note_service(&mut self, effect: Option<Effect>, mark: &Mark) {
+        match (effect, mark) {
+            (Some(Effect::StopService { host, service }), Mark::Ordered { .. })
+            | (Some(Effect::StartService { host, service }), Mark::Skipped { .. }) => {
+                self.left_services.insert((host, service));
+            }
+            (
+                Some(
+                    Effect::StartService { host, service }
+                    | Effect::RestartService { host, service },
+                ),
+                Mark::Proven { .. },
+            ) => {
+                self.left_services.remove(&(host, service));
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes note of what a repair of singletons tried, which is not tried again soon.
+    pub(crate) fn note_placed(
+        &mut self,
+        plan: &Plan,
+        marks: &BTreeMap<(usize, Way), Mark>,
+        at: At,
+    ) {
+        let is_proven =
+            |index: usize| matches!(marks.get(&(index, Way::Forward)), Some(Mark::Proven { .. }));
+        let steps = plan.steps.iter().enumerate();
+        self.placed.extend(steps.filter_map(|(index, step)| match &step.effect {
+            // A copy that was stopped and runs again, as after a boot, does its work twice again.
+            Effect::StopService { .. } if is_proven(index) => None,
+            Effect::StartService { host, service } | Effect::StopService { host, service } => {
+                Some(((host.clone(), service.clone()), at))
+            }
+            _ => None,
+        }));
+    }
+}
