@@ -320,6 +320,11 @@ impl Inner {
         if before > epoch.0 { Err(Epoch(before)) } else { Ok(()) }
     }
 
+    /// Remembers an epoch that a host has seen.
+    pub(crate) fn see_epoch(&self, epoch: Epoch) {
+        self.epoch.fetch_max(epoch.0, Ordering::SeqCst);
+    }
+
     /// The host of that name; every name was checked when the pair was connected, but a plan may
     /// come from an older configuration.
     pub(crate) fn host(&self, name: &HostName) -> Option<&Host> {

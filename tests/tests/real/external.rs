@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use tests::lab::{APPS, Machine, Result, wait_for};
-use tests::stage::{AppSpec, DONE, Promise, REFUSED, Stage, Told, texts};
+use tests::stage::{AppSpec, DONE, OBSERVER_UNIT, Promise, REFUSED, Stage, Told, texts};
 
 const PROFILE: &str = include_str!("../../../systemd/examples/workflow.toml");
 const SOON: Duration = Duration::from_secs(30);
@@ -109,6 +109,37 @@ fn no_request_fails_while_the_singletons_are_moved() -> Result<()> {
     let twice = "select count(*) from (select date_trunc('second', at) from scheduler_runs \
                  group by 1 having count(distinct host) > 1) both_of_them";
     assert_eq!(stage.lab.machine("node-a").sql("desk", twice)?.trim(), "0");
+    Ok(())
+}
+
+/// The observer loses all it had written down, after a switchover. The host that runs the singletons
+/// is the master, and files go on being copied: each host knows which epoch was there last.
+#[test]
+fn an_observer_that_lost_its_journal_goes_on_from_the_epoch_of_the_hosts() -> Result<()> {
+    let stage = stage("")?;
+    stage.wait_users_go_to(&APPS)?;
+    stage.ask(&["switchover", "--reason", "patches on app-1", "--yes"])?.success()?;
+    stage.wait_protected()?;
+    assert_eq!(stage.status()?["epoch"], 2, "{}", texts(&stage.events()?));
+
+    let lose = format!(
+        "systemctl stop {OBSERVER_UNIT} && rm /var/lib/ha-observer/observer.sqlite* && \
+         systemctl start {OBSERVER_UNIT}"
+    );
+    stage.observer().run(&["/bin/sh", "-c", &lose])?;
+    stage.wait_master("app-2", SOON)?;
+    let job = format!("{JOBS}/late.jobs");
+    stage.lab.machine("app-2").put_file(&job, b"0 5 * * *\n", 0o640, "desk:desk")?;
+    wait_for("the job to be copied", SOON, || {
+        let there = stage.lab.machine("app-3").exec(&["cat", &job]);
+        let there = there.map_err(|error| error.to_string())?.stdout;
+        if there == "0 5 * * *\n" { Ok(()) } else { Err(there) }
+    })?;
+    stage.wait_protected()?;
+    let events = stage.events()?;
+    let seen = events.of_kind("epoch-seen");
+    assert!(seen.iter().any(|event| event["epoch"] == 2), "{}", texts(&events));
+    assert_eq!(events.plans(), 0, "nothing was done: {}", texts(&events));
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use observer_core::words::{Epoch, FileSetName, HostName};
 
 use super::silence;
 use crate::commands::{FILES_FOLDER, PassCommands};
-use crate::pair_world::Host;
+use crate::pair_world::{Host, Inner};
 use crate::ssh::Command;
 use crate::text::shown;
 
@@ -27,6 +27,7 @@ for set; do
     systemctl show --property=ActiveState -- "ha-observer-files-$set.service"
     date +Now=%s.%3N
     cd -- "$set" 2>/dev/null || continue
+    printf 'Epoch='; head -c 40 epoch 2>/dev/null; echo
     printf 'Order='; head -c 100 order 2>/dev/null; echo
     stat --printf='Clean=%.3Y\nEnded=%.3Z\n' clean 2>/dev/null
     sed -n -e 1p -e '/^Number of /p' -e '/^Total transferred /p' clean 2>/dev/null |
@@ -43,14 +44,19 @@ done
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SetState {
     pub(crate) report: FileSetReport,
+    /// The newest epoch that was here: older orders are refused.
+    pub(crate) epoch: Option<Epoch>,
     /// The order that was given last.
     pub(crate) order: Option<(Epoch, PassKind)>,
     /// The order whose pass ended in vain.
     pub(crate) in_vain: Option<(Epoch, PassKind)>,
 }
 
-pub(super) async fn look(host: &Host, deadline: Duration) -> Result<Seen, Silent> {
+pub(super) async fn look(world: &Inner, host: &Host, deadline: Duration) -> Result<Seen, Silent> {
     let states = states(host, deadline).await?;
+    // Where the database is external, only this tells an observer that has lost its journal which
+    // epoch its orders must carry.
+    states.iter().filter_map(|state| state.epoch).for_each(|epoch| world.see_epoch(epoch));
     Ok(Seen::Files(states.into_iter().map(|state| state.report).collect()))
 }
 
@@ -110,6 +116,7 @@ fn state(part: &str) -> Option<SetState> {
             clean,
             trouble,
         },
+        epoch: value("Epoch").and_then(|number| number.parse().ok()).map(Epoch),
         order: value("Order").and_then(order),
         in_vain,
     })
@@ -210,7 +217,7 @@ mod tests {
     use super::*;
 
     const CLEAN: &str = "\
-        files\nActiveState=inactive\nNow=1700000010.500\nOrder=7 routine 0\nClean=1700000000.250\n\
+        files\nActiveState=inactive\nNow=1700000010.500\nEpoch=8\n\nOrder=7 routine 0\nClean=1700000000.250\n\
         Ended=1700000003.500\n\
         clean 7 last\n\
         clean Number of files: 9 (reg: 6, dir: 2, link: 1)\n\
@@ -232,6 +239,7 @@ mod tests {
         assert_eq!((clean.began_ms_ago, clean.took_ms), (10_250, 3_250));
         assert_eq!(state.order, Some((Epoch(7), PassKind::Routine)));
         assert_eq!(state.report.trouble, None);
+        assert_eq!(state.epoch, Some(Epoch(8)), "of a switchover that was to begin");
     }
 
     #[test]
@@ -241,6 +249,7 @@ mod tests {
         let held = state(text).unwrap();
         let running = held.report.running.as_deref();
         assert_eq!(running, Some("41%, 4 of 6 files left to compare"));
+        assert_eq!(held.epoch, None, "no pass was here yet");
         assert_eq!(held.in_vain, Some((Epoch(7), PassKind::Routine)));
         let expected = PassTrouble::TooManyDeletions { deletions: 50, of: 3 };
         assert_eq!(held.report.trouble, Some(expected));

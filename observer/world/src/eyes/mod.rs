@@ -40,7 +40,7 @@ pub(crate) async fn look(
         Look::Database(name) => database::look(host(world, name)?, deadline).await,
         Look::Write(name) => database::write(world, host(world, name)?, deadline).await,
         Look::Disk(name) => disk::look(host(world, name)?, deadline).await,
-        Look::Files(name) => files::look(host(world, name)?, deadline).await,
+        Look::Files(name) => files::look(world, host(world, name)?, deadline).await,
         Look::External(name) => port::external(world, host(world, name)?, deadline).await,
         Look::Sessions(name) => sessions::look(world, host(world, name)?, deadline).await,
         Look::Mount { host: name, mount } => {
