@@ -299,6 +299,13 @@ pub enum EventKind {
         /// Which.
         host: HostName,
     },
+    /// One beside master and candidate answers no more, or again.
+    HostChanged {
+        /// The host.
+        host: HostName,
+        /// Whether it answers the observer.
+        answers: bool,
+    },
     /// A person had users kept away from a host.
     DrainBegan {
         /// Which.
@@ -458,6 +465,7 @@ impl EventKind {
             | EventKind::DrainBegan { .. }
             | EventKind::HostForgotten { .. }
             | EventKind::HostReturned { .. }
+            | EventKind::HostChanged { answers: false, .. }
             | EventKind::Paused { .. } => Severity::Warning,
             EventKind::DrainSettled { left, .. } if *left != Some(0) => Severity::Warning,
             EventKind::PlanClosed { outcome: Outcome::Undone { .. }, .. } => Severity::Severe,
@@ -473,6 +481,7 @@ impl EventKind {
             | EventKind::ParityChanged { .. }
             | EventKind::FilesVerified { .. }
             | EventKind::MountChanged { .. }
+            | EventKind::HostChanged { answers: true, .. }
             | EventKind::Adopted { .. }
             | EventKind::StepOrdered { .. }
             | EventKind::StepProven { .. }
@@ -531,11 +540,9 @@ impl EventKind {
             EventKind::Adopted { master, epoch } => {
                 format!("{master} is the master (epoch {epoch})")
             }
-            EventKind::EpochSeen { epoch } => {
-                format!(
-                    "the hosts carry epoch {epoch}, newer than the journal's; it goes on from there"
-                )
-            }
+            EventKind::EpochSeen { epoch } => format!(
+                "the hosts carry epoch {epoch}, newer than the journal's; it goes on from there"
+            ),
             EventKind::NoPlan { rule, why } => format!("{rule} asks to act, and cannot: {why}"),
             EventKind::OrderRefused { order, by, why } => format!("{order} by {by} refused: {why}"),
             EventKind::LossAccepted { by, reason, loss } => {
@@ -556,6 +563,7 @@ impl EventKind {
             | EventKind::DrainEnded { .. }
             | EventKind::UsersReturned { .. }
             | EventKind::HostForgotten { .. }
+            | EventKind::HostChanged { .. }
             | EventKind::HostReturned { .. } => self.host_text(),
             EventKind::Acknowledged { by } => format!("acknowledged by {by}"),
             EventKind::ParityChanged { .. } | EventKind::ParityFixed { .. } => self.parity_text(),

@@ -112,8 +112,8 @@ fn no_request_fails_while_the_singletons_are_moved() -> Result<()> {
     Ok(())
 }
 
-/// The observer loses all it had written down, after a switchover. The host that runs the singletons
-/// is the master, and files go on being copied: each host knows which epoch was there last.
+/// The observer loses all it had written down, after a switchover. The host of the singletons is
+/// the master, and files go on being copied: each host knows which epoch was there last.
 #[test]
 fn an_observer_that_lost_its_journal_goes_on_from_the_epoch_of_the_hosts() -> Result<()> {
     let stage = stage("")?;

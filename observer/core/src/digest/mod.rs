@@ -83,6 +83,9 @@ pub struct Digest {
     /// The services that run and are not ready.
     #[serde(default)]
     pub unready: Vec<Unready>,
+    /// The hosts that do not answer the observer, for as long as the policy asks.
+    #[serde(default)]
+    pub absent: Vec<HostName>,
     /// Since when the master has looked wrong.
     pub trouble_since: Option<At>,
     /// The hosts whose disk is nearly full, or soon will be.
@@ -245,8 +248,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
     let loss = loss::estimate(inputs, master.as_ref(), candidate.as_ref(), &files);
     let promise = commits::promise(inputs, master.as_ref(), candidate.as_ref());
     let (low_disks, mounts) = (disk::low(inputs), mounts::standings(inputs, master.as_ref()));
-    remarks.extend(low_disks.iter().map(DiskLow::to_string));
-    remarks.extend(mounts::told(&mounts));
+    remarks.extend(low_disks.iter().map(DiskLow::to_string).chain(mounts::told(&mounts)));
     remarks.extend(distrust(snapshot).chain(claims(inputs)));
     let upkeep = upkeep(&files, &low_disks, mounts::is_unwell(&mounts, candidate.as_ref()));
     let facts = Facts {
@@ -277,6 +279,7 @@ pub fn digest(snapshot: &Snapshot, spec: &PairSpec, memory: &Memory, now: At) ->
         strayed,
         enabled,
         unready,
+        absent: votes::absent(inputs),
         trouble_since,
         low_disks,
         files,

@@ -51,6 +51,12 @@ pub(super) fn ssh(inputs: Inputs<'_>, host: &HostName) -> Vote {
     vote(inputs.snapshot.get(&Look::Machine(host.clone())), &inputs.spec.policy)
 }
 
+/// The hosts whose SSH is lost.
+pub(super) fn absent(inputs: Inputs<'_>) -> Vec<HostName> {
+    let lost = |host: &&HostName| ssh(inputs, host) == Vote::Lost;
+    inputs.spec.hosts.iter().filter(lost).cloned().collect()
+}
+
 /// Why nothing can be done on `host` although it answers: its commands are denied or cannot be
 /// read, for as long as the policy asks of silence.
 pub(super) fn unworkable<'a>(inputs: Inputs<'a>, host: &HostName) -> Option<&'a Silent> {

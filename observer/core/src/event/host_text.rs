@@ -39,6 +39,10 @@ impl EventKind {
             EventKind::HostForgotten { host, by, reason } => {
                 format!("{host} is left out of the pair until it answers, by {by}: {reason}")
             }
+            EventKind::HostChanged { host, answers: false } => {
+                format!("{host} does not answer any more")
+            }
+            EventKind::HostChanged { host, answers: true } => format!("{host} answers again"),
             EventKind::HostReturned { host } => {
                 format!("{host} answers again, and belongs to the pair again")
             }

@@ -8,6 +8,7 @@
 //! out after every input; carry out `Record` before anything that follows it is asked for (the
 //! machine itself never asks for an effect before its record was reported durable).
 
+mod absences;
 mod acting;
 mod advice;
 mod drain;
@@ -112,6 +113,8 @@ pub struct Pair {
     wanted: BTreeMap<FileSetName, Deletions>,
     /// What was last told of each mount.
     told_mounts: mounts::Told,
+    /// Hosts of which was told that they do not answer.
+    told_absent: BTreeSet<HostName>,
     /// What the last verifications of each file set said.
     verified: BTreeMap<FileSetName, LastVerified>,
     started_at: At,
@@ -146,6 +149,7 @@ impl Pair {
             wanted: BTreeMap::new(),
             verified: BTreeMap::new(),
             told_mounts: mounts::Told::new(),
+            told_absent: BTreeSet::new(),
             started_at: now,
             spec: memory.present(&spec),
             configured: spec,
@@ -297,6 +301,7 @@ impl Pair {
         let trouble_ms = digest.trouble_since.map(|since| now.since(since));
         self.pace.set_mood(pace::Mood::of(rule, &self.snapshot, trouble_ms));
         self.note_mounts(&digest, now);
+        self.note_absences(&digest, now);
         self.tell_verdict(&digest, ruling, now);
         self.latest = Some((digest, ruling));
         self.reconsider();

@@ -217,8 +217,8 @@ mod tests {
     use super::*;
 
     const CLEAN: &str = "\
-        files\nActiveState=inactive\nNow=1700000010.500\nEpoch=8\n\nOrder=7 routine 0\nClean=1700000000.250\n\
-        Ended=1700000003.500\n\
+        files\nActiveState=inactive\nNow=1700000010.500\nEpoch=8\n\nOrder=7 routine 0\n\
+        Clean=1700000000.250\nEnded=1700000003.500\n\
         clean 7 last\n\
         clean Number of files: 9 (reg: 6, dir: 2, link: 1)\n\
         clean Number of deleted files: 0\n\
