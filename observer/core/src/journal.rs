@@ -344,6 +344,15 @@ impl OpenPlan {
         self.turned_back.is_none() && self.plan.pivot().is_some_and(ordered)
     }
 
+    /// True if each step was done or left out, and only the closing is not recorded.
+    pub fn is_through(&self) -> bool {
+        let over = |step| {
+            let mark = self.marks.get(&(step, Way::Forward));
+            matches!(mark, Some(Mark::Proven { .. } | Mark::Skipped { .. }))
+        };
+        self.turned_back.is_none() && (0..self.plan.steps.len()).all(over)
+    }
+
     /// True if the plan stopped its master's database and could not start it again.
     fn left_master_down(&self) -> bool {
         let skipped = |(key, mark): (&(usize, Way), &Mark)| {

@@ -507,6 +507,9 @@ fn resume_way(open: &OpenPlan, drive: &Drive, present: Present) -> Option<(Way, 
     if open.turned_back.is_some() {
         return Some((Way::Back, "it was being taken back"));
     }
+    if drive.is_done() {
+        return Some((Way::Forward, "each of its steps was done"));
+    }
     if facts.master == Master::Suspect && waited_ms < SUSPECT_MS {
         return None;
     }
