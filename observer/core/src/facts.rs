@@ -286,7 +286,7 @@ impl Facts {
                     self.slave,
                     Slave::Ready | Slave::Silent | Slave::NotPromotable | Slave::InMaintenance
                 );
-                let roles = matches!(self.roles, Roles::One | Roles::None);
+                let roles = matches!(self.roles, Roles::One | Roles::None | Roles::Moved);
                 master && slave && roles && self.proxies != Proxies::Parked
             }
         }

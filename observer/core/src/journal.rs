@@ -12,6 +12,7 @@ use crate::drain::{Drain, DrainOrder, Returning};
 use crate::facts::Asker;
 use crate::forget::Forgotten;
 use crate::judge::Repair;
+use crate::placed::{AGAIN, Tried};
 use crate::plan::{Effect, Goal, Plan, Undo};
 use crate::upgrade::{Next, Progress, Upgrade};
 use crate::words::{At, Epoch, HostName, PlanId, ServiceName};
@@ -399,7 +400,7 @@ pub struct Memory {
     /// When each repair was last finished or given up.
     pub repairs: BTreeMap<Repair, At>,
     /// When a service was last put where it belongs, or that was given up.
-    pub placed: BTreeMap<(HostName, ServiceName), At>,
+    pub placed: BTreeMap<(HostName, ServiceName), Tried>,
     /// True while the master's database is down because a plan of ours stopped it and could not
     /// start it again: no person's wish.
     pub left_stopped: bool,
@@ -501,16 +502,7 @@ impl Memory {
         self.undone_switchover = None;
         self.placed.clear();
         // What was tried in vain may be tried again.
-        for repair in [
-            Repair::StartSlave,
-            Repair::ResumeReplication,
-            Repair::Rejoin,
-            Repair::SetLease,
-            Repair::PlaceSingletons,
-            Repair::DisableAtBoot,
-        ] {
-            self.repairs.remove(&repair);
-        }
+        self.repairs.retain(|repair, _| !AGAIN.contains(repair));
     }
 
     fn close(&mut self, id: PlanId, outcome: &Outcome, at: At) {

@@ -19,7 +19,7 @@ pub mod lint;
 pub mod mounts;
 pub mod pair;
 pub mod parity;
-mod placed;
+pub mod placed;
 pub mod plan;
 pub mod policy;
 pub mod sighting;

@@ -325,6 +325,9 @@ pub struct UnitReport {
     pub unit: String,
     /// Its state.
     pub state: UnitState,
+    /// True if it has just died, and systemd is about to start it again by itself.
+    #[serde(default)]
+    pub loops: bool,
     /// True if systemd would start it at boot.
     #[serde(default)]
     pub at_boot: bool,

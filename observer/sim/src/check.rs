@@ -198,6 +198,11 @@ impl Checks {
             };
             world.a_singleton_is_not_started_twice(host, service, in_hand, now)?;
         }
+        if let Effect::Appoint { host } = &order.effect
+            && let Some(plan) = self.open.as_ref().filter(|plan| plan.id == order.plan)
+        {
+            an_appointment_is_proven(plan, host, world, now, self.lost_power)?;
+        }
         if let Effect::Promote { host } = &order.effect {
             the_old_master_is_fenced_before_a_promotion(host, world, now)?;
             if let Some(plan) = self.open.as_ref().filter(|plan| plan.id == order.plan) {
@@ -350,6 +355,54 @@ fn the_old_master_is_fenced_before_a_promotion(heir: &HostName, world: &World, n
     if !again && world.proxies.values().any(Proxy::shares_with_anybody) {
         let what = format!("{heir} promoted while users go on where they may go to every host");
         return broken(2, now, what);
+    }
+    Ok(())
+}
+
+/// Rules 1, 2 and 5 at the pivot of a pair whose database is external.
+fn an_appointment_is_proven(
+    plan: &Plan,
+    heir: &HostName,
+    world: &World,
+    now: At,
+    lost_power: bool,
+) -> Checked {
+    if world.promotions.iter().any(|(epoch, host)| *epoch == plan.epoch.0 && host == heir) {
+        return Ok(());
+    }
+    let old = world.machine(&plan.master);
+    if plan.goal == Goal::FailOver {
+        for name in world.proxies.keys() {
+            if world.users_can_write(name, &plan.master) {
+                return broken(
+                    2,
+                    now,
+                    format!("{heir} appointed while {name} lets users in to {}", plan.master),
+                );
+            }
+        }
+    }
+    let runs = world.spec.singletons().any(|one| old.runs(&one.name)) && old.power == Power::On;
+    let graded = plan.goal == Goal::SwitchOver || world.spec.policy.fence != FenceGrade::ProxiedOff;
+    if runs
+        && graded
+        && !world.started_by_hand.contains(&plan.master)
+        && !(lost_power && plan.goal == Goal::FailOver)
+    {
+        return broken(2, now, format!("{heir} appointed while singletons run on {}", plan.master));
+    }
+    if plan.goal == Goal::FailOver
+        && world.spec.policy.fence == FenceGrade::PoweredOff
+        && !lost_power
+    {
+        return broken(2, now, format!("{heir} appointed while {} has power", plan.master));
+    }
+    // Where users work on every host nobody holds them, and such files are not theirs to write.
+    if plan.goal == Goal::SwitchOver && world.spec.sharing.is_empty() {
+        let missing = old.files.there.difference(&world.machine(heir).files.there).count();
+        if missing > 0 {
+            return broken(5, now, format!("{heir} appointed without {missing} files"));
+        }
     }
     Ok(())
 }

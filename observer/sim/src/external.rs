@@ -28,6 +28,9 @@ impl World {
     }
 
     pub(crate) fn see_external(&self, host: &HostName) -> Option<Result<Seen, Silent>> {
+        if self.machine(host).no_way_on {
+            return Some(Err(Silent::Denied("forwarding is prohibited".to_owned())));
+        }
         // A packet filter drops what it does not let through.
         self.network.passes(host.as_str(), DATABASE).then_some(Ok(Seen::PortOpen))
     }
@@ -42,7 +45,7 @@ impl World {
     }
 
     pub(crate) fn prove_can_serve(&self, host: &HostName) -> Answer {
-        let reached = self.network.passes(host.as_str(), DATABASE);
+        let reached = self.network.passes(host.as_str(), DATABASE) && !self.machine(host).no_way_on;
         self.if_host(host, |machine| machine.is_up() && reached)
     }
 

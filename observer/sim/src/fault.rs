@@ -60,6 +60,17 @@ pub enum Fault {
     GainReadiness(HostName, ServiceName),
     /// All singletons of a host, into one state.
     Singletons(HostName, ServiceState),
+    /// A job of the host's boot never ends: systemd says that it is starting, and all works.
+    HangBoot(HostName),
+    EndBoot(HostName),
+    /// Its sshd lets nobody be reached through it.
+    ForbidForwarding(HostName),
+    /// All its processes are stopped, and its kernel takes connections for them.
+    Freeze(HostName),
+    Thaw(HostName),
+    /// Its systemd answers nothing, and all else goes on.
+    DeafenSystemd(HostName),
+    MendSystemd(HostName),
     /// A person, or an upgrade of a package, has a boot start this service, or the database.
     Enable(HostName, Option<ServiceName>),
     KillSshd(HostName),

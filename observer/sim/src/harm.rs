@@ -122,6 +122,13 @@ impl World {
                 self.machine_mut(&host).sshd = Running::No;
                 return true;
             }
+            Fault::HangBoot(host) => self.machine_mut(&host).boots = true,
+            Fault::EndBoot(host) => self.machine_mut(&host).boots = false,
+            Fault::ForbidForwarding(host) => self.machine_mut(&host).no_way_on = true,
+            Fault::Freeze(host) => self.machine_mut(&host).frozen = true,
+            Fault::Thaw(host) => self.machine_mut(&host).frozen = false,
+            Fault::DeafenSystemd(host) => self.machine_mut(&host).deaf = true,
+            Fault::MendSystemd(host) => self.machine_mut(&host).deaf = false,
             Fault::StartSshd(host) => self.machine_mut(&host).sshd = Running::Yes,
             Fault::ChangeHostKey(host) => {
                 self.machine_mut(&host).key_changed = true;

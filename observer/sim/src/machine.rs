@@ -37,6 +37,14 @@ pub struct Machine {
     pub key_changed: bool,
     /// Whether what its commands print cannot be read.
     pub garbled: bool,
+    /// All its processes are stopped (SIGSTOP); the kernel still takes connections.
+    pub frozen: bool,
+    /// Its sshd forbids forwarding: nothing can be reached from there.
+    pub no_way_on: bool,
+    /// A job of its boot never ends: systemd says "starting", and everything works.
+    pub boots: bool,
+    /// systemd answers nothing; everything else goes on.
+    pub deaf: bool,
     /// Whether its application serves and says that it is not well.
     pub overloaded: bool,
     /// The database.
@@ -148,6 +156,10 @@ pub enum ServiceState {
     NeverStarted,
     /// Dies again whenever it is started.
     Broken,
+    /// systemd starts it again and again (Restart=always): "activating (auto-restart)".
+    Looping,
+    /// systemd knows no such unit.
+    Gone,
 }
 
 /// What it takes for a service to be ready.
@@ -254,6 +266,10 @@ impl Machine {
             sshd: Running::Yes,
             key_changed: false,
             garbled: false,
+            frozen: false,
+            no_way_on: false,
+            boots: false,
+            deaf: false,
             overloaded: false,
             database: Database {
                 postmaster: Postmaster::Running,
@@ -429,7 +445,7 @@ impl Machine {
             return;
         }
         if let Some(state) = self.services.get_mut(service)
-            && *state != ServiceState::Broken
+            && !matches!(*state, ServiceState::Broken | ServiceState::Looping | ServiceState::Gone)
         {
             *state = ServiceState::Up;
             let warming = self.warmups.get(service).map(|warmup| match warmup {
@@ -444,7 +460,7 @@ impl Machine {
     /// Stops a service in order.
     pub fn stop_service(&mut self, service: &ServiceName) {
         if let Some(state) = self.services.get_mut(service)
-            && *state != ServiceState::Broken
+            && !matches!(*state, ServiceState::Broken | ServiceState::Looping | ServiceState::Gone)
             && !self.stubborn
         {
             *state = ServiceState::Stopped;

@@ -136,6 +136,13 @@ impl World {
     /// Proofs of what lies beside a database: its files, its slots, the services.
     fn prove_beside(&self, proof: &Proof) -> Answer {
         match proof {
+            Proof::ServiceReady { host, .. }
+            | Proof::ServiceRuns { host, .. }
+            | Proof::ServiceStopped { host, .. }
+                if self.machine(host).deaf =>
+            {
+                Answer::Unknown(format!("{host}: systemd does not answer"))
+            }
             Proof::NoTombstone { host } => self.if_host(host, |machine| !machine.tombstone),
             Proof::Follows { host, upstream } => self.if_host(host, |machine| {
                 machine.tombstone && machine.database.upstream.as_ref() == Some(upstream)

@@ -178,7 +178,7 @@ impl Proxy {
 
     /// True if a session would be sent to `host`: let in, and not found down by checks.
     pub fn routes_to(&self, host: &HostName) -> bool {
-        self.lets_in(host) && self.failing.get(host).is_none_or(|failing| *failing < 2)
+        self.leads_to(host) && self.failing.get(host).is_none_or(|failing| *failing < 2)
     }
 
     /// Takes note of one check of `host`.

@@ -218,6 +218,14 @@ impl Run {
         self.push(at, Happening::Fault(fault));
     }
 
+    /// Where the observer's disk was put back to this many records: its machine was restored.
+    pub fn restore_journal(&mut self, records: usize) {
+        self.kill_observer();
+        self.journal.truncate(records);
+        self.checks = Checks::default();
+        self.start_observer();
+    }
+
     /// Runs on for `ms` of simulated time; stops at the first broken rule.
     pub fn advance(&mut self, ms: u64) -> Result<(), Violation> {
         let until = self.now.plus(ms);

@@ -21,9 +21,9 @@ use observer_core::event::{Event, EventKind};
 use observer_core::journal::Way;
 use observer_core::policy::Placement;
 use observer_core::sighting::Says;
-use observer_core::words::{BouncerName, HostName, ProxyName, ServiceName};
+use observer_core::words::{BouncerName, HostName, ProxyName};
 
-use self::faults::{of_a_service, of_files};
+use self::faults::{of_a_machine, of_a_service, of_files};
 use self::settings::apply_setting;
 use crate::fault::{Carry, Fault};
 use crate::machine::Power;
@@ -44,6 +44,8 @@ pub struct Scenario {
 enum Line {
     At(u64, Fault),
     Run(u64),
+    /// The observer's machine is put back to where its journal had so many records.
+    Restore(usize),
     Must(Demand),
     Never(Demand),
 }
@@ -156,6 +158,7 @@ impl Scenario {
         for (number, line) in &self.lines {
             match line {
                 Line::At(..) => {}
+                Line::Restore(records) => run.restore_journal(*records),
                 Line::Run(ms) => run.advance(*ms).map_err(|violation| ScenarioError::Broken {
                     line: *number,
                     violation,
@@ -387,6 +390,7 @@ fn line(words: &[&str]) -> Option<Line> {
     match words[0] {
         "at" => Some(Line::At(duration(words.get(1)?)?, fault(&words[2..])?)),
         "run" => Some(Line::Run(duration(words.get(1)?)?)),
+        "restore" => Some(Line::Restore(number_at(words, 1)? as usize)),
         "must" => Some(Line::Must(demand(&words[1..])?)),
         "never" => Some(Line::Never(demand(&words[1..])?)),
         _ => None,
@@ -490,11 +494,11 @@ fn fault(words: &[&str]) -> Option<Fault> {
         "deafen-switch" => Fault::DeafenSwitch(host()?),
         "slow-switch" => Fault::SlowSwitch(host()?),
         "mend-switch" => Fault::MendSwitch(host()?),
-        "enable" => Fault::Enable(host()?, words.get(2).map(|name| ServiceName::new(name))),
         "let-finish" => Fault::LetFinish(proxy()?),
         "never-finish" => Fault::NeverFinish(proxy()?),
         _ => {
             return of_a_service(words)
+                .or_else(|| of_a_machine(words))
                 .or_else(|| of_files(words))
                 .or_else(|| of_a_proxys_table(words))
                 .or_else(|| of_a_bouncer(words))

@@ -1,6 +1,6 @@
 //! How the simulated world answers looks.
 
-use observer_core::policy::UsersGo;
+use observer_core::policy::{ServiceSpec, UsersGo};
 use observer_core::sighting::{
     Admission, CheckResult, DatabaseBusy, DatabaseReport, FileServer, LeaseSeen, Look,
     MachineReport, ProxyFileReport, ProxyReport, Seen, ServerReport, Silent, Synchrony,
@@ -38,6 +38,14 @@ impl World {
             Look::Sessions(host) => self.over_ssh(host, World::see_sessions),
             Look::Mount { host, .. } => {
                 self.over_ssh(host, |machine| Some(Ok(machine.mount.see(now))))
+            }
+            Look::Port { host, from }
+                if self.machine(host).frozen
+                    && self.machine(host).is_up()
+                    && *from == Vantage::Observer
+                    && self.network.passes(OBSERVER, host.as_str()) =>
+            {
+                Some(Ok(Seen::PortOpen))
             }
             Look::Port { host, from } if self.spec.has_external_database() => {
                 self.see_through(from, host, |machine| {
@@ -85,7 +93,11 @@ impl World {
 
     fn see_machine(&self, host: &HostName) -> Option<Result<Seen, Silent>> {
         let machine = self.machine(host);
-        if !self.network.passes(OBSERVER, host.as_str()) || machine.power == Power::Off {
+        if !self.network.passes(OBSERVER, host.as_str())
+            || machine.power == Power::Off
+            || machine.frozen
+            || machine.deaf
+        {
             return None;
         }
         if machine.power == Power::Crashed || machine.sshd == Running::No {
@@ -101,20 +113,26 @@ impl World {
         let mut units = vec![UnitReport {
             unit: "database".to_owned(),
             state: machine.database_unit(),
+            loops: false,
             at_boot: machine.enabled.contains(&None),
         }];
-        units.extend(self.spec.services.iter().map(|service| UnitReport {
+        let is_known = |service: &&ServiceSpec| {
+            machine.services.get(&service.name) != Some(&ServiceState::Gone)
+        };
+        units.extend(self.spec.services.iter().filter(is_known).map(|service| UnitReport {
             unit: service.unit.clone(),
             state: match machine.services.get(&service.name) {
                 Some(ServiceState::Up) => UnitState::Active,
                 Some(ServiceState::Failed | ServiceState::Broken) => UnitState::Failed,
                 Some(ServiceState::NeverStarted) => UnitState::NeverStarted,
-                Some(ServiceState::Stopped) | None => UnitState::Stopped,
+                Some(ServiceState::Looping) => UnitState::Activating,
+                Some(ServiceState::Stopped | ServiceState::Gone) | None => UnitState::Stopped,
             },
+            loops: machine.services.get(&service.name) == Some(&ServiceState::Looping),
             at_boot: machine.enabled.contains(&Some(service.name.clone())),
         }));
         Some(Ok(Seen::Machine(MachineReport {
-            system: SystemState::Running,
+            system: if machine.boots { SystemState::Starting } else { SystemState::Running },
             units,
             tombstone: machine.tombstone,
             lease: self.see_lease(machine),
@@ -136,6 +154,7 @@ impl World {
         let machine = self.machine(host);
         self.network.passes(OBSERVER, host.as_str())
             && machine.is_up()
+            && !machine.frozen
             && machine.sshd == Running::Yes
             && !machine.key_changed
     }
@@ -146,7 +165,10 @@ impl World {
         see: impl FnOnce(&Machine) -> Option<Result<Seen, Silent>>,
     ) -> Option<Result<Seen, Silent>> {
         let machine = self.machine(host);
-        if !self.network.passes(OBSERVER, host.as_str()) || machine.power == Power::Off {
+        if !self.network.passes(OBSERVER, host.as_str())
+            || machine.power == Power::Off
+            || machine.frozen
+        {
             // An established connection that has gone silent: the query just waits.
             return None;
         }
@@ -208,6 +230,9 @@ impl World {
                 if !self.ssh_works(other) {
                     return Some(Err(Silent::NoWay));
                 }
+                if self.machine(other).no_way_on {
+                    return Some(Err(Silent::Denied("forwarding is prohibited".to_owned())));
+                }
                 other.as_str()
             }
         };
@@ -218,13 +243,16 @@ impl World {
         match machine.power {
             Power::Off => None,
             Power::Crashed => Some(Ok(Seen::Refused)),
+            Power::On if machine.frozen => None,
             Power::On => see(machine),
         }
     }
 
     pub(crate) fn ssh_silent(&self, host: &HostName) -> bool {
         let machine = self.machine(host);
-        !self.network.passes(OBSERVER, host.as_str()) || machine.power == Power::Off
+        !self.network.passes(OBSERVER, host.as_str())
+            || machine.power == Power::Off
+            || machine.frozen
     }
 
     fn see_proxy(&self, name: &ProxyName) -> Option<Result<Seen, Silent>> {
@@ -264,6 +292,9 @@ impl World {
     /// Whether the check of the database alone passes, as of a frontend for SQL clients.
     fn database_check_passes(&self, proxy: &ProxyName, host: &HostName) -> bool {
         let machine = self.machine(host);
+        if self.spec.has_external_database() {
+            return self.check_passes(proxy, host);
+        }
         machine.is_up()
             && self.network.passes(proxy.as_str(), host.as_str())
             && machine.database.postmaster == Postmaster::Running

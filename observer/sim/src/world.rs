@@ -115,7 +115,9 @@ impl World {
     pub fn application_serves(&self, host: &HostName) -> bool {
         let machine = self.machine(host);
         let probed = self.spec.services.iter().filter(|s| s.probed == Probed::Health);
-        machine.is_up() && probed.into_iter().all(|service| machine.is_ready(&service.name))
+        machine.is_up()
+            && !machine.frozen
+            && probed.into_iter().all(|service| machine.is_ready(&service.name))
     }
 
     /// True if a user at `proxy` would have a write committed on `host`.
@@ -341,6 +343,16 @@ impl World {
         let Some(host) = effect.on_host().cloned() else {
             return Some(Reply::Refused("not done on a host".to_owned()));
         };
+        if self.machine(&host).deaf
+            && matches!(
+                effect,
+                Effect::StartService { .. }
+                    | Effect::StopService { .. }
+                    | Effect::RestartService { .. }
+            )
+        {
+            return None;
+        }
         self.on_host(&host, |machine| {
             match effect {
                 Effect::StopDatabase { how: Stop::Clean, .. } => {

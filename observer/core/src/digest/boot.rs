@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DATABASE_UNIT, Inputs};
+use super::{DATABASE_UNIT, Inputs, system};
 use crate::facts::Upkeep;
 use crate::judge::Repair;
 use crate::policy::OnEnabled;
@@ -45,7 +45,7 @@ pub(super) fn enabled(inputs: Inputs<'_>) -> Vec<EnabledUnit> {
             continue;
         };
         // What a boot starts, it starts before it is through.
-        if report.system != SystemState::Running {
+        if system(inputs, host) != Some(SystemState::Running) {
             continue;
         }
         let is_enabled = |unit: &str| report.unit(unit).is_some_and(|unit| unit.at_boot);

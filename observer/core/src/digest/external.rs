@@ -6,9 +6,9 @@
 //! database that nobody reaches: for the last, no host is the better one.
 
 use super::votes::{self, Vote};
-use super::{Age, Inputs, files, mounts, unit_state};
+use super::{Age, Inputs, files, mounts, singletons, system, unit_state};
 use crate::facts::{Master, Slave};
-use crate::policy::{Placement, Probed};
+use crate::policy::{Placement, Probed, ServiceSpec};
 use crate::sighting::{Look, Seen, Silent, SystemState, UnitState, Vantage};
 use crate::words::{At, HostName};
 
@@ -71,12 +71,19 @@ pub(super) fn assess(
     };
     let master_well = matches!(condition, Master::Healthy | Master::Suspect);
     match (votes::ssh(inputs, host), &machine.latest.seen) {
-        (Vote::Alive, Ok(Seen::Machine(report))) => match report.system {
-            SystemState::Running => {}
-            // It will be heard of in a moment, or not at all.
-            SystemState::Starting => return (Slave::Silent, say("is booting")),
-            SystemState::Stopping => return (Slave::Silent, say("is shutting down")),
-        },
+        (Vote::Alive, Ok(Seen::Machine(report))) => {
+            match system(inputs, host).unwrap_or(report.system) {
+                SystemState::Running => {}
+                // It will be heard of in a moment, or not at all.
+                SystemState::Starting => return (Slave::Silent, say("is booting")),
+                SystemState::Stopping => return (Slave::Silent, say("is shutting down")),
+            }
+            let lacks = |one: &&ServiceSpec| report.unit(&one.unit).is_none();
+            if let Some(service) = inputs.spec.singletons().find(lacks) {
+                let why = format!("systemd there knows no {}", service.unit);
+                return (Slave::NotPromotable, say(&why));
+            }
+        }
         (Vote::Undecided, Err(_))
             if master_well && machine.streak < inputs.spec.policy.failures =>
         {
@@ -91,8 +98,15 @@ pub(super) fn assess(
         }
         _ => return (Slave::Silent, say("does not answer")),
     }
-    if reach(inputs, host) == Vote::Lost {
-        return (Slave::NotPromotable, say("does not reach the external database"));
+    match (reach(inputs, host), inputs.snapshot.get(&Look::External(host.clone()))) {
+        (Vote::Lost, _) => {
+            return (Slave::NotPromotable, say("does not reach the external database"));
+        }
+        // It is not appointed before it is seen to reach it.
+        (Vote::Unasked, Some(entry)) if matches!(entry.latest.seen, Err(Silent::Denied(_))) => {
+            return (Slave::NotPromotable, say("nobody may look for the external database there"));
+        }
+        _ => {}
     }
     if let Some(why) = ill(inputs, host) {
         return (Slave::NotPromotable, say(&why));
@@ -153,6 +167,26 @@ pub(super) fn only_carrier(inputs: Inputs<'_>) -> Option<HostName> {
     }
 }
 
+/// True where other hands have made another host the master: it runs all the singletons, and the
+/// journal's master, which answers, runs none of them. So it looks to an observer whose journal is
+/// from before the last change of master, as one that was restored. What a replaced master or a
+/// host in maintenance runs is stray.
+pub(super) fn moved(inputs: Inputs<'_>, master: &HostName) -> bool {
+    let memory = inputs.memory;
+    let left = |service| singletons::was_left(inputs, master, service);
+    if memory.open.is_some() || inputs.spec.singletons().any(left) {
+        return false;
+    }
+    let carries = |host: &&HostName| {
+        let is_active = |service| unit_state(inputs, host, service) == Some(UnitState::Active);
+        let mine = memory.replaced.contains(*host) || memory.maintenance.contains_key(*host);
+        !mine && inputs.spec.singletons().all(is_active)
+    };
+    let others = inputs.spec.others(master).filter(carries).count();
+    let has_any = inputs.spec.singletons().next().is_some();
+    has_any && others == 1 && runs_singletons(inputs, master) == Some(false)
+}
+
 /// While no master is known: what each host says it runs.
 pub(super) fn claim(inputs: Inputs<'_>, host: &HostName) -> String {
     match runs_singletons(inputs, host) {
@@ -166,7 +200,7 @@ pub(super) fn claim(inputs: Inputs<'_>, host: &HostName) -> String {
 pub(super) fn has_returned(inputs: Inputs<'_>, host: &HostName) -> bool {
     matches!(
         inputs.snapshot.seen(&Look::Machine(host.clone())),
-        Some(Seen::Machine(report)) if report.system == SystemState::Running
+        Some(Seen::Machine(_)) if system(inputs, host) == Some(SystemState::Running)
     ) && runs_singletons(inputs, host) == Some(false)
 }
 

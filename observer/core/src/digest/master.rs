@@ -4,7 +4,7 @@
 //! is seen from outside; any sign of life outranks any silence.
 
 use super::votes::{self, ProxyWord, Vote};
-use super::{Inputs, commits, disk, external, mounts, singletons};
+use super::{Inputs, commits, disk, external, mounts, singletons, system};
 use crate::facts::Master;
 use crate::judge::Repair;
 use crate::ledger::Entry;
@@ -17,6 +17,10 @@ use crate::words::{At, HostName};
 /// The unit that every host's database runs under is reported under this name, so that the core
 /// need not know how each distribution calls it.
 pub const DATABASE_UNIT: &str = "database";
+
+/// How long the word of a host that saw the master alive counts after that host was lost itself,
+/// in milliseconds.
+const VANTAGE_WORD_MS: u64 = 10_000;
 
 /// How long an application is given to serve again after its database came back: a few times the
 /// second that connection pools commonly wait between attempts.
@@ -76,8 +80,8 @@ impl<'a> View<'a> {
         if ssh != Vote::Alive && !answers {
             return self.seen_outside(ssh);
         }
-        if let Some((report, since)) = self.machine()
-            && report.system != SystemState::Running
+        if let Some((_, since)) = self.machine()
+            && system(self.inputs, self.master) != Some(SystemState::Running)
         {
             return self.within_grace(since, Master::HostDown);
         }
@@ -92,7 +96,12 @@ impl<'a> View<'a> {
             Vote::Unasked | Vote::Undecided => Master::Suspect,
             Vote::Lost => {
                 let lasts = |since: At| self.inputs.now.since(since) >= APPLICATION_ILL_MS;
-                let lost = reach.is_some_and(|entry| lasts(entry.since));
+                // What was not heard while the host was not says nothing of its database.
+                let host = self.entry(Look::Machine(self.master.clone()));
+                let heard = host.filter(|entry| entry.class != Class::Silent).map(|e| e.since);
+                let lost = reach.zip(heard).is_some_and(|(entry, heard)| {
+                    entry.latest.asked_at >= heard && lasts(entry.since.max(heard))
+                });
                 // One that comes back is reached by one host a moment before the other.
                 match external::reached_beside_since(self.inputs, self.master) {
                     // What a switchover did not mend, it will not mend again a moment later.
@@ -107,8 +116,8 @@ impl<'a> View<'a> {
 
     /// The host answers us: believe what it says of itself.
     fn by_ssh(self, database: Option<&Entry>) -> Master {
-        if let Some((report, since)) = self.machine()
-            && report.system != SystemState::Running
+        if let Some((_, since)) = self.machine()
+            && system(self.inputs, self.master) != Some(SystemState::Running)
         {
             return self.within_grace(since, Master::DatabaseDead);
         }
@@ -318,9 +327,11 @@ impl<'a> View<'a> {
         }
         let own = votes::port(self.inputs, self.master, Vantage::Observer);
         let second = users == ProxyWord::Failing || self.slave_votes().contains(&Vote::Lost);
-        let unsure = others.contains(&Vote::Undecided) || votes::a_proxy_is_undecided(self.inputs);
-        // As long as the policy gives a host to come back by itself, since it was last heard.
-        let since = self.entry(Look::Machine(self.master.clone())).map(|entry| entry.since);
+        let unsure = others.contains(&Vote::Undecided)
+            || votes::a_proxy_is_undecided(self.inputs)
+            || self.lost_with_its_vantage();
+        // As long as the policy gives a host to come back by itself, since anybody heard it last.
+        let since = self.last_heard();
         let policy = &self.inputs.spec.policy;
         let lasts = since.is_some_and(|at| self.inputs.now.since(at) >= policy.detection_ms);
         let gone = own == Vote::Lost && second && !unsure && lasts;
@@ -335,6 +346,50 @@ impl<'a> View<'a> {
         }
         let answers = |host: &&HostName| votes::ssh(self.inputs, host) == Vote::Alive;
         self.inputs.spec.others(self.master).filter(answers).cloned().collect()
+    }
+
+    /// When the last of all vantages, proxies included, ceased to find the master.
+    fn last_heard(self) -> Option<At> {
+        let lost = |entry: &Entry| (entry.class != Class::Good).then_some(entry.since);
+        let own = self.entry(Look::Machine(self.master.clone())).map(|entry| entry.since);
+        let hosts = self.inputs.spec.others(self.master).flat_map(|host| self.looks_from(host));
+        let seen = hosts.filter_map(|look| lost(self.entry(look)?));
+        let proxies = self.inputs.spec.proxies.iter().filter_map(|proxy| {
+            self.entry(Look::Proxy(proxy.clone()))?.failing_since.get(self.master).copied()
+        });
+        own.into_iter().chain(seen).chain(proxies).max()
+    }
+
+    /// The looks at the master from another host.
+    fn looks_from(self, host: &HostName) -> [Look; 2] {
+        let (from, host) = (Vantage::Host(host.clone()), self.master.clone());
+        [Look::Port { host: host.clone(), from: from.clone() }, Look::Application { host, from }]
+    }
+
+    /// True where a host that saw the master alive while we did not has itself been lost a moment
+    /// ago: its last word counts until it has been away for longer than a hiccup.
+    fn lost_with_its_vantage(self) -> bool {
+        let policy = &self.inputs.spec.policy;
+        let Some(own) = self.entry(Look::Machine(self.master.clone())) else { return false };
+        let margin_ms = u64::from(policy.failures) * policy.interval_ms;
+        let is_late = |host: &HostName, entry: &Entry| {
+            let machine = self.entry(Look::Machine(host.clone()));
+            let asked = machine.is_some_and(|machine| {
+                machine.class == Class::Good && entry.latest.asked_at >= machine.since
+            });
+            let is_good = entry.class == Class::Good;
+            let until = if is_good { entry.latest.at } else { entry.since };
+            // One that was asked while it answered, and did not find the master, says so itself.
+            let counts = is_good || !asked;
+            counts
+                && until > own.since.plus(margin_ms)
+                && self.inputs.now.since(until) < VANTAGE_WORD_MS
+        };
+        let sees = |host: &HostName| {
+            let looks = self.looks_from(host).into_iter();
+            looks.filter_map(|look| self.entry(look)).any(|entry| is_late(host, entry))
+        };
+        self.inputs.spec.has_external_database() && self.inputs.spec.others(self.master).any(sees)
     }
 
     fn port_votes(self) -> Vec<Vote> {

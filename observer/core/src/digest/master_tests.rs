@@ -33,7 +33,12 @@ fn spec() -> PairSpec {
 }
 
 fn machine(desk: UnitState) -> Seen {
-    let unit = |unit: &str, state| UnitReport { unit: unit.to_owned(), state, at_boot: false };
+    let unit = |unit: &str, state| UnitReport {
+        unit: unit.to_owned(),
+        state,
+        loops: false,
+        at_boot: false,
+    };
     let units = vec![unit(DATABASE_UNIT, UnitState::Active), unit("desk.service", desk)];
     let (system, lease) = (SystemState::Running, LeaseSeen::None);
     Seen::Machine(MachineReport { system, units, tombstone: false, lease, monitor: None })

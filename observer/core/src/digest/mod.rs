@@ -42,7 +42,7 @@ use crate::judge::Repair;
 use crate::ledger::{Entry, Snapshot};
 use crate::plan::Promise;
 use crate::policy::{PairSpec, ServiceSpec, Store};
-use crate::sighting::{Class, DatabaseReport, Look, Seen, Silent, UnitState};
+use crate::sighting::{Class, DatabaseReport, Look, Seen, Silent, SystemState, UnitState};
 use crate::words::{At, HostName, ProxyName, Timeline};
 
 /// What one round of looking comes to.
@@ -339,6 +339,16 @@ fn unit_state(inputs: Inputs<'_>, host: &HostName, service: &ServiceSpec) -> Opt
     }
 }
 
+/// systemd's state of a host that answers. One job of a boot that never ends leaves a machine
+/// "starting" for ever: after the grace it is judged by what runs there, like any other.
+fn system(inputs: Inputs<'_>, host: &HostName) -> Option<SystemState> {
+    let entry = inputs.snapshot.get(&Look::Machine(host.clone()))?;
+    let Ok(Seen::Machine(report)) = &entry.latest.seen else { return None };
+    let lasts = inputs.now.since(entry.since) >= inputs.spec.policy.restart_grace_ms;
+    let is_up = report.system == SystemState::Starting && lasts;
+    Some(if is_up { SystemState::Running } else { report.system })
+}
+
 fn upkeep(files: &[FileStanding], low_disks: &[DiskLow], storage_is_unwell: bool) -> Upkeep {
     if storage_is_unwell {
         Upkeep::StorageUnwell
@@ -424,8 +434,8 @@ fn roles(inputs: Inputs<'_>) -> (Roles, Vec<HostName>) {
     let Inputs { spec, memory, .. } = inputs;
     let Some(master) = &memory.master else { return (Roles::None, Vec::new()) };
     if spec.has_external_database() {
-        // A host is master by the journal alone; singletons beside it are stopped as strayed.
-        return (Roles::One, Vec::new());
+        let moved = external::moved(inputs, master);
+        return (if moved { Roles::Moved } else { Roles::One }, Vec::new());
     }
     let others: Vec<HostName> =
         spec.others(master).filter(|host| inputs.is_primary(host)).cloned().collect();

@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Inputs, unit_state};
+use super::{Inputs, system, unit_state};
 use crate::facts::Singletons;
 use crate::policy::{Placement, Probed, ServiceSpec};
 use crate::sighting::{Look, Seen, SystemState, UnitState};
@@ -42,6 +42,8 @@ pub enum Stray {
     StoppedOnPurpose,
     /// It runs on a host that is not the master, and that a person has in maintenance.
     RunsInMaintenance,
+    /// It does not run on the master, where systemd does not know its unit.
+    NoUnit,
     /// It belongs on this host whatever its role, does not run, and nobody stopped it there.
     Down,
 }
@@ -54,6 +56,7 @@ impl fmt::Display for Strayed {
             Stray::Missing => write!(f, "{service} does not run on {host}, the master"),
             Stray::StoppedOnPurpose => write!(f, "{service} was stopped on {host}, the master"),
             Stray::Down => write!(f, "{service} does not run on {host}"),
+            Stray::NoUnit => write!(f, "{service} has no unit on {host}, the master"),
             Stray::RunsInMaintenance => {
                 write!(f, "{service} runs on {host}, which is not the master, in maintenance")
             }
@@ -68,6 +71,9 @@ pub(super) fn strayed(inputs: Inputs<'_>, master: Option<&HostName>) -> Vec<Stra
     let singletons = inputs.spec.services.iter().filter(|s| s.placement == Placement::Master);
     for service in singletons {
         for host in &inputs.spec.hosts {
+            if host == master && is_unknown(inputs, host, service) {
+                found.push(stray(inputs, host, service, Stray::NoUnit));
+            }
             let how = unit_state(inputs, host, service).and_then(|state| match state {
                 UnitState::Active | UnitState::Activating
                     if host != master && inputs.memory.maintenance.contains_key(host) =>
@@ -78,6 +84,10 @@ pub(super) fn strayed(inputs: Inputs<'_>, master: Option<&HostName>) -> Vec<Stra
                     Some(Stray::RunsBeside)
                 }
                 UnitState::Failed | UnitState::NeverStarted if host == master => {
+                    Some(Stray::Missing)
+                }
+                // It dies, and is started again by systemd, for ever perhaps.
+                UnitState::Activating if host == master && loops(inputs, host, service) => {
                     Some(Stray::Missing)
                 }
                 // What a plan of ours has stopped and not started again is nobody's wish.
@@ -96,9 +106,28 @@ pub(super) fn strayed(inputs: Inputs<'_>, master: Option<&HostName>) -> Vec<Stra
     found
 }
 
+/// True if systemd there answers and knows no unit of this service.
+fn is_unknown(inputs: Inputs<'_>, host: &HostName, service: &ServiceSpec) -> bool {
+    matches!(
+        inputs.snapshot.seen(&Look::Machine(host.clone())),
+        Some(Seen::Machine(report)) if report.unit(&service.unit).is_none()
+    )
+}
+
+fn loops(inputs: Inputs<'_>, host: &HostName, service: &ServiceSpec) -> bool {
+    matches!(
+        inputs.snapshot.seen(&Look::Machine(host.clone())),
+        Some(Seen::Machine(report)) if report.unit(&service.unit).is_some_and(|unit| unit.loops)
+    )
+}
+
 fn stray(inputs: Inputs<'_>, host: &HostName, service: &ServiceSpec, how: Stray) -> Strayed {
     let key = (host.clone(), service.name.clone());
-    let tried = inputs.is_lately(inputs.memory.placed.get(&key).copied());
+    let tried = inputs.memory.placed.get(&key).is_some_and(|tried| {
+        // What ran, and was not started since the host booted, is not what was mended.
+        let booted = unit_state(inputs, host, service) == Some(UnitState::NeverStarted);
+        inputs.is_lately(Some(tried.at)) && !(tried.helped && booted)
+    });
     Strayed { host: key.0, service: key.1, how, tried }
 }
 
@@ -108,10 +137,7 @@ fn down(inputs: Inputs<'_>, master: &HostName) -> Vec<Strayed> {
     let mut found = Vec::new();
     let free = |host: &&HostName| !inputs.memory.maintenance.contains_key(*host);
     for host in inputs.spec.hosts.iter().filter(free) {
-        let Some(Seen::Machine(report)) = inputs.snapshot.seen(&Look::Machine(host.clone())) else {
-            continue;
-        };
-        if report.system != SystemState::Running {
+        if system(inputs, host) != Some(SystemState::Running) {
             continue;
         }
         for service in inputs.spec.services_beside() {

@@ -4,7 +4,7 @@
 
 use super::master::DATABASE_UNIT;
 use super::votes::{self, Vote};
-use super::{Inputs, disk, external, history};
+use super::{Inputs, disk, external, history, system};
 use crate::facts::{Master, Slave};
 use crate::judge::Repair;
 use crate::ledger::Entry;
@@ -84,7 +84,7 @@ fn if_mendable(inputs: Inputs<'_>, host: &HostName, database: &Entry, condition:
     };
     let Ok(Seen::Machine(report)) = &machine.latest.seen else { return Slave::Down };
     let fresh = machine.latest.asked_at >= database.since;
-    let running = report.system == SystemState::Running;
+    let running = system(inputs, host) == Some(SystemState::Running);
     let by_itself = matches!(
         report.unit(DATABASE_UNIT).map(|unit| unit.state),
         Some(UnitState::NeverStarted | UnitState::Failed)

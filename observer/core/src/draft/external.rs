@@ -3,7 +3,7 @@
 //! where they are.
 
 use super::{Brief, NoPlan, monitors, steps};
-use crate::digest::Reach;
+use crate::digest::{Reach, Stray, Strayed};
 use crate::facts::Master;
 use crate::files::PassKind;
 use crate::plan::{First, Goal, OnFailure, Plan, Step, Undo};
@@ -18,6 +18,7 @@ pub(super) fn fail_over(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     let mut plan: Vec<Step> = Vec::new();
     plan.extend(spec.proxies.iter().map(|proxy| steps::fence(brief, proxy, master)));
     let answers = digest.master_ssh == Reach::Answers;
+    plan.extend(copies(brief, heir)?);
     if answers {
         plan.extend(monitors::send_away(brief, master));
         // Two copies would do each job twice: what answers and does not stop them keeps its role.
@@ -70,6 +71,7 @@ pub(super) fn switch_over(brief: Brief<'_>) -> Result<Plan, NoPlan> {
     let is_needed = |service: &&ServiceSpec| service.users == UserWait::Wait;
     let (needed, rest): (Vec<_>, Vec<_>) = spec.singletons().rev().partition(is_needed);
     let stop = |service: &ServiceSpec| stop(spec, master, service);
+    plan.extend(copies(brief, heir)?);
     plan.extend(rest.into_iter().map(stop));
     if spec.users_go_to_the_master_alone() {
         plan.extend(monitors::leave(brief, master));
@@ -105,6 +107,19 @@ fn stop(spec: &PairSpec, master: &HostName, service: &ServiceSpec) -> Step {
         deadline_ms: service.stop_deadline_ms.unwrap_or(spec.policy.stop_deadline_ms),
         ..steps::stop_service(master, service)
     }
+}
+
+/// Stops what runs beside the master, on a host in maintenance, too: the heir's would be a second
+/// copy.
+fn copies(brief: Brief<'_>, heir: &HostName) -> Result<Vec<Step>, NoPlan> {
+    let Brief { spec, digest, .. } = brief;
+    let runs = |how| matches!(how, Stray::RunsBeside | Stray::RunsInMaintenance);
+    let strayed = digest.strayed.iter().filter(|one| runs(one.how) && one.host != *heir);
+    let stop = |one: &Strayed| {
+        let service = spec.services.iter().find(|service| service.name == one.service);
+        service.map(|service| stop(spec, &one.host, service)).ok_or(NoPlan::NoService)
+    };
+    strayed.map(stop).collect()
 }
 
 fn stops(spec: &PairSpec, master: &HostName) -> impl Iterator<Item = Step> {

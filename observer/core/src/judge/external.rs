@@ -13,7 +13,7 @@ pub(super) const EXTERNAL: &[Rule] = &[
         when: When { master: &[Master::HostDown], ..SAFE },
         cause: Cause::MasterHostDead,
         verdict: Verdict::FailOver,
-        why: "the master has been going down or coming up for longer than its grace",
+        why: "the master has been going down for longer than its grace",
     },
     Rule {
         id: "E2",

@@ -84,7 +84,10 @@ fn check_singletons(plan: &Plan, spec: &PairSpec, pivot: usize, findings: &mut V
         proven(before, &Proof::ServiceStopped { host, service })
     };
     // A host that does not answer cannot be asked: how surely it is kept away is the policy's.
-    let none_asked = !before.iter().any(|step| matches!(step.effect, Effect::StopService { .. }));
+    let asked = |effect: &Effect| {
+        matches!(effect, Effect::StopService { .. }) && effect.on_host() == Some(&plan.master)
+    };
+    let none_asked = !before.iter().any(|step| asked(&step.effect));
     let silent = plan.goal == Goal::FailOver
         && none_asked
         && spec.policy.fence == FenceGrade::ProxiedOff

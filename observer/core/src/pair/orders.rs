@@ -523,7 +523,8 @@ impl Pair {
             self.write(Writing::Memory(Record::Adopted { at: now, master, epoch }));
             return Ok(());
         }
-        if self.memory.unacknowledged.is_none() && self.memory.last_failed.is_none() {
+        let is_free = self.memory.unacknowledged.is_none() && self.memory.last_failed.is_none();
+        if is_free && !self.memory.has_tried() {
             return Err(Refusal::Nothing("there is nothing to acknowledge"));
         }
         self.write(Writing::Memory(Record::Acknowledged { at: now, by }));

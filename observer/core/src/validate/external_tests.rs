@@ -19,6 +19,36 @@ fn found(change: impl FnOnce(&mut Survey)) -> ValidationReport {
     validate(&inputs)
 }
 
+/// Of three hosts one is dead, and is neither master nor next master: it keeps nobody from
+/// anything, and what to do with it is said.
+#[test]
+fn a_host_that_no_change_is_about_refuses_none() {
+    let (mut survey, mut spec) = (survey(), spec());
+    spec.store = Store::External;
+    spec.hosts.push("node-c".into());
+    spec.bouncers.clear();
+    survey.bouncers.clear();
+    let silent = || Unread("no answer in time".to_owned());
+    for host in survey.hosts.values_mut() {
+        host.external = Some(Ok(Reached::Connects));
+        host.machine.as_mut().unwrap().database_unit = None;
+    }
+    let mut dead = survey.hosts[&"node-b".into()].clone();
+    (dead.machine, dead.external) = (Err(silent()), Some(Err(silent())));
+    survey.hosts.insert("node-c".into(), dead);
+    let roles = Roles::of(&spec, &"node-a".into());
+    let found = |candidate: &str| {
+        let observer = ObserverState { candidate: Some(candidate.into()), ..observer() };
+        validate(&Inputs { spec: &spec, roles: &roles, survey: &survey, observer: &observer })
+    };
+    let beside = found("node-b");
+    assert!(beside.readiness.iter().all(|one| one.ready), "{:?}", beside.against());
+    let reached = beside.checks.iter().find(|one| one.is_amiss() && one.subject == "node-c");
+    let fix = reached.and_then(|one| one.fix.clone()).unwrap();
+    assert!(fix.contains("`ha-observer forget node-c"), "{fix}");
+    assert!(found("node-c").readiness.iter().all(|one| !one.ready), "the next master is dead");
+}
+
 fn slave(survey: &mut Survey) -> &mut HostSurvey {
     survey.hosts.get_mut(&"node-b".into()).unwrap()
 }

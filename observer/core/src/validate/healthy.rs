@@ -100,6 +100,7 @@ pub(super) fn roles() -> Roles {
 
 pub(super) fn observer() -> ObserverState {
     ObserverState {
+        candidate: None,
         plan: None,
         paused: None,
         maintenance: Vec::new(),

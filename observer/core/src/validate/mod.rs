@@ -177,6 +177,8 @@ pub struct ObserverState {
     pub plan: Option<PlanId>,
     /// Who paused it and why.
     pub paused: Option<String>,
+    /// The host that would be the next master.
+    pub candidate: Option<HostName>,
     /// Hosts in maintenance, each with why and for whom.
     pub maintenance: Vec<(HostName, String)>,
     /// Drained hosts, each with why and for whom.
@@ -245,6 +247,17 @@ impl<'a> Inputs<'a> {
         }
     }
 
+    /// True for a host that no change of master is about: neither master nor next master. Only
+    /// where the database is external, for there nobody depends on it.
+    fn is_beside(&self, subject: &str) -> bool {
+        let Some(candidate) = &self.observer.candidate else { return false };
+        let is_it = |host: &HostName| host.as_str() == subject;
+        self.spec.has_external_database()
+            && self.spec.hosts.iter().any(is_it)
+            && !is_it(candidate)
+            && !is_it(&self.roles.master)
+    }
+
     fn is_auto(&self) -> bool {
         self.spec.policy.mode == Mode::Auto
     }
@@ -270,7 +283,11 @@ pub fn validate(inputs: &Inputs<'_>) -> ValidationReport {
                 Ok(outcome) => outcome,
                 Err(why) => Outcome::Unknown(why.0),
             };
-            checks.push(CheckReport::of(check, subject, outcome));
+            let mut report = CheckReport::of(check, subject, outcome);
+            if inputs.is_beside(subject) {
+                report.belongs_to_a_host_beside();
+            }
+            checks.push(report);
         };
         let master = &inputs.roles.master;
         match check.examine {

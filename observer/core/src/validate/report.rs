@@ -111,6 +111,19 @@ impl CheckReport {
         }
     }
 
+    /// Its subject is a host that no change of master is about: what is amiss there is told, and
+    /// keeps nobody from anything.
+    pub(super) fn belongs_to_a_host_beside(&mut self) {
+        self.severity = Severity::Warning;
+        if self.grade == Grade::Unknown {
+            let host = &self.subject;
+            self.fix = Some(format!(
+                "see why it does not answer; one that is dead is left out by `ha-observer forget \
+                 {host} --reason TEXT` until it answers"
+            ));
+        }
+    }
+
     /// Whether it stands against this readiness at all.
     pub fn is_against(&self, readiness: Readiness) -> bool {
         self.is_amiss() && self.readies.contains(&readiness)

@@ -83,6 +83,12 @@ fn of_machine(
             return Ok(());
         }
     }
+    if known.iter().any(|name| name == machine) {
+        return Err(Failure::Usage(format!(
+            "{machine} needs none: it keeps nothing of the pair that this is about\n  fix: leave \
+             it out; a guard is for hosts with a database of their own, files are for hosts"
+        )));
+    }
     let known = known.join(", ");
     Err(Failure::Usage(format!(
         "no host or proxy is called \"{machine}\"\n  fix: use one of: {known}"

@@ -358,6 +358,7 @@ mod validation {
     fn observer() -> ObserverState {
         let plan = Some(observer_core::words::PlanId(7));
         ObserverState {
+            candidate: None,
             plan,
             paused: None,
             maintenance: Vec::new(),

@@ -277,7 +277,7 @@ impl State {
 }
 
 fn active(unit: &str) -> UnitReport {
-    UnitReport { unit: unit.to_owned(), state: UnitState::Active, at_boot: false }
+    UnitReport { unit: unit.to_owned(), state: UnitState::Active, loops: false, at_boot: false }
 }
 
 impl World for Scripted {

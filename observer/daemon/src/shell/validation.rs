@@ -36,6 +36,7 @@ impl Asked {
         let observer = ObserverState {
             plan: pair.drive().map(|drive| drive.plan().id).or(open),
             paused: memory.pause.as_ref().map(|pause| format!("{} ({})", pause.reason, pause.by)),
+            candidate: pair.latest().and_then(|(digest, _)| digest.candidate.clone()),
             maintenance: memory
                 .maintenance
                 .iter()

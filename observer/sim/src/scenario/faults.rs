@@ -25,6 +25,8 @@ pub(super) fn of_a_service(words: &[&str]) -> Option<Fault> {
         "start-singletons" => Fault::Singletons(host()?, ServiceState::Up),
         "stop-singletons" => Fault::Singletons(host()?, ServiceState::Stopped),
         "kill-singletons" => Fault::Singletons(host()?, ServiceState::Failed),
+        "loop-singletons" => Fault::Singletons(host()?, ServiceState::Looping),
+        "lose-singleton-units" => Fault::Singletons(host()?, ServiceState::Gone),
         "break-singletons" => Fault::Singletons(host()?, ServiceState::Broken),
         _ => return None,
     })
@@ -51,6 +53,22 @@ pub(super) fn of_files(words: &[&str]) -> Option<Fault> {
         "mount-read-only" => Fault::TurnMount(host()?, Mount::ReadOnly),
         "mount-another" => Fault::TurnMount(host()?, Mount::Other),
         "mend-mount" => Fault::TurnMount(host()?, Mount::Works),
+        _ => return None,
+    })
+}
+
+/// What happens to a host's systemd, its sshd and its processes.
+pub(super) fn of_a_machine(words: &[&str]) -> Option<Fault> {
+    let host = || words.get(1).map(|name| HostName::new(name));
+    Some(match *words.first()? {
+        "hang-boot" => Fault::HangBoot(host()?),
+        "end-boot" => Fault::EndBoot(host()?),
+        "forbid-forwarding" => Fault::ForbidForwarding(host()?),
+        "freeze" => Fault::Freeze(host()?),
+        "thaw" => Fault::Thaw(host()?),
+        "deafen-systemd" => Fault::DeafenSystemd(host()?),
+        "mend-systemd" => Fault::MendSystemd(host()?),
+        "enable" => Fault::Enable(host()?, words.get(2).map(|name| ServiceName::new(name))),
         _ => return None,
     })
 }

@@ -33,7 +33,7 @@ echo '=== ha-observer machine'
 cat /proc/sys/kernel/random/boot_id
 systemctl is-system-running 2>/dev/null
 echo '=== ha-observer units'
-systemctl show --property=LoadState,UnitFileState,ActiveState,Job,Result \
+systemctl show --property=LoadState,UnitFileState,ActiveState,SubState,Job,Result \
     --property=ActiveEnterTimestampMonotonic -- "$@"
 echo '=== ha-observer lease'
 timer=/run/systemd/transient/ha-observer-lease.timer
@@ -221,7 +221,8 @@ fn parse(stdout: &[u8], names: &[&str]) -> Option<(String, MachineReport, Option
     }
     let states = names.iter().zip(blocks).filter_map(|(name, block)| {
         let (unit, at_boot) = ((*name).to_owned(), is_enabled(block));
-        Some(UnitReport { unit, state: unit_state(block)?, at_boot })
+        let loops = property(block, "SubState") == Some("auto-restart");
+        Some(UnitReport { unit, state: unit_state(block)?, loops, at_boot })
     });
     let (tombstone, units) = (false, states.collect());
     let (lease_seen, monitor) = (LeaseSeen::None, None);

@@ -132,7 +132,9 @@ fn what_was_told_to_end_is_not_active() {
 #[test]
 fn a_unit_that_ran_and_was_forgotten_was_stopped() {
     let ran = RanInThisBoot::default();
-    let units = |state| vec![UnitReport { unit: "database".to_owned(), state, at_boot: false }];
+    let units = |state| {
+        vec![UnitReport { unit: "database".to_owned(), state, loops: false, at_boot: false }]
+    };
     let corrected = |boot: &str, state| {
         let mut units = units(state);
         ran.correct(boot, &mut units);

@@ -68,6 +68,14 @@ pub(crate) async fn table(
 ) -> Result<Vec<OwnRow>, NoTable> {
     let until = tokio::time::Instant::now() + deadline;
     let rows = rows_and_process(proxy, deadline).await?;
+    // One that was spelled wrong would have the right one taken for what leads to the master alone,
+    // and every other host taken out there.
+    let has = |name: &String| rows.iter().any(|row| row.backend == *name);
+    if let Some(name) = proxy.access.every_host.iter().find(|name| !has(name)) {
+        return Err(NoTable::Unreadable(format!(
+            "HAProxy has no backend `{name}`, which every_host of the pair's file names"
+        )));
+    }
     let mut own = own_rows(world, proxy, &rows);
     if own.is_empty() && proxy.file.bytes().is_none() {
         // The table may name addresses that only the file ties to a host.

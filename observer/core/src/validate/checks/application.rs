@@ -165,7 +165,10 @@ fn singletons(inputs: &Inputs<'_>) -> Examined {
             continue;
         }
         let mut on = Vec::new();
-        for host in &inputs.spec.hosts {
+        // A dead one beside master and next master is looked at, and told to stop, once it is back.
+        let is_gone =
+            |host: &HostName| inputs.is_beside(host.as_str()) && inputs.machine(host).is_err();
+        for host in inputs.spec.hosts.iter().filter(|host| !is_gone(host)) {
             let state = state_of(&inputs.machine(host)?.service_units, service)?;
             if matches!(state, Some(UnitState::Active | UnitState::Activating)) {
                 on.push(host);
