@@ -156,5 +156,6 @@ fn open_to_users(
     plan.extend(monitors::send_to(spec, heir));
     plan.extend(rest.into_iter().flat_map(start));
     plan.extend(proxies.iter().map(|proxy| steps::rewrite_after(brief, proxy, heir)));
+    plan.extend(steps::leave_to_slaves(spec, heir));
     plan
 }

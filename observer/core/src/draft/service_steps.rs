@@ -28,7 +28,14 @@ pub(super) fn open_to_users(spec: &PairSpec, heir: &HostName, paused: &[BouncerN
     plan.extend(monitors::send_to(spec, heir));
     plan.extend(rest.into_iter().map(|service| start_service(heir, service)));
     plan.extend(spec.proxies.iter().map(|proxy| steps::rewrite(spec, proxy, heir)));
+    plan.extend(leave_to_slaves(spec, heir));
     plan
+}
+
+/// What runs on slaves only does not go on on one that has become the master.
+pub(super) fn leave_to_slaves(spec: &PairSpec, heir: &HostName) -> impl Iterator<Item = Step> {
+    let theirs = spec.services.iter().filter(|service| service.placement == Placement::Slave);
+    theirs.map(|service| Step { undo: Undo::ForwardOnly, ..stop_service(heir, service) })
 }
 
 /// Starts a service on the new master. It is not worth keeping users out for a scheduler that

@@ -11,7 +11,8 @@ pub(super) use super::proxy_steps::{
     still_nobody_in, take_out,
 };
 pub(super) use super::service_steps::{
-    open_to_users, proof_beside_a_standby, slave_services, start_service, stop_service,
+    leave_to_slaves, open_to_users, proof_beside_a_standby, slave_services, start_service,
+    stop_service,
 };
 use crate::files::PassKind;
 use crate::plan::{Effect, First, LostReply, OnFailure, Proof, Step, Stop, Undo};
