@@ -23,6 +23,7 @@ use super::pair_task::PairTask;
 use super::readiness::Unready;
 use super::validation::{self, Asked};
 use super::world::World;
+use super::writer::Write;
 use crate::report::plan::PlanReport;
 
 /// How late a scheduled switchover may still begin: whoever ordered it for this time may not be
@@ -73,7 +74,8 @@ impl<W: World> PairTask<W> {
             | Ask::Apply(..)) => self.about_files(ask),
             Ask::UnderWay(order, reply) => {
                 self.under_way(&order);
-                let _ = reply.send(());
+                // No file is touched before a next life would know of it.
+                self.write(Write::Kept(reply));
             }
             Ask::CarriedOut(order, reply) => {
                 self.carried_out(&order);

@@ -11,7 +11,7 @@ use observer_core::event::Event;
 use observer_core::journal::Record;
 use observer_core::pair::{Input, Ticket};
 use observer_core::words::{Epoch, PairName};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::archive::{Archive, Sample, Unwritten, Watermark};
 use super::crash::CrashPoint;
@@ -35,6 +35,8 @@ pub(super) enum Write {
     Mark(Watermark),
     /// Not answered: a JSON value under a key.
     Remember(&'static str, String),
+    /// Answered once all that was to be remembered before is.
+    Kept(oneshot::Sender<()>),
     /// Not answered.
     Sample(Sample),
     /// Answered with `JournalTested`.
@@ -61,6 +63,7 @@ struct Waiting {
     events: VecDeque<Event>,
     mark: Option<Watermark>,
     remembered: BTreeMap<&'static str, String>,
+    kept: Vec<oneshot::Sender<()>>,
     samples: Vec<Sample>,
     tests: usize,
     /// Set while events cannot be written; cleared when something new comes in.
@@ -89,6 +92,14 @@ impl<A: Archive> Writer<A> {
     async fn write_one(&self, waiting: &mut Waiting) -> bool {
         if let Some((ticket, epoch, record)) = waiting.records.pop_front() {
             self.record(ticket, epoch, &record).await;
+        } else if !waiting.kept.is_empty() {
+            while let Some((key, body)) = waiting.remembered.pop_first() {
+                self.keep(self.archive.remember(&self.pair, key, &body)).await;
+            }
+            for asker in waiting.kept.drain(..) {
+                // Whoever asked may have gone meanwhile.
+                let _ = asker.send(());
+            }
         } else if let Some(event) = waiting.events.front().filter(|_| !waiting.held_back) {
             match in_time(self.archive.event(event)).await {
                 Ok(seq) => {
@@ -167,6 +178,7 @@ impl Waiting {
             Write::Remember(key, body) => {
                 self.remembered.insert(key, body);
             }
+            Write::Kept(asker) => self.kept.push(asker),
             Write::Sample(sample) => self.samples.push(sample),
             Write::Test => self.tests += 1,
         }
