@@ -162,6 +162,13 @@ pub enum ServiceState {
     Gone,
 }
 
+impl ServiceState {
+    /// False for one that no order brings into another state.
+    fn obeys(self) -> bool {
+        !matches!(self, ServiceState::Broken | ServiceState::Looping | ServiceState::Gone)
+    }
+}
+
 /// What it takes for a service to be ready.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Warmup {
@@ -445,7 +452,7 @@ impl Machine {
             return;
         }
         if let Some(state) = self.services.get_mut(service)
-            && !matches!(*state, ServiceState::Broken | ServiceState::Looping | ServiceState::Gone)
+            && state.obeys()
         {
             *state = ServiceState::Up;
             let warming = self.warmups.get(service).map(|warmup| match warmup {
@@ -460,7 +467,7 @@ impl Machine {
     /// Stops a service in order.
     pub fn stop_service(&mut self, service: &ServiceName) {
         if let Some(state) = self.services.get_mut(service)
-            && !matches!(*state, ServiceState::Broken | ServiceState::Looping | ServiceState::Gone)
+            && state.obeys()
             && !self.stubborn
         {
             *state = ServiceState::Stopped;

@@ -7,11 +7,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DATABASE_UNIT, Inputs, system};
+use super::{DATABASE_UNIT, Inputs, machine, system};
 use crate::facts::Upkeep;
 use crate::judge::Repair;
+use crate::plan::unit;
 use crate::policy::OnEnabled;
-use crate::sighting::{Look, Seen, SystemState};
+use crate::sighting::SystemState;
 use crate::words::{HostName, ServiceName};
 
 /// A unit that would start at boot, and must not.
@@ -26,10 +27,7 @@ pub struct EnabledUnit {
 impl fmt::Display for EnabledUnit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let EnabledUnit { host, service } = self;
-        match service {
-            Some(service) => write!(f, "{host}: {service} would start at boot by itself"),
-            None => write!(f, "{host}: the database would start at boot by itself"),
-        }
+        write!(f, "{host}: {} would start at boot by itself", unit(service.as_ref()))
     }
 }
 
@@ -41,9 +39,7 @@ pub(super) fn enabled(inputs: Inputs<'_>) -> Vec<EnabledUnit> {
     let mut found = Vec::new();
     let free = |host: &&HostName| !inputs.memory.maintenance.contains_key(*host);
     for host in inputs.spec.hosts.iter().filter(free) {
-        let Some(Seen::Machine(report)) = inputs.snapshot.seen(&Look::Machine(host.clone())) else {
-            continue;
-        };
+        let Some(report) = machine(inputs, host) else { continue };
         // What a boot starts, it starts before it is through.
         if system(inputs, host) != Some(SystemState::Running) {
             continue;

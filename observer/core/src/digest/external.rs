@@ -198,10 +198,8 @@ pub(super) fn claim(inputs: Inputs<'_>, host: &HostName) -> String {
 
 /// True for a host that was replaced and has come back as one beside the master.
 pub(super) fn has_returned(inputs: Inputs<'_>, host: &HostName) -> bool {
-    matches!(
-        inputs.snapshot.seen(&Look::Machine(host.clone())),
-        Some(Seen::Machine(_)) if system(inputs, host) == Some(SystemState::Running)
-    ) && runs_singletons(inputs, host) == Some(false)
+    system(inputs, host) == Some(SystemState::Running)
+        && runs_singletons(inputs, host) == Some(false)
 }
 
 /// What stands out of such a pair that no rule is about, a sentence each: looks that were refused

@@ -42,7 +42,9 @@ use crate::judge::Repair;
 use crate::ledger::{Entry, Snapshot};
 use crate::plan::Promise;
 use crate::policy::{PairSpec, ServiceSpec, Store};
-use crate::sighting::{Class, DatabaseReport, Look, Seen, Silent, SystemState, UnitState};
+use crate::sighting::{
+    Class, DatabaseReport, Look, MachineReport, Seen, Silent, SystemState, UnitState,
+};
 use crate::words::{At, HostName, ProxyName, Timeline};
 
 /// What one round of looking comes to.
@@ -333,8 +335,13 @@ fn lost(loss: &LossEstimate, promise: Promise, spec: &PairSpec) -> Loss {
 }
 
 fn unit_state(inputs: Inputs<'_>, host: &HostName, service: &ServiceSpec) -> Option<UnitState> {
-    match inputs.snapshot.seen(&Look::Machine(host.clone())) {
-        Some(Seen::Machine(report)) => report.unit(&service.unit).map(|unit| unit.state),
+    machine(inputs, host)?.unit(&service.unit).map(|unit| unit.state)
+}
+
+/// What a host that answers says of itself.
+fn machine<'a>(inputs: Inputs<'a>, host: &HostName) -> Option<&'a MachineReport> {
+    match inputs.snapshot.seen(&Look::Machine(host.clone()))? {
+        Seen::Machine(report) => Some(report),
         _ => None,
     }
 }

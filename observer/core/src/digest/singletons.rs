@@ -10,10 +10,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Inputs, system, unit_state};
+use super::{Inputs, machine, system, unit_state};
 use crate::facts::Singletons;
 use crate::policy::{Placement, Probed, ServiceSpec};
-use crate::sighting::{Look, Seen, SystemState, UnitState};
+use crate::sighting::{SystemState, UnitState};
 use crate::words::{HostName, ServiceName};
 
 /// A singleton that is not as it should be.
@@ -108,17 +108,12 @@ pub(super) fn strayed(inputs: Inputs<'_>, master: Option<&HostName>) -> Vec<Stra
 
 /// True if systemd there answers and knows no unit of this service.
 fn is_unknown(inputs: Inputs<'_>, host: &HostName, service: &ServiceSpec) -> bool {
-    matches!(
-        inputs.snapshot.seen(&Look::Machine(host.clone())),
-        Some(Seen::Machine(report)) if report.unit(&service.unit).is_none()
-    )
+    machine(inputs, host).is_some_and(|report| report.unit(&service.unit).is_none())
 }
 
 fn loops(inputs: Inputs<'_>, host: &HostName, service: &ServiceSpec) -> bool {
-    matches!(
-        inputs.snapshot.seen(&Look::Machine(host.clone())),
-        Some(Seen::Machine(report)) if report.unit(&service.unit).is_some_and(|unit| unit.loops)
-    )
+    let unit = machine(inputs, host).and_then(|report| report.unit(&service.unit));
+    unit.is_some_and(|unit| unit.loops)
 }
 
 fn stray(inputs: Inputs<'_>, host: &HostName, service: &ServiceSpec, how: Stray) -> Strayed {

@@ -344,7 +344,7 @@ impl fmt::Display for Shared<'_> {
 }
 
 /// What a unit runs, in words: a service, or else the database.
-pub(super) fn unit(service: Option<&ServiceName>) -> &str {
+pub(crate) fn unit(service: Option<&ServiceName>) -> &str {
     service.map_or("the database", ServiceName::as_str)
 }
 

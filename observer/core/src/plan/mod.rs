@@ -15,6 +15,7 @@ use crate::judge::Repair;
 use crate::policy::FenceGrade;
 use crate::words::{At, Epoch, HostName, PlanId};
 
+pub(crate) use effect::unit;
 pub use effect::{Effect, Sessions, Stop};
 pub use proof::Proof;
 
